@@ -1,0 +1,47 @@
+"""gunicorn's settings, for `gunicorn --config python:service.gunicorn_config`.
+
+Heroku sets WEB_CONCURRENCY (workers) and FORWARDED_ALLOW_IPS=*; what must not depend on them is said here.
+"""
+
+from typing import Any
+
+from service.oauth.access_tokens import AccessTokens
+from service.oauth.upkeep import Upkeep
+from service.zendesk.bulkhead import Bulkhead
+
+worker_class = "gthread"
+# Far above the cores: the work is waiting for Zendesk and Redis.
+threads = 64
+# gthread: a heartbeat, not a limit of a request; requests end by their own deadline of 25 s.
+timeout = 60
+# Below the 30 s after which the platform kills.
+graceful_timeout = 27
+# Above the 90 s for which the router keeps idle connections.
+keepalive = 95
+# Only a proxy on this machine may say what a client's request was; the addresses come from TRUSTED_PROXIES alone.
+forwarded_allow_ips = "127.0.0.1"
+forwarder_headers = ""
+control_socket_disable = True
+accesslog = "-"
+# The path without its query, which holds codes and states.
+access_log_format = (
+    'event=request method=%(m)s path="%(U)s" status=%(s)s bytes=%(B)s microseconds=%(D)s request_id=%({x-request-id}o)s'
+)
+# Time for a pair that Redis does not take, of the graceful time-out.
+UNSAVED_SECONDS = 20.0
+
+
+def _collaborator(worker: Any, kind: type) -> Any:
+    return worker.wsgi.extensions["zis_collaborators"][kind]
+
+
+def post_worker_init(worker: Any) -> None:
+    """Tell the application how many threads serve it, and begin looking after quiet accounts."""
+    _collaborator(worker, Bulkhead).set_threads(worker.cfg.threads)
+    _collaborator(worker, Upkeep).start()
+
+
+def worker_exit(_server: Any, worker: Any) -> None:
+    """Go on trying to store what Zendesk has given, until the graceful time-out."""
+    if getattr(worker, "wsgi", None) is not None:
+        _collaborator(worker, AccessTokens).unsaved.finish(UNSAVED_SECONDS)

@@ -1,0 +1,267 @@
+"""Install and uninstall, and what became of them.
+
+The change is always sent, whatever the list says: installing again re-arms a job spec that a bundle upload silenced.
+Afterwards Zendesk is asked what is so; only its own answer is passed on as verified.
+"""
+
+import json
+import time
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+
+import structlog
+
+from service.deadlines import Deadline
+from service.errors import (
+    IntegrationRequired,
+    InvalidRequest,
+    JobSpecNotFound,
+    NotFound,
+    ServiceError,
+    StoreUnavailable,
+    ZendeskTimeout,
+    ZendeskUnavailable,
+)
+from service.job_specs import kept_lists
+from service.job_specs.listing import Answer, Listing, Wanted
+from service.oauth.zis_tokens import ZISTokens
+from service.settings import Settings
+from service.store import Store
+from service.subdomains import Subdomain
+from service.zendesk.calls import CALLS_AT_ONCE, ReplyLate, ReplyLost
+from service.zis_registry import JobSpec, Registry, SpecName, parse_name
+
+# A read-back that disagrees is asked once more after this.
+SECOND_LOOK_SECONDS = 1.0
+# Time for one page, with which a read-back is worth beginning.
+READ_BACK_NEEDS_SECONDS = 2.5
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What became of a change."""
+
+    job_spec: JobSpec
+    is_verified: bool
+    """False: Zendesk accepted it, but could not be asked afterwards."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    name: SpecName
+    """Qualified."""
+    listed: JobSpec | None
+    """As last listed; None: not listed, or not looked."""
+
+
+class Changes:
+    """Installs and uninstalls job specs."""
+
+    def __init__(
+        self, *, settings: Settings, store: Store, registry: Registry, zis_tokens: ZISTokens, listing: Listing
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._registry = registry
+        self._zis_tokens = zis_tokens
+        self._listing = listing
+
+    def check_names(self, account: Subdomain, name: str, integration: str | None) -> SpecName:
+        """Return the name as given, once it can be one of this account's.
+
+        Raises:
+            InvalidRequest: it is no job spec's name, or contradicts `integration`.
+            NotFound: the account has no such `integration`.
+            JobSpecNotFound: it is qualified with an integration that is not this account's.
+        """
+        spec = parse_name(name)
+        ours = self._settings.integrations_of(account)
+        if integration is not None and integration not in ours:
+            raise NotFound(f"{account} has no integration {integration} here.")
+        if spec.integration is not None:
+            if spec.integration not in ours:
+                raise JobSpecNotFound(f"The integration {spec.integration} is not one of {account}'s here.")
+            if integration not in {None, spec.integration}:
+                raise InvalidRequest("The qualified name and the parameter integration name different integrations.")
+            return spec
+        return SpecName(spec.name, integration)
+
+    def change(
+        self, account: Subdomain, grant_id: str, spec: SpecName, *, qualified: bool, install: bool, deadline: Deadline
+    ) -> Changed:
+        """Install or uninstall a job spec; `qualified`: send the name as it is, listed or not.
+
+        Raises:
+            IntegrationRequired: several integrations hold the short name.
+            JobSpecNotFound: it is not there, by the list or by Zendesk's word.
+            ZendeskUnavailable: Zendesk accepted, and twice showed the opposite.
+            ServiceError: Zendesk refused or failed.
+        """
+        target = _Target(spec, None) if qualified else self._resolved(account, grant_id, spec, deadline)
+        integration = target.name.integration or ""
+        acknowledged: bool | None = None
+        lost: ServiceError | None = None
+        kept_lists.mark_changed(self._store, account, integration)
+        try:
+            acknowledged = self._send(account, target.name, install=install, deadline=deadline)
+        except (ReplyLost, ReplyLate) as failure:
+            lost = failure
+        finally:
+            self._mark_again(account, integration)
+        changed = self._judged(account, grant_id, target, install, acknowledged, lost, deadline)
+        _log.info(
+            "installed" if install else "uninstalled",
+            account=account, integration=integration, job_spec=target.name.name, verified=changed.is_verified,
+        )  # fmt: skip
+        return changed
+
+    def uninstall_all(self, account: Subdomain, grant_id: str, deadline: Deadline) -> None:
+        """Uninstall every installed job spec of the account; stops at the first failure.
+
+        Raises:
+            ServiceError: a list or an uninstallation failed, or time ran out; repeated, it goes on with what is left.
+        """
+        names = list(self._settings.integrations_of(account))
+        now, kept = self._listing.look(account, names, grant_id)
+        answers = self._listing.answers([Wanted(account, name, grant_id, now, deadline) for name in names], kept, now)
+        for answer in answers:
+            if answer.list is None:
+                raise answer.error or _unsettled()
+        for answer in answers:
+            installed = [row["name"] for row in json.loads(_array(answer)) if row["installed"]]
+            if installed:
+                self._uninstall_each(account, answer.integration, installed, deadline)
+
+    def _uninstall_each(self, account: Subdomain, integration: str, names: list[str], deadline: Deadline) -> None:
+        kept_lists.mark_changed(self._store, account, integration)
+
+        def uninstall(name: str) -> None:
+            if deadline.left() < READ_BACK_NEEDS_SECONDS:
+                raise ZendeskTimeout("Not all job specs could be uninstalled in time. Repeat it: the rest will follow.")
+            # A 404 means that it is not installed, which is what is wanted.
+            self._send(account, SpecName(name, integration), install=False, deadline=deadline)
+
+        try:
+            with ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="uninstall") as pool:
+                futures = [pool.submit(uninstall, name) for name in names]
+                wait(futures, return_when=FIRST_EXCEPTION)
+                for future in futures:
+                    future.cancel()
+                for future in futures:
+                    if not future.cancelled():
+                        future.result()
+        finally:
+            self._mark_again(account, integration)
+
+    def _mark_again(self, account: Subdomain, integration: str) -> None:
+        """Distrust lists that were asked while the change was on its way: they may show either state."""
+        try:
+            kept_lists.mark_changed(self._store, account, integration)
+        except StoreUnavailable as failure:
+            # The change is made; a list asked meanwhile may be shown until it is no longer young.
+            _log.warning("change_not_marked", account=account, integration=integration, code=failure.code)
+
+    def _send(self, account: Subdomain, name: SpecName, *, install: bool, deadline: Deadline) -> bool | None:
+        """Return True: Zendesk accepted; None: it says 404 to an uninstall, which the list has to settle."""
+        integration = name.integration or ""
+        operation = self._registry.install_job_spec if install else self._registry.uninstall_job_spec
+        outcome = operation(
+            account, name, lambda call: self._zis_tokens.call_zis(account, integration, deadline, call), deadline
+        )
+        return None if outcome is False else True
+
+    def _resolved(self, account: Subdomain, grant_id: str, spec: SpecName, deadline: Deadline) -> _Target:
+        """Return the one job spec of a short name; the lists are asked anew before it is said not to be there."""
+        names = [spec.integration] if spec.integration else list(self._settings.integrations_of(account))
+        for fresh in (False, True):
+            now, kept = self._listing.look(account, names, grant_id)
+            wanted = [Wanted(account, name, grant_id, now if fresh else None, deadline) for name in names]
+            answers = self._listing.answers(wanted, kept, now)
+            found = [match for answer in answers if (match := _find(answer, spec.name)) is not None]
+            if len(found) > 1:
+                holders = ", ".join(match.integration for match in found)
+                raise IntegrationRequired(f"{spec.name} exists in {holders}. Say which with ?integration=…")
+            failure = next((answer.error for answer in answers if answer.list is None and answer.error), None)
+            if failure is not None:
+                # The one that cannot be listed may hold the name, too.
+                raise failure
+            if found:
+                return _Target(SpecName(spec.name, found[0].integration), found[0])
+        raise JobSpecNotFound(f"No integration of {account} lists a job spec named {spec.name}.")
+
+    def _judged(
+        self,
+        account: Subdomain,
+        grant_id: str,
+        target: _Target,
+        install: bool,
+        acknowledged: bool | None,
+        lost: ServiceError | None,
+        deadline: Deadline,
+    ) -> Changed:
+        """Return what Zendesk shows after the change."""
+        for look in range(2):
+            answer = self._read_back(account, grant_id, target, deadline)
+            if answer.list is None:
+                if acknowledged:
+                    return Changed(_assumed(target, install), is_verified=False)
+                raise lost or answer.error or _unsettled()
+            listed = _find(answer, target.name.name)
+            if listed is not None and listed.installed is install:
+                return Changed(listed, is_verified=True)
+            if listed is None and not install and lost is None:
+                if acknowledged:
+                    return Changed(_assumed(target, install), is_verified=True)
+                raise JobSpecNotFound("Zendesk knows no job spec of this name.", upstream_status=404)
+            if look == 0 and deadline.left() > SECOND_LOOK_SECONDS + READ_BACK_NEEDS_SECONDS:
+                time.sleep(SECOND_LOOK_SECONDS)
+        if lost is not None:
+            raise lost
+        state = "installed" if install else "not installed"
+        raise ZendeskUnavailable(
+            f"Zendesk accepted the change, but its list does not show the job spec as {state}. Look again in a moment."
+        )
+
+    def _read_back(self, account: Subdomain, grant_id: str, target: _Target, deadline: Deadline) -> Answer:
+        """Return the list asked after the change, or why there is none."""
+        integration = target.name.integration or ""
+        if deadline.left() < READ_BACK_NEEDS_SECONDS:
+            return Answer(integration, None, _unsettled())
+        try:
+            now, kept = self._listing.look(account, [integration], grant_id)
+        except StoreUnavailable as failure:
+            return Answer(integration, None, failure)
+        return self._listing.answer(Wanted(account, integration, grant_id, now, deadline), kept[0], now)
+
+
+def _find(answer: Answer, name: str) -> JobSpec | None:
+    """Return the job spec of that short name in an answer; None: not listed."""
+    row = next((row for row in json.loads(_array(answer)) if row["name"] == name), None)
+    return None if row is None else JobSpec.from_row(row, answer.integration)
+
+
+def _array(answer: Answer) -> bytes:
+    """Return an answer's rows as a JSON array."""
+    return b"[" + (answer.list.rows if answer.list else b"") + b"]"
+
+
+def _unsettled() -> ZendeskTimeout:
+    return ZendeskTimeout("There was no time left to see what became of the change. Look at the list in a moment.")
+
+
+def _assumed(target: _Target, install: bool) -> JobSpec:
+    """Return the job spec as it is after an acknowledged change that was not read back; unknown fields are None."""
+    if target.listed is not None:
+        return replace(target.listed, installed=install)
+    return JobSpec(
+        name=target.name.name,
+        integration=target.name.integration or "",
+        description=None,
+        event_source=None,
+        event_type=None,
+        flow_name=None,
+        installed=install,
+        uuid=None,
+    )

@@ -1,0 +1,137 @@
+"""Where lists are kept in Redis: the bytes to be sent, and when their first page was asked.
+
+All instants are Redis's own (milliseconds), so that machines whose clocks differ agree. One hash an integration:
+  asked_at  when the kept list was asked; a newer one replaces it, an older never does
+  floor     when a change was last sent: a list asked before is not young any more
+  grant     id of the grant it was asked with; another's is not served
+  etag      of the rows
+  rows      the JSON rows without brackets, ready to be joined and sent
+and a string for the last failure, which lives as long as it is remembered.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from service.errors import ServiceError, error_class
+from service.store import Command, Store
+from service.subdomains import Subdomain
+from service.zis_registry import JobSpec
+
+# Served stale, with its error, up to this age.
+STALE_SECONDS = 600
+
+_STORE = """
+local floor = tonumber(redis.call('HGET', KEYS[1], 'floor') or '0')
+local kept = tonumber(redis.call('HGET', KEYS[1], 'asked_at') or '0')
+local asked_at = tonumber(ARGV[1])
+if asked_at < floor or asked_at < kept then return 0 end
+redis.call('HSET', KEYS[1], 'asked_at', ARGV[1], 'grant', ARGV[2], 'etag', ARGV[3], 'rows', ARGV[4])
+redis.call('EXPIRE', KEYS[1], ARGV[5])
+redis.call('DEL', KEYS[2])
+return 1
+"""
+
+_MARK = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000) + 1
+redis.call('HSET', KEYS[1], 'floor', now)
+redis.call('EXPIRE', KEYS[1], ARGV[1])
+return now
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptList:
+    """One integration's list."""
+
+    asked_at: int
+    """Milliseconds of Redis's clock."""
+    etag: str
+    rows: bytes
+    """JSON objects joined by commas, without brackets; b"" for none."""
+
+    @classmethod
+    def of(cls, specs: tuple[JobSpec, ...], asked_at: int) -> "KeptList":
+        """Return a list as it is kept and sent."""
+        rows = b",".join(
+            json.dumps(spec.to_json(), separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
+            for spec in specs
+        )
+        return cls(asked_at, hashlib.sha256(rows).hexdigest()[:16], rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What Redis has of an integration."""
+
+    list: KeptList | None
+    floor: int
+    """Milliseconds: when a change was last sent; 0: none lately."""
+    failure: ServiceError | None
+    """The remembered failure; None: the next question may be asked."""
+
+    def young(self, now: int, seconds: int) -> KeptList | None:
+        """Return the list if it is younger than `seconds` and than the last change; None: ask."""
+        held = self.list
+        if held is None or held.asked_at < self.floor or now - held.asked_at >= seconds * 1000:
+            return None
+        return held
+
+    def stale(self, now: int) -> KeptList | None:
+        """Return the list if it is young enough to be shown with an error."""
+        held = self.list
+        return held if held is not None and now - held.asked_at < STALE_SECONDS * 1000 else None
+
+
+def _key(account: Subdomain, integration: str) -> str:
+    return f"zis:{{{account}}}:list:{integration}"
+
+
+def _failure_key(account: Subdomain, integration: str) -> str:
+    return f"zis:{{{account}}}:list_failure:{integration}"
+
+
+def reading(account: Subdomain, integration: str) -> tuple[Command, Command]:
+    """Return the commands whose replies `kept_in` takes."""
+    return (
+        ("HMGET", _key(account, integration), "asked_at", "floor", "grant", "etag", "rows"),
+        ("GET", _failure_key(account, integration)),
+    )
+
+
+def kept_in(fields: list[bytes | None], failure: bytes | None, grant_id: str) -> Kept:
+    """Return what is kept for the account's present grant."""
+    asked_at, floor, grant, etag, rows = fields
+    held = None
+    if asked_at is not None and etag is not None and rows is not None and grant == grant_id.encode():
+        held = KeptList(int(asked_at), etag.decode(), rows)
+    return Kept(held, int(floor or 0), None if failure is None else _failure_in(failure))
+
+
+def milliseconds(time: tuple[int, int]) -> int:
+    """Return Redis's TIME in milliseconds."""
+    return time[0] * 1000 + time[1] // 1000
+
+
+def keep(store: Store, account: Subdomain, integration: str, grant_id: str, held: KeptList) -> None:
+    """Keep a list, unless a newer one is kept or a change was sent since it was asked."""
+    keys = [_key(account, integration), _failure_key(account, integration)]
+    store.run(_STORE, keys, [held.asked_at, grant_id, held.etag, held.rows, STALE_SECONDS])
+
+
+def mark_changed(store: Store, account: Subdomain, integration: str) -> None:
+    """Make every list asked before now older than young; to be called before a change is sent."""
+    store.run(_MARK, [_key(account, integration)], [STALE_SECONDS])
+
+
+def remembering(account: Subdomain, integration: str, failure: ServiceError, seconds: float) -> Command:
+    """Return the command that remembers a failure for `seconds`."""
+    told: dict[str, Any] = {"code": failure.code, "detail": failure.detail, **failure.members()}
+    return ("SET", _failure_key(account, integration), json.dumps(told), "PX", max(1, int(seconds * 1000)))
+
+
+def _failure_in(remembered: bytes) -> ServiceError:
+    told = json.loads(remembered)
+    return error_class(told.pop("code"))(**told)

@@ -1,0 +1,268 @@
+"""One list for everybody who asks: a young one is served, otherwise one question goes to Zendesk.
+
+In this process the callers of an account's integration wait for one of them; among processes a lease says who asks.
+"""
+
+import threading
+from dataclasses import dataclass
+
+import structlog
+
+from service.deadlines import Deadline
+from service.errors import AuthorizationRequired, InternalError, ServiceError, StoreUnavailable, ZendeskTimeout
+from service.job_specs import kept_lists
+from service.job_specs.kept_lists import Kept, KeptList, kept_in, milliseconds
+from service.oauth import probes
+from service.oauth.turns import Turns
+from service.oauth.zis_tokens import ZISTokens
+from service.settings import Settings
+from service.store import Store
+from service.subdomains import Subdomain
+from service.zendesk.bulkhead import Bulkhead
+from service.zendesk.calls import NAP_SECONDS
+from service.zis_registry import Registry
+
+# Without a Retry-After a failure is remembered this long, so that a herd does not ask again at once.
+FAILURE_SECONDS = 1
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One integration's part of a list."""
+
+    integration: str
+    list: KeptList | None
+    """None: there is none to show, and `error` says why."""
+    error: ServiceError | None
+    is_stale: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a caller wants to know of one integration."""
+
+    account: Subdomain
+    integration: str
+    grant_id: str
+    not_before: int | None
+    """Milliseconds of Redis's clock: nothing asked earlier will do (`no-cache`). None: what is young will do."""
+    deadline: Deadline
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """What a question brought: a list or a failure, and when it was asked."""
+
+    list: KeptList | None
+    failure: ServiceError | None
+    asked_at: int
+
+    def suits(self, wanted: Wanted) -> bool:
+        return wanted.not_before is None or self.asked_at >= wanted.not_before
+
+
+class _Flight:
+    """A question under way in this process; `result` is set before `done`."""
+
+    def __init__(self) -> None:
+        self.done = threading.Event()
+        self.result: _Result | ServiceError = InternalError("The list could not be made.")
+
+
+class Listing:
+    """Lists the job specs of an account's integrations."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        store: Store,
+        registry: Registry,
+        zis_tokens: ZISTokens,
+        turns: Turns,
+        bulkhead: Bulkhead,
+    ) -> None:
+        self._seconds = settings.list_cache_seconds
+        self._store = store
+        self._registry = registry
+        self._zis_tokens = zis_tokens
+        self._turns = turns
+        self._bulkhead = bulkhead
+        self._flights: dict[tuple[Subdomain, str], _Flight] = {}
+        self._lock = threading.Lock()
+
+    def answer(self, wanted: Wanted, kept: Kept, now: int) -> Answer:
+        """Return the list from what is `kept`, else ask; `now` in milliseconds of Redis's clock.
+
+        A failure is in the answer, not raised; a list under ten minutes old then stands in, unless the caller wants
+        nothing older than the request.
+        """
+        try:
+            if self._seconds == 0:
+                # Nothing is kept, shared, stale or remembered.
+                return Answer(wanted.integration, self._fetch(wanted, now), None)
+            if wanted.not_before is None:
+                young = kept.young(now, self._seconds)
+                if young is not None:
+                    return Answer(wanted.integration, young, None)
+                if kept.failure is not None:
+                    return _stood_in(wanted, kept, now, kept.failure)
+            result = self._ask_once(wanted)
+        except ServiceError as failure:
+            return _stood_in(wanted, kept, now, failure)
+        if result.failure is not None:
+            return _stood_in(wanted, kept, now, result.failure)
+        return Answer(wanted.integration, result.list, None)
+
+    def answers(self, wanted: list[Wanted], kept: list[Kept], now: int) -> list[Answer]:
+        """Return an answer for each integration, those that have to be asked side by side."""
+        answers: dict[int, Answer] = {}
+        threads = []
+        for position, (one, held) in enumerate(zip(wanted, kept, strict=True)):
+            if self._is_quick(one, held, now):
+                answers[position] = self.answer(one, held, now)
+            else:
+                threads.append(_Asking(self, one, held, now, position, answers))
+        # The last one needs no thread of its own.
+        for thread in threads[:-1]:
+            thread.start()
+        for thread in threads[-1:]:
+            thread.run()
+        for thread in threads[:-1]:
+            thread.join()
+        return [answers[position] for position in range(len(wanted))]
+
+    def look(self, account: Subdomain, integrations: list[str], grant_id: str) -> tuple[int, list[Kept]]:
+        """Return Redis's time (milliseconds) and what is kept of each integration, in one round trip.
+
+        Raises:
+            StoreUnavailable: Redis did not answer.
+        """
+        commands = [command for name in integrations for command in kept_lists.reading(account, name)]
+        now, *replies = self._store.read(("TIME",), *commands)
+        pairs = zip(replies[::2], replies[1::2], strict=True)
+        return milliseconds(now), [kept_in(fields, failure, grant_id) for fields, failure in pairs]
+
+    def _is_quick(self, wanted: Wanted, kept: Kept, now: int) -> bool:
+        if self._seconds == 0 or wanted.not_before is not None:
+            return False
+        return kept.failure is not None or kept.young(now, self._seconds) is not None
+
+    def _ask_once(self, wanted: Wanted) -> _Result:
+        """Return the result of one question that everybody waiting in this process shares."""
+        key = (wanted.account, wanted.integration)
+        with self._bulkhead.holding(wanted.account):
+            while True:
+                with self._lock:
+                    flight = self._flights.get(key)
+                    leads = flight is None
+                    if flight is None:
+                        flight = self._flights[key] = _Flight()
+                result = self._lead(wanted, flight) if leads else self._follow(wanted, flight)
+                # One that began before this request may be too old for it; then the next one is waited for, or led.
+                if leads or result.suits(wanted):
+                    return result
+
+    def _follow(self, wanted: Wanted, flight: _Flight) -> _Result:
+        while not flight.done.wait(max(0.0, min(NAP_SECONDS, wanted.deadline.left()))):
+            if wanted.deadline.left() <= 0:
+                raise ZendeskTimeout("Zendesk did not list the job specs in time. Try again in a moment.")
+            self._bulkhead.check(wanted.account)
+        if isinstance(flight.result, ServiceError):
+            raise flight.result
+        return flight.result
+
+    def _lead(self, wanted: Wanted, flight: _Flight) -> _Result:
+        try:
+            flight.result = self._ask_among_processes(wanted)
+        except ServiceError as failure:
+            flight.result = failure
+            raise
+        finally:
+            with self._lock:
+                del self._flights[wanted.account, wanted.integration]
+            flight.done.set()
+        return flight.result
+
+    def _ask_among_processes(self, wanted: Wanted) -> _Result:
+        while True:
+            now, (kept,) = self.look(wanted.account, [wanted.integration], wanted.grant_id)
+            if wanted.not_before is None:
+                held = kept.young(now, self._seconds)
+                if held is None and kept.failure is not None:
+                    return _Result(None, kept.failure, now)
+            else:
+                held = kept.list if kept.list and kept.list.asked_at >= max(wanted.not_before, kept.floor) else None
+            if held is not None:
+                return _Result(held, None, held.asked_at)
+            with self._turns.lease(wanted.account, f"list:{wanted.integration}") as our_lease:
+                if our_lease:
+                    return self._ask(wanted)
+            self._turns.nap(wanted.account, wanted.deadline)
+
+    def _ask(self, wanted: Wanted) -> _Result:
+        asked_at = milliseconds(self._store.read(("TIME",))[0])
+        try:
+            held = self._fetch(wanted, asked_at)
+        except (AuthorizationRequired, StoreUnavailable):
+            # Not about this list: the connection says the first, and Redis cannot remember the second.
+            raise
+        except ServiceError as failure:
+            self._remember(wanted, failure)
+            return _Result(None, failure, asked_at)
+        if self._store.has_room():
+            kept_lists.keep(self._store, wanted.account, wanted.integration, wanted.grant_id, held)
+        self._store.write(*probes.recording(wanted.account, wanted.integration, None))
+        return _Result(held, None, asked_at)
+
+    def _remember(self, wanted: Wanted, failure: ServiceError) -> None:
+        seconds = min(self._seconds, failure.retry_after or FAILURE_SECONDS)
+        _log.warning(
+            "list_failed", account=wanted.account, integration=wanted.integration, code=failure.code,
+            upstream_status=failure.upstream_status,
+        )  # fmt: skip
+        self._store.write(
+            kept_lists.remembering(wanted.account, wanted.integration, failure, seconds),
+            *probes.recording(wanted.account, wanted.integration, failure),
+        )
+
+    def _fetch(self, wanted: Wanted, asked_at: int) -> KeptList:
+        specs = self._registry.list_job_specs(
+            wanted.account,
+            wanted.integration,
+            lambda call: self._zis_tokens.call_zis(wanted.account, wanted.integration, wanted.deadline, call),
+            wanted.deadline,
+        )
+        return KeptList.of(specs, asked_at)
+
+
+class _Asking(threading.Thread):
+    """Asks for one integration beside the others."""
+
+    def __init__(
+        self, listing: Listing, wanted: Wanted, kept: Kept, now: int, position: int, answers: dict[int, Answer]
+    ) -> None:
+        super().__init__(name=f"list-{wanted.integration}", daemon=True)
+        self._arguments = (wanted, kept, now)
+        self._listing = listing
+        self._position = position
+        self._answers = answers
+
+    def run(self) -> None:
+        # What is unforeseen must not leave the request without this part.
+        wanted = self._arguments[0]
+        self._answers[self._position] = Answer(
+            wanted.integration, None, InternalError("This integration's list could not be made.")
+        )
+        self._answers[self._position] = self._listing.answer(*self._arguments)
+
+
+def _stood_in(wanted: Wanted, kept: Kept, now: int, failure: ServiceError) -> Answer:
+    """Return the stale list with its error, or the error alone."""
+    if wanted.not_before is None:
+        held = kept.stale(now)
+        if held is not None:
+            return Answer(wanted.integration, held, failure, is_stale=True)
+    return Answer(wanted.integration, None, failure)

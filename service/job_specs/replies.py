@@ -1,0 +1,82 @@
+"""What the API answers to a list: rows that are sent as they are kept, and each integration's part."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from service.errors import ServiceError
+from service.job_specs.listing import Answer
+from service.timestamps import timestamp
+
+# Where every integration fails, the first of these that occurred is the answer.
+PRECEDENCE = (
+    "authorization_required",
+    "rate_limited",
+    "integration_mismatch",
+    "scope_insufficient",
+    "zendesk_timeout",
+    "zendesk_unavailable",
+    "zis_rejected",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ListReply:
+    """A list as it is sent."""
+
+    body: bytes
+    etag: str
+    """Weak: over everything but `fetched_at`."""
+    age: int
+    """Seconds since the oldest part was asked."""
+
+
+def list_reply(answers: list[Answer], installed: bool | None, now: int) -> ListReply:
+    """Return the merged list; `installed` None: all of them. `now` in milliseconds of Redis's clock.
+
+    Raises:
+        ServiceError: every integration failed.
+    """
+    held = [answer.list for answer in answers if answer.list is not None]
+    if not held:
+        raise _worst([answer.error for answer in answers if answer.error is not None])
+    rows = b",".join(part for part in (_rows(one.rows, installed) for one in held) if part)
+    integrations = [_part(answer) for answer in answers]
+    tagged = [{**part, "fetched_at": None} for part in integrations]
+    seed = json.dumps([installed, tagged, [one.etag for one in held]], sort_keys=True)
+    body = b'{"job_specs":[' + rows + b'],"integrations":' + json.dumps(integrations, separators=(",", ":")).encode()
+    age = max(0, now - min(one.asked_at for one in held)) // 1000
+    return ListReply(body + b"}", hashlib.sha256(seed.encode()).hexdigest()[:24], age)
+
+
+def _rows(rows: bytes, installed: bool | None) -> bytes:
+    if installed is None or not rows:
+        return rows
+    chosen = [row for row in json.loads(b"[" + rows + b"]") if row["installed"] is installed]
+    return b",".join(json.dumps(row, separators=(",", ":"), ensure_ascii=False).encode() for row in chosen)
+
+
+def _part(answer: Answer) -> dict[str, Any]:
+    return {
+        "name": answer.integration,
+        "fetched_at": timestamp(answer.list.asked_at / 1000) if answer.list else None,
+        "stale": answer.is_stale,
+        "error": None if answer.error is None else _described(answer.error),
+    }
+
+
+def _described(error: ServiceError) -> dict[str, Any]:
+    return {
+        "code": error.code,
+        "title": error.title,
+        "detail": error.detail,
+        "upstream_status": error.upstream_status,
+        "upstream_detail": error.members().get("upstream_detail"),
+        "retry_after": error.retry_after,
+    }
+
+
+def _worst(errors: list[ServiceError]) -> ServiceError:
+    order = {code: position for position, code in enumerate(PRECEDENCE)}
+    return min(errors, key=lambda error: order.get(error.code, len(order)))

@@ -1,0 +1,111 @@
+"""The job specs of the account that asks: list, install, uninstall."""
+
+from flask import Blueprint, make_response, request
+from flask.typing import ResponseReturnValue
+
+from service.errors import NotFound
+from service.job_specs import kept_lists
+from service.job_specs.changes import Changes
+from service.job_specs.kept_lists import kept_in, milliseconds
+from service.job_specs.listing import Listing, Wanted
+from service.job_specs.replies import list_reply
+from service.oauth.access_tokens import AccessTokens
+from service.oauth.conditions import Conditions
+from service.oauth.grants import Grant, Grants
+from service.rate_limits import CHANGES, FRESH_LISTS, RateLimits
+from service.settings import Settings
+from service.sidebar.guard import current_session, require_session
+from service.sidebar.managers import Managers
+from service.sidebar.routes import API_BASE
+from service.sidebar.sessions import Session
+from service.store import Store
+from service.vault import KeyMissing
+from service.web import collaborator, deadline, flag, query
+
+blueprint = Blueprint("job_specs", __name__, url_prefix=f"{API_BASE}/job_specs")
+blueprint.before_request(require_session)
+
+
+@blueprint.get("")
+def list_job_specs() -> ResponseReturnValue:
+    """List every job spec of the account's integrations; a cached list costs one round trip to Redis."""
+    parameters = query("integration", "installed")
+    installed = flag(parameters, "installed")
+    session = current_session()
+    integrations = _integrations(session, parameters.get("integration"))
+    is_fresh = request.cache_control.no_cache is not None
+    commands = [command for name in integrations for command in kept_lists.reading(session.account, name)]
+    time, grant_reply, role_reply, *replies = collaborator(Store).read(
+        ("TIME",),
+        collaborator(Grants).reading(session.account),
+        collaborator(Managers).reading(session),
+        *commands,
+    )
+    grant = _usable(session, grant_reply)
+    collaborator(Managers).require_looker(session, role_reply, deadline())
+    if is_fresh:
+        collaborator(RateLimits).count(FRESH_LISTS, _who(session))
+    now = milliseconds(time)
+    kept = [kept_in(fields, failure, grant.id) for fields, failure in zip(replies[::2], replies[1::2], strict=True)]
+    wanted = [Wanted(session.account, name, grant.id, now if is_fresh else None, deadline()) for name in integrations]
+    reply = list_reply(collaborator(Listing).answers(wanted, kept, now), installed, now)
+    response = make_response(reply.body)
+    response.content_type = "application/json"
+    response.set_etag(reply.etag, weak=True)
+    response.headers["Age"] = str(reply.age)
+    response.headers["Cache-Control"] = "private, no-cache"
+    response.headers["Vary"] = "Authorization"
+    return response.make_conditional(request)
+
+
+@blueprint.post("/<name>/install")
+def install_job_spec(name: str) -> ResponseReturnValue:
+    """Install a job spec; again, if it is installed already."""
+    return _change(name, install=True)
+
+
+@blueprint.delete("/<name>/install")
+def uninstall_job_spec(name: str) -> ResponseReturnValue:
+    """Uninstall a job spec."""
+    return _change(name, install=False)
+
+
+def _change(name: str, *, install: bool) -> ResponseReturnValue:
+    session = current_session()
+    changes = collaborator(Changes)
+    spec = changes.check_names(session.account, name, query("integration").get("integration"))
+    grant = collaborator(AccessTokens).usable(session.account)
+    collaborator(Managers).require_manager(session, deadline())
+    collaborator(RateLimits).count(CHANGES, _who(session))
+    is_qualified = name.startswith("zis:")
+    changed = changes.change(
+        session.account, grant.id, spec, qualified=is_qualified, install=install, deadline=deadline()
+    )
+    return {"job_spec": changed.job_spec.to_json(), "verified": changed.is_verified}
+
+
+def _integrations(session: Session, named: str | None) -> list[str]:
+    """Return the integrations that were asked for.
+
+    Raises:
+        NotFound: the account has no such integration.
+    """
+    ours = collaborator(Settings).integrations_of(session.account)
+    if named is None:
+        return list(ours)
+    if named not in ours:
+        raise NotFound(f"{session.account} has no integration of this name here. It has {', '.join(ours)}.")
+    return [named]
+
+
+def _usable(session: Session, reply: list[bytes | None]) -> Grant:
+    conditions = collaborator(Conditions)
+    try:
+        grant = collaborator(Grants).opened(session.account, reply)
+    except KeyMissing:
+        raise conditions.required(session.account, "key_missing") from None
+    return conditions.require_usable(session.account, grant)
+
+
+def _who(session: Session) -> str:
+    return f"{session.account}:{session.user_id}"

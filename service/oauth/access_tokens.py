@@ -1,0 +1,322 @@
+"""Hands out a live access token of an account, and refreshes once for everybody.
+
+A refresh at Zendesk deletes the old pair at once, a refresh token works once, and a lost reply is a lost grant. So:
+one refresher an account (a lock in the process, then one in Redis), a note in the record before asking, the new pair
+stored before anybody uses it, and no verdict on a grant from a failure that may pass.
+"""
+
+import contextlib
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from enum import Enum
+
+import structlog
+
+from service.deadlines import Deadline
+from service.errors import AuthorizationRequired, ServiceError, StoreUnavailable, ZendeskUnavailable
+from service.oauth.authorization_server import AuthorizationServer, InvalidGrant, TokenPair
+from service.oauth.conditions import Conditions
+from service.oauth.cool_down import CoolDown
+from service.oauth.grants import Grant, Grants
+from service.oauth.turns import LEASE_SECONDS, Turns, too_late
+from service.oauth.unsaved import UnsavedPairs
+from service.store import Store
+from service.subdomains import Subdomain
+from service.vault import KeyMissing
+from service.zendesk.calls import CALL_SECONDS
+from service.zendesk.replies import Reply
+
+# A refresh that cannot be finished and stored within the deadline is not begun.
+REFRESH_NEEDS_SECONDS = 13.0
+# Between getting the lease and asking; more, and the process was asleep and the lease may end while Zendesk answers.
+LATEST_START_SECONDS = LEASE_SECONDS - CALL_SECONDS - 2
+# About a tenth of the lifetime: refreshed early, while the old token still serves everybody else.
+STALE_SHARE = 0.1
+# A token this close to its end would not survive the way to Zendesk.
+LAST_SECONDS = 5.0
+# Within this the whole lifetime is the last seconds (tests and sandboxes have such tokens).
+TINY_LIFETIME_SECONDS = 20.0
+# A 401 for a younger token is not the token's fault.
+YOUNG_SECONDS = 60.0
+_REFRESH = "refresh"
+
+_log = structlog.get_logger(__name__)
+
+
+class Freshness(Enum):
+    """What may be done with an access token."""
+
+    FRESH = "use it"
+    STALE = "use it, and let one caller refresh it"
+    EXPIRED = "wait for the refresh"
+
+
+def freshness(grant: Grant, now: float) -> Freshness:
+    """Return how long the grant's access token still serves; `now` in Unix seconds."""
+    if grant.expires_at is None:
+        return Freshness.FRESH
+    lifetime = grant.expires_at - grant.obtained_at
+    left = grant.expires_at - now
+    if left <= (LAST_SECONDS if lifetime > TINY_LIFETIME_SECONDS else 0.0):
+        return Freshness.EXPIRED
+    return Freshness.STALE if left <= STALE_SHARE * lifetime else Freshness.FRESH
+
+
+def is_token_refused(reply: Reply) -> bool:
+    """Return whether a reply says that the access token is dead; an integration mismatch is something else."""
+    refused = reply.status == 401
+    return refused and not reply.says("integration mismatch") and not reply.says("OAuth being disabled")
+
+
+class AccessTokens:
+    """The one place where pairs are refreshed."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        grants: Grants,
+        server: AuthorizationServer,
+        conditions: Conditions,
+        revoke: Callable[[Subdomain, str], None],
+        turns: Turns,
+        clock: Callable[[], float],
+    ) -> None:
+        self._grants = grants
+        self._server = server
+        self._conditions = conditions
+        self._revoke = revoke
+        self._clock = clock
+        self._cool_down = CoolDown(store)
+        self._turns = turns
+        self.unsaved = UnsavedPairs()
+
+    def get(self, account: Subdomain, deadline: Deadline) -> Grant:
+        """Return the account's grant with an access token that has not expired.
+
+        Raises:
+            AuthorizationRequired: not connected, or the grant is dead.
+            ServiceError: no live token could be had within the deadline; the grant is kept.
+        """
+        grant = self.usable(account)
+        match freshness(grant, self._clock()):
+            case Freshness.FRESH:
+                return grant
+            case Freshness.STALE:
+                return self._refresh_early(account, grant, deadline)
+            case Freshness.EXPIRED:
+                return self._successor(account, grant, deadline)
+
+    def after_refusal(self, account: Subdomain, refused: str, deadline: Deadline) -> Grant:
+        """Return a grant whose access token is not the one Zendesk has just refused with 401.
+
+        Raises:
+            AuthorizationRequired: there is none and can be none.
+            ZendeskUnavailable: the refused token is not a minute old, which condemns no grant.
+            ServiceError: as `get`.
+        """
+        grant = self.usable(account)
+        if grant.access_token != refused:
+            return grant
+        if self._clock() - grant.obtained_at < YOUNG_SECONDS:
+            raise young_token_refused()
+        if grant.refresh_token is None:
+            self._declare_dead(account, grant, "not_refreshable")
+            raise self._conditions.required(account, "not_refreshable")
+        return self._successor(account, grant, deadline)
+
+    def refresh_now(self, account: Subdomain, deadline: Deadline) -> Grant:
+        """Return the grant after a refresh that was not yet due; for upkeep.
+
+        Raises:
+            ServiceError: as `get`.
+        """
+        return self._successor(account, self.usable(account), deadline)
+
+    def drop_replaced(self, account: Subdomain, replaced: Grant, deadline: Deadline) -> None:
+        """Revoke the tokens of a grant that is no longer stored; a failure is logged.
+
+        An expired access token can revoke nothing, so such a grant is refreshed once more, for this alone.
+        """
+        if self._conditions.reason(replaced) is not None:
+            return
+        token = replaced.access_token
+        if freshness(replaced, self._clock()) is Freshness.EXPIRED and replaced.refresh_token is not None:
+            try:
+                token = self._server.refresh(account, replaced.refresh_token, deadline).access_token
+            except InvalidGrant:
+                return
+            except ServiceError as failure:
+                _log.warning("replaced_grant_not_revoked", account=account, code=failure.code)
+                return
+        self._revoke(account, token)
+
+    def usable(self, account: Subdomain) -> Grant:
+        """Return the account's grant as stored, whatever its age.
+
+        Raises:
+            AuthorizationRequired: not connected, dead, of another client, or no key opens it.
+            StoreUnavailable: Redis did not answer.
+        """
+        return self._conditions.require_usable(account, self._read(account))
+
+    def _read(self, account: Subdomain) -> Grant | None:
+        try:
+            return self._grants.get(account)
+        except KeyMissing:
+            raise self._conditions.required(account, "key_missing") from None
+
+    def _refresh_early(self, account: Subdomain, grant: Grant, deadline: Deadline) -> Grant:
+        """Return a new grant if nobody else is refreshing and Zendesk plays along, else the stale one."""
+        if grant.refresh_token is None or deadline.left() < REFRESH_NEEDS_SECONDS or self.unsaved.holds(account):
+            return grant
+        try:
+            with self._turns.at_once(account, _REFRESH) as our_turn:
+                if not our_turn or self._cool_down.current(account) is not None:
+                    return grant
+                with self._turns.lease(account, _REFRESH) as our_lease:
+                    return (self._refresh(account, grant) if our_lease else None) or grant
+        except AuthorizationRequired:
+            raise
+        except ServiceError as failure:
+            _log.warning("early_refresh_failed", account=account, code=failure.code)
+            return grant
+
+    def _successor(self, account: Subdomain, spent: Grant, deadline: Deadline) -> Grant:
+        """Return a grant whose access token is not that of `spent`: another's refresh, or our own."""
+        with self._turns.wait(account, _REFRESH, deadline):
+            while True:
+                grant = self.usable(account)
+                if grant.access_token != spent.access_token:
+                    return grant
+                if grant.refresh_token is None:
+                    raise self._conditions.required(account, "not_refreshable")
+                if self.unsaved.holds(account):
+                    raise _not_stored()
+                failure = self._cool_down.current(account)
+                if failure is not None:
+                    raise failure
+                with self._turns.lease(account, _REFRESH) as our_lease:
+                    if our_lease and deadline.left() < REFRESH_NEEDS_SECONDS:
+                        raise too_late()
+                    refreshed = self._refresh(account, spent) if our_lease else None
+                if refreshed is not None:
+                    return refreshed
+                self._turns.nap(account, deadline)
+
+    def _refresh(self, account: Subdomain, spent: Grant) -> Grant | None:
+        """Ask for a new pair, as the only one who may; returns it stored. None: the record changed, look again."""
+        began = time.monotonic()
+        read = self.usable(account)
+        if read.access_token != spent.access_token:
+            return read
+        if read.refresh_token is None:
+            raise self._conditions.required(account, "not_refreshable")
+        unanswered = read.refresh_begun_at is not None
+        noted = read.changed(refresh_begun_at=read.refresh_begun_at or self._clock())
+        if not self._grants.update(account, read, noted):
+            return None
+        if time.monotonic() - began > LATEST_START_SECONDS:
+            raise too_late()
+        try:
+            pair = self._server.refresh(account, read.refresh_token, Deadline.after(CALL_SECONDS))
+        except InvalidGrant:
+            return self._settle_invalid_grant(account, noted, unanswered=unanswered)
+        except ServiceError as failure:
+            self._settle_failure(account, noted, failure)
+            raise
+        stored = self._store_pair(account, noted, pair)
+        with contextlib.suppress(StoreUnavailable):
+            # Only saves a wait: the pair is stored.
+            self._cool_down.clear(account)
+        _log.info("refreshed", account=account, expires_at=stored.expires_at)
+        return stored
+
+    def _store_pair(self, account: Subdomain, noted: Grant, pair: TokenPair) -> Grant:
+        """Return the grant once it is stored with `pair`; keeps the pair in memory if Redis does not take it.
+
+        Raises:
+            StoreUnavailable: not yet; a thread goes on trying.
+            AuthorizationRequired: somebody disconnected; the pair is revoked.
+        """
+        written = noted.with_pair(pair)
+        try:
+            return self._settle_pair(account, noted, written)
+        except StoreUnavailable:
+            self.unsaved.keep(account, lambda: self._settle_unsaved(account, noted, written))
+            raise _not_stored() from None
+
+    def _settle_unsaved(self, account: Subdomain, noted: Grant, written: Grant) -> None:
+        self._settle_pair(account, noted, written)
+        _log.info("pair_stored_late", account=account)
+
+    def _settle_pair(self, account: Subdomain, noted: Grant, written: Grant) -> Grant:
+        """Store `written` on top of the record that holds the pair it came from, or give it up for what is there."""
+        generation = noted.generation
+        while not self._grants.update_generation(account, generation, written):
+            record_id, found = self._grants.clear_fields(account)
+            if found == written.generation:
+                # Our own write, whose reply was lost.
+                break
+            try:
+                current = self._grants.get(account)
+            except KeyMissing:
+                current = None
+            is_ours = record_id == written.id and (current is None or current.refresh_token == noted.refresh_token)
+            if found is None or not is_ours:
+                self._revoke(account, written.access_token)
+                return self.usable(account)
+            # Re-sealed or declared dead meanwhile: what Zendesk gave us beats any verdict on its predecessor.
+            generation = found
+            written = replace(written, generation=secrets.token_hex(16))
+        return written
+
+    def _settle_invalid_grant(self, account: Subdomain, noted: Grant, *, unanswered: bool) -> Grant:
+        """Return the grant somebody else stored meanwhile.
+
+        Raises:
+            AuthorizationRequired: nobody did; the grant is dead now, and the reason tells a lost reply from a
+                revocation.
+        """
+        reason = "refresh_outcome_unknown" if unanswered else "grant_revoked"
+        while True:
+            current = self.usable(account)
+            if current.refresh_token != noted.refresh_token:
+                return current
+            if self._grants.update(account, current, current.changed(dead=reason)):
+                _log.error("grant_dead", account=account, reason=reason)
+                raise self._conditions.required(account, reason)
+
+    def _settle_failure(self, account: Subdomain, noted: Grant, failure: ServiceError) -> None:
+        """Cool down; and where Zendesk answered, and not by an error of its own, take the note back."""
+        _log.warning("refresh_failed", account=account, code=failure.code, upstream_status=failure.upstream_status)
+        answered = failure.upstream_status is not None and 400 <= failure.upstream_status < 500
+        try:
+            self._cool_down.begin(account, failure)
+            if answered:
+                self._grants.update(account, noted, noted.changed(refresh_begun_at=None))
+        except StoreUnavailable as fault:
+            # The failure itself is what the caller has to hear of.
+            _log.warning("cool_down_not_stored", account=account, code=fault.code)
+
+    def _declare_dead(self, account: Subdomain, grant: Grant, reason: str) -> None:
+        if self._grants.update(account, grant, grant.changed(dead=reason)):
+            _log.error("grant_dead", account=account, reason=reason)
+
+
+def young_token_refused() -> ZendeskUnavailable:
+    """Return what a 401 means that stays with a token not a minute old."""
+    return ZendeskUnavailable(
+        "Zendesk refuses a token it has only just given. Try again in a minute; nothing that was granted is lost.",
+        upstream_status=401,
+        retry_after=60,
+    )
+
+
+def _not_stored() -> StoreUnavailable:
+    return StoreUnavailable(
+        "Zendesk gave a new access token, but the store (Redis) does not take it yet. Try again in a moment.",
+        retry_after=2,
+    )

@@ -1,0 +1,242 @@
+"""Zendesk's authorize and token endpoints; the only user of Authlib.
+
+Authlib can return a failed reply as a token (a 401 in JSON without `error`), so a hook reads status and every field
+before Authlib does; what it raises is ours.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import requests
+from authlib.integrations.requests_client import OAuth2Session
+
+from service.deadlines import Deadline
+from service.errors import ClientMisconfigured, ScopeInsufficient, ServiceError, ZendeskUnavailable
+from service.settings import Settings
+from service.subdomains import Subdomain
+from service.zendesk.calls import CALL_SECONDS, ZendeskCalls, refusal_of
+from service.zendesk.replies import Reply
+from service.zendesk.transport import ZendeskAdapter, prepare_session
+
+# Zendesk's default for access tokens (oauth/grant_type_tokens, 2026-11); asked for, because a reply to a request
+# without it may hold no expires_in although the token expires (seen 2026-07).
+ACCESS_TOKEN_SECONDS = 1800
+# 89 days: inside Zendesk's 90 whether that bound is inclusive or strict, so that a quiet account keeps its grant.
+REFRESH_TOKEN_SECONDS = 7_689_600
+# Tokens may be JWTs; Zendesk's are under 4 KB (seen 2026-07).
+LONGEST_TOKEN = 8192
+
+
+class InvalidGrant(Exception):
+    """Zendesk: the code or refresh token is wrong, used, expired or revoked (RFC 6749, section 5.2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPair:
+    """What the token endpoint gave. Instants are Unix seconds of our clock."""
+
+    access_token: str = field(repr=False)
+    refresh_token: str | None = field(repr=False)
+    """None: the grant cannot be refreshed."""
+    obtained_at: float
+    expires_at: float | None
+    """None: no expiry was announced and there is no refresh token; used until Zendesk refuses it."""
+    refresh_token_expires_at: float | None
+    scope: str | None
+    """None: the reply did not say; as requested (RFC 6749, section 5.1)."""
+
+    @classmethod
+    def from_reply(cls, body: dict[str, Any], now: float) -> "TokenPair":
+        """Return the pair in a 2xx body; `now` is when it was asked for.
+
+        Raises:
+            ZendeskUnavailable: a field is missing or of the wrong kind.
+        """
+        access_token = _token(body.get("access_token"))
+        kind = body.get("token_type")
+        if access_token is None or not (kind is None or (isinstance(kind, str) and kind.casefold() == "bearer")):
+            raise _unreadable()
+        refresh_token = _token(body.get("refresh_token"))
+        expires_in = _seconds(body.get("expires_in"))
+        if expires_in is None and refresh_token is not None:
+            expires_in = ACCESS_TOKEN_SECONDS
+        refresh_expires_in = _seconds(body.get("refresh_token_expires_in"))
+        scope = body.get("scope")
+        if isinstance(scope, list):
+            scope = " ".join(item for item in scope if isinstance(item, str))
+        return cls(
+            access_token=access_token,
+            refresh_token=refresh_token,
+            obtained_at=now,
+            expires_at=None if expires_in is None else now + expires_in,
+            refresh_token_expires_at=(
+                None if refresh_expires_in is None or refresh_token is None else now + refresh_expires_in
+            ),
+            scope=scope if isinstance(scope, str) and scope.strip() else None,
+        )
+
+
+class AuthorizationServer:
+    """One account's OAuth endpoints. Tokens are asked for once; a lost reply is never repeated here."""
+
+    def __init__(
+        self, settings: Settings, calls: ZendeskCalls, adapter: ZendeskAdapter, clock: Callable[[], float]
+    ) -> None:
+        self._settings = settings
+        self._calls = calls
+        self._adapter = adapter
+        self._clock = clock
+
+    def authorization_url(self, account: Subdomain, state: str, code_verifier: str) -> str:
+        """Return the account's consent page for this handshake (RFC 6749, section 4.1.1; RFC 7636, section 4.3)."""
+        url, _ = self._session().create_authorization_url(
+            f"{self._calls.base_url(account)}/oauth/authorizations/new",
+            state=state,
+            code_verifier=code_verifier,
+            redirect_uri=self._settings.redirect_uri,
+            scope=self._settings.zendesk_scope,
+        )
+        return str(url)
+
+    def exchange_code(
+        self, account: Subdomain, authorization_code: str, code_verifier: str, deadline: Deadline
+    ) -> TokenPair:
+        """Return the pair for an authorization code (RFC 6749, section 4.1.3); the code goes to `account`'s host only.
+
+        Raises:
+            InvalidGrant: the code is no longer valid (Zendesk: 120 s, once).
+            ClientMisconfigured: our client id or secret is wrong.
+            ScopeInsufficient, RateLimited, ZendeskTimeout, ZendeskUnavailable: see there.
+        """
+        secrets = (authorization_code, code_verifier)
+        return self._ask(
+            account,
+            deadline,
+            secrets,
+            lambda session, url, options: session.fetch_token(
+                url,
+                grant_type="authorization_code",
+                code=authorization_code,
+                code_verifier=code_verifier,
+                redirect_uri=self._settings.redirect_uri,
+                **options,
+            ),
+        )
+
+    def refresh(self, account: Subdomain, refresh_token: str, deadline: Deadline) -> TokenPair:
+        """Return the successor of a pair; Zendesk deletes the old pair at once (oauth/grant_type_tokens, 2026-11).
+
+        Raises:
+            InvalidGrant: the refresh token is no longer valid.
+            ClientMisconfigured, RateLimited, ZendeskTimeout, ZendeskUnavailable: see there.
+        """
+        return self._ask(
+            account,
+            deadline,
+            (refresh_token,),
+            lambda session, url, options: session.refresh_token(url, refresh_token=refresh_token, **options),
+        )
+
+    def _session(self) -> OAuth2Session:
+        # Given explicitly: Authlib would authenticate by HTTP Basic, which Zendesk does not document.
+        session = OAuth2Session(
+            self._settings.zendesk_client_id,
+            self._settings.zendesk_client_secret,
+            token_endpoint_auth_method="client_secret_post",  # noqa: S106 - a method's name
+            code_challenge_method="S256",
+            default_timeout=CALL_SECONDS,
+        )
+        prepare_session(session, self._adapter)
+        return session
+
+    def _ask(
+        self,
+        account: Subdomain,
+        deadline: Deadline,
+        secrets: tuple[str, ...],
+        request: Callable[[OAuth2Session, str, dict[str, Any]], Any],
+    ) -> TokenPair:
+        now = self._clock()
+        answers: list[TokenPair] = []
+
+        def read(response: requests.Response) -> requests.Response:
+            reply = Reply(response.status_code, response.headers, response.content)
+            answers.append(_pair_of(reply, now, *secrets, self._settings.zendesk_client_secret))
+            return response
+
+        session = self._session()
+        session.register_compliance_hook("access_token_response", read)
+        session.register_compliance_hook("refresh_token_response", read)
+        options = {
+            "expires_in": ACCESS_TOKEN_SECONDS,
+            "refresh_token_expires_in": REFRESH_TOKEN_SECONDS,
+            "timeout": min(CALL_SECONDS, deadline.left()),
+            # A redirect would carry our secret to another host.
+            "allow_redirects": False,
+        }
+        with self._calls.bulkhead.calling(account), self._calls.translated():
+            request(session, f"{self._calls.base_url(account)}/oauth/tokens", options)
+        return answers[0]
+
+
+def _pair_of(reply: Reply, now: float, *secrets: str) -> TokenPair:
+    """Return the pair in a token reply, any 2xx (the reference says 201, zcli expects 200)."""
+    refusal = refusal_of(reply, *secrets)
+    if refusal is not None:
+        raise refusal
+    body = reply.json_object()
+    error = body.get("error")
+    if reply.is_success and error is None:
+        return TokenPair.from_reply(body, now)
+    raise _meaning(error, reply, *secrets)
+
+
+def _meaning(error: object, reply: Reply, *secrets: str) -> ServiceError | InvalidGrant:
+    """Return what an OAuth error means (RFC 6749, section 5.2); by its `error`, never by status or wording."""
+    told: dict[str, Any] = {"upstream_status": reply.status, "upstream_detail": reply.words(*secrets)}
+    if error == "invalid_grant":
+        return InvalidGrant()
+    if error in {"invalid_client", "unauthorized_client"}:
+        return ClientMisconfigured(
+            "Zendesk does not accept this service's OAuth client id or secret. Its operator has to correct "
+            "ZENDESK_CLIENT_ID and ZENDESK_CLIENT_SECRET; nothing that was granted is lost.",
+            **told,
+        )
+    if error == "invalid_scope":
+        return ScopeInsufficient(
+            "Zendesk does not let this OAuth client have the requested scope. Raise the client's allowed scopes in "
+            "Zendesk, or ask for less with ZENDESK_SCOPE.",
+            **told,
+        )
+    return ZendeskUnavailable("Zendesk refused to give a token, for a reason that is not ours to mend.", **told)
+
+
+def _token(value: object) -> str | None:
+    """Return a token that can stand in a header; None: absent.
+
+    Raises:
+        ZendeskUnavailable: it is something else.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_TOKEN:
+        raise _unreadable()
+    if not (value.isascii() and value.isprintable()) or " " in value:
+        raise _unreadable()
+    return value
+
+
+def _seconds(value: object) -> float | None:
+    """Return a duration; None: absent or null, as Zendesk's older answers have it."""
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        value = int(value)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 10**10:
+        raise _unreadable()
+    return float(value)
+
+
+def _unreadable() -> ZendeskUnavailable:
+    return ZendeskUnavailable("Zendesk's answer holds no usable token. Try again; if it stays so, ask Zendesk.")

@@ -1,0 +1,82 @@
+"""Whether a stored grant may be used under today's settings, and why not, in words."""
+
+from collections.abc import Callable
+from urllib.parse import urlencode
+
+from service.errors import AuthorizationRequired
+from service.oauth.grants import Grant
+from service.settings import Settings
+from service.subdomains import Subdomain
+
+# The texts speak to an admin; the keys are `connection.reason` on the wire.
+REASONS = {
+    "grant_revoked": "Zendesk says that the authorization was revoked or has expired.",
+    "refresh_outcome_unknown": "Zendesk's answer to a renewal was lost on the way, and the old authorization is spent.",
+    "refresh_token_expired": "The authorization was not used for too long and has expired.",
+    "not_refreshable": "The authorization has expired and cannot be renewed.",
+    "client_changed": "This service now uses another OAuth client.",
+    "scope_changed": "This service now needs more permissions than were granted.",
+    "key_missing": "The stored authorization cannot be decrypted: its key is no longer configured.",
+    "admin_lost": "Zendesk says that the person who authorized is no longer an admin.",
+}
+
+
+def covers(granted: str, requested: str) -> bool:
+    """Return whether the granted scope allows all of the requested one; `read` includes every `…:read` but ZIS's own."""
+    held = set(granted.split())
+
+    def is_held(scope: str) -> bool:
+        resource, _, access = scope.rpartition(":")
+        return scope in held or (resource not in {"", "zis"} and access in {"read", "write"} and access in held)
+
+    return all(is_held(scope) for scope in requested.split())
+
+
+class Conditions:
+    """Judges grants; asks nobody and deletes nothing."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], float]) -> None:
+        self._settings = settings
+        self._clock = clock
+
+    def authorize_url(self, account: Subdomain) -> str:
+        """Return where an admin connects the account."""
+        return f"{self._settings.public_url}/oauth/authorize?{urlencode({'subdomain': account})}"
+
+    def reason(self, grant: Grant) -> str | None:
+        """Return why the grant cannot be used; None: it can."""
+        now = self._clock()
+        if grant.dead is not None:
+            return grant.dead
+        if grant.client_id != self._settings.zendesk_client_id:
+            return "client_changed"
+        if grant.expires_at is not None and grant.expires_at <= now:
+            if grant.refresh_token is None:
+                return "not_refreshable"
+            if grant.refresh_token_expires_at is not None and grant.refresh_token_expires_at <= now:
+                return "refresh_token_expired"
+        return None
+
+    def lacks_scope(self, grant: Grant) -> bool:
+        """Return whether more scope is configured than was granted; such a grant is still used."""
+        return not covers(grant.scope, self._settings.zendesk_scope)
+
+    def require_usable(self, account: Subdomain, grant: Grant | None) -> Grant:
+        """Return the grant.
+
+        Raises:
+            AuthorizationRequired: not connected, or not usable.
+        """
+        if grant is None:
+            raise self.required(account, None)
+        reason = self.reason(grant)
+        if reason is not None:
+            raise self.required(account, reason)
+        return grant
+
+    def required(self, account: Subdomain, reason: str | None) -> AuthorizationRequired:
+        """Return the error that asks to connect; `reason` None: the account is not connected."""
+        why = REASONS[reason] if reason else "This Zendesk account is not connected."
+        return AuthorizationRequired(
+            f"{why} An admin of {account} has to connect the account.", authorize_url=self.authorize_url(account)
+        )

@@ -1,0 +1,330 @@
+"""What an account has granted, and where it is kept.
+
+One Redis hash an account:
+  id          random, new with every authorization; survives refreshes
+  generation  128 random bits, new at every write of the grant, in clear and again inside the seal
+  sealed      the grant
+  mints       counts writes of minted tokens
+  minted:<integration>   a minted ZIS token, sealed (mint mode)
+Whatever ends the grant ends its minted tokens with it.
+"""
+
+import json
+import secrets
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from service.oauth.authorization_server import ACCESS_TOKEN_SECONDS, TokenPair
+from service.store import Command, Store
+from service.subdomains import Subdomain
+from service.vault import KeyMissing, Vault
+
+# What is kept for an account without a live grant goes after this.
+AFTERLIFE_SECONDS = 90 * 86_400
+
+# Replaces generation and seal if nobody wrote since the caller read.
+_UPDATE = """
+if redis.call('HGET', KEYS[1], 'generation') ~= ARGV[1] then return 0 end
+redis.call('HSET', KEYS[1], 'generation', ARGV[2], 'sealed', ARGV[3])
+if ARGV[4] == '' then redis.call('PERSIST', KEYS[1]) else redis.call('EXPIREAT', KEYS[1], ARGV[4]) end
+return 1
+"""
+
+# Puts a new authorization in the place of whatever is there, and returns that.
+_REPLACE = """
+local old = redis.call('HGETALL', KEYS[1])
+redis.call('DEL', KEYS[1])
+redis.call('HSET', KEYS[1], 'id', ARGV[1], 'generation', ARGV[2], 'sealed', ARGV[3], 'mints', 0)
+if ARGV[4] ~= '' then redis.call('EXPIREAT', KEYS[1], ARGV[4]) end
+return old
+"""
+
+# Forgets the account if neither the grant nor a minted token was written since the caller read.
+_FORGET = """
+local now = redis.call('HMGET', KEYS[1], 'generation', 'mints')
+if now[1] ~= ARGV[1] or now[2] ~= ARGV[2] then return 0 end
+return redis.call('DEL', KEYS[1])
+"""
+
+# Keeps a minted token if its grant is still this one and nobody minted since the caller read.
+_SAVE_MINTED = """
+if redis.call('HGET', KEYS[1], 'id') ~= ARGV[1] then return -1 end
+local held = redis.call('HGET', KEYS[1], ARGV[2]) or ''
+if held ~= ARGV[3] then return 0 end
+redis.call('HSET', KEYS[1], ARGV[2], ARGV[4])
+redis.call('HINCRBY', KEYS[1], 'mints', 1)
+return 1
+"""
+
+
+_EVER_KEY = "zis:ever_connected"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A Zendesk user as far as we keep one."""
+
+    id: int
+    name: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """What one admin granted. Instants are Unix seconds; tokens do not show in the repr."""
+
+    id: str
+    generation: str
+    client_id: str
+    """The OAuth client it was granted to."""
+    scope: str
+    access_token: str = field(repr=False)
+    refresh_token: str | None = field(repr=False)
+    obtained_at: float
+    expires_at: float | None
+    refresh_token_expires_at: float | None
+    authorized_at: float
+    authorized_by: Person | None
+    """None: the token may not read users."""
+    refresh_begun_at: float | None = None
+    """When a refresh began that has had no answer yet; None: none."""
+    dead: str | None = None
+    """Why it cannot be used any more, as `connection.reason` says it; None: as far as we know it can."""
+
+    @classmethod
+    def of(cls, pair: TokenPair, *, client_id: str, scope: str, authorized_by: Person | None) -> "Grant":
+        """Return a new authorization's grant; `scope` is what counts as granted."""
+        return cls(
+            id=secrets.token_hex(8),
+            generation=secrets.token_hex(16),
+            client_id=client_id,
+            scope=scope,
+            access_token=pair.access_token,
+            refresh_token=pair.refresh_token,
+            obtained_at=pair.obtained_at,
+            expires_at=pair.expires_at,
+            refresh_token_expires_at=pair.refresh_token_expires_at,
+            authorized_at=pair.obtained_at,
+            authorized_by=authorized_by,
+        )
+
+    def with_pair(self, pair: TokenPair) -> "Grant":
+        """Return this grant after a refresh, of a new generation; Zendesk may leave out an unchanged scope."""
+        expires_at = pair.expires_at
+        if expires_at is None and self.refresh_token is not None:
+            expires_at = pair.obtained_at + ACCESS_TOKEN_SECONDS
+        return replace(
+            self,
+            generation=secrets.token_hex(16),
+            scope=pair.scope or self.scope,
+            access_token=pair.access_token,
+            # "no new refresh token": the old one is still the one to use (RFC 6749, section 6).
+            refresh_token=pair.refresh_token or self.refresh_token,
+            obtained_at=pair.obtained_at,
+            expires_at=expires_at,
+            refresh_token_expires_at=(
+                pair.refresh_token_expires_at if pair.refresh_token else self.refresh_token_expires_at
+            ),
+            refresh_begun_at=None,
+            dead=None,
+        )
+
+    def changed(self, **fields: Any) -> "Grant":
+        """Return this grant with other fields, of a new generation."""
+        return replace(self, generation=secrets.token_hex(16), **fields)
+
+    def to_bytes(self) -> bytes:
+        return json.dumps(asdict(self), separators=(",", ":")).encode()
+
+    @classmethod
+    def from_bytes(cls, plaintext: bytes) -> "Grant":
+        fields = json.loads(plaintext)
+        by = fields.pop("authorized_by")
+        return cls(**fields, authorized_by=None if by is None else Person(**by))
+
+
+@dataclass(frozen=True, slots=True)
+class MintedToken:
+    """An integration's own token, made from a grant. Instants are Unix seconds."""
+
+    access_token: str = field(repr=False)
+    token_id: int | None
+    """Zendesk's number of it, by which it is revoked; None: the reply did not say."""
+    obtained_at: float
+    expires_at: float | None
+    """None: Zendesk named no expiry; used until refused."""
+    sealed: bytes = field(default=b"", repr=False, compare=False)
+    """As read from Redis; b"": not stored yet."""
+
+
+def grant_key(account: Subdomain) -> str:
+    """Return the account's key; what is stored there opens under this name only."""
+    return f"zis:{{{account}}}:grant"
+
+
+def account_of_key(key: bytes) -> Subdomain:
+    """Return the account a grant's key belongs to."""
+    return Subdomain(key.decode().removeprefix("zis:{").removesuffix("}:grant"))
+
+
+class Grants:
+    """Keeps grants and minted tokens, sealed, one hash an account."""
+
+    def __init__(self, store: Store, vault: Vault, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._vault = vault
+        self._clock = clock
+
+    def reading(self, account: Subdomain) -> Command:
+        """Return the command whose reply `opened` takes; for callers that read more in the same round trip."""
+        return ("HMGET", grant_key(account), "generation", "sealed")
+
+    def opened(self, account: Subdomain, reply: list[bytes | None]) -> Grant | None:
+        """Return the grant in the reply to `reading`; None: not connected.
+
+        Raises:
+            KeyMissing: no key opens it.
+        """
+        generation, sealed = reply
+        if generation is None or sealed is None:
+            return None
+        grant = Grant.from_bytes(self._vault.open(grant_key(account), sealed))
+        if grant.generation.encode() != generation:
+            # An older record of the same account under a newer generation: not something we wrote.
+            raise KeyMissing(grant_key(account))
+        return grant
+
+    def get(self, account: Subdomain) -> Grant | None:
+        """Return the account's grant; None: not connected.
+
+        Raises:
+            KeyMissing: no key opens it.
+            StoreUnavailable: Redis did not answer.
+        """
+        return self.opened(account, self._store.read(self.reading(account))[0])
+
+    def update(self, account: Subdomain, read: Grant, written: Grant) -> bool:
+        """Replace what was read; False: somebody wrote or deleted it since.
+
+        Raises:
+            StoreUnavailable: Redis did not answer; whether it was written is not known.
+        """
+        return self.update_generation(account, read.generation, written)
+
+    def update_generation(self, account: Subdomain, generation: str, written: Grant) -> bool:
+        """Replace the record of that generation, whatever it holds; as `update`."""
+        arguments: list[object] = [generation, written.generation, self._seal(account, written), self._end(written)]
+        return bool(self._store.run(_UPDATE, [grant_key(account)], arguments))
+
+    def clear_fields(self, account: Subdomain) -> tuple[str | None, str | None]:
+        """Return (id, generation) as they stand in clear; None: not connected."""
+        values = self._store.read(("HMGET", grant_key(account), "id", "generation"))[0]
+        one, other = (None if value is None else value.decode() for value in values)
+        return one, other
+
+    def replace(self, account: Subdomain, grant: Grant) -> tuple[Grant | None, list[MintedToken]]:
+        """Store a new authorization in one write; return what it replaced, as far as a key opens it.
+
+        Raises:
+            StoreUnavailable: Redis did not answer; whether it was written is not known.
+        """
+        arguments: list[object] = [grant.id, grant.generation, self._seal(account, grant), self._end(grant)]
+        # No life of its own: one byte that says whether the set-up was ever finished.
+        self._store.write(("SET", _EVER_KEY, "1"))
+        flat = self._store.run(_REPLACE, [grant_key(account)], arguments)
+        old = dict(zip(flat[::2], flat[1::2], strict=True))
+        try:
+            previous = self.opened(account, [old.get(b"generation"), old.get(b"sealed")])
+        except KeyMissing:
+            return None, []
+        return previous, self._minted_in(account, old)
+
+    def holdings(self, account: Subdomain) -> tuple[Grant | None, list[MintedToken], int]:
+        """Return grant, minted tokens and the count of mints, read together.
+
+        Raises:
+            KeyMissing: no key opens the grant.
+        """
+        held = self._store.read(("HGETALL", grant_key(account)))[0]
+        grant = self.opened(account, [held.get(b"generation"), held.get(b"sealed")])
+        return grant, self._minted_in(account, held), int(held.get(b"mints", 0))
+
+    def forget(self, account: Subdomain, generation: str, mints: int) -> bool:
+        """Delete grant and minted tokens; False: something was written since they were read (or nothing is there)."""
+        return bool(self._store.run(_FORGET, [grant_key(account)], [generation, str(mints)]))
+
+    def delete(self, account: Subdomain) -> None:
+        """Delete whatever is there."""
+        self._store.write(("DEL", grant_key(account)))
+
+    def with_minted(self, account: Subdomain, integration: str) -> tuple[Grant | None, MintedToken | None]:
+        """Return the grant and the integration's minted token, in one round trip.
+
+        Raises:
+            KeyMissing: no key opens the grant.
+        """
+        field_name = _minted_field(integration)
+        reply = self._store.read(("HMGET", grant_key(account), "generation", "sealed", field_name))[0]
+        return self.opened(account, reply[:2]), self._opened_minted(account, field_name, reply[2])
+
+    def save_minted(
+        self, account: Subdomain, grant_id: str, integration: str, held: MintedToken | None, minted: MintedToken
+    ) -> bool | None:
+        """Keep a minted token in the place of `held`; False: somebody else minted; None: the grant is gone.
+
+        Raises:
+            StoreUnavailable: Redis did not answer; whether it was written is not known.
+        """
+        field_name = _minted_field(integration)
+        body = {
+            "access_token": minted.access_token,
+            "token_id": minted.token_id,
+            "obtained_at": minted.obtained_at,
+            "expires_at": minted.expires_at,
+        }
+        sealed = self._vault.seal(f"{grant_key(account)}:{field_name}", json.dumps(body).encode())
+        arguments: list[object] = [grant_id, field_name, held.sealed if held else b"", sealed]
+        answer = int(self._store.run(_SAVE_MINTED, [grant_key(account)], arguments))
+        return None if answer < 0 else bool(answer)
+
+    def has_any(self) -> bool:
+        """Return whether an account was ever connected here."""
+        return bool(self._store.read(("EXISTS", _EVER_KEY))[0])
+
+    def accounts(self) -> list[Subdomain]:
+        """Return the accounts that have a record, sorted."""
+        redis = self._store.redis
+        keys = self._store.translated(lambda: list(redis.scan_iter(match=grant_key(Subdomain("*")), count=1000)))
+        return sorted({account_of_key(key) for key in keys})
+
+    def _seal(self, account: Subdomain, grant: Grant) -> str:
+        return self._vault.seal(grant_key(account), grant.to_bytes())
+
+    def _end(self, grant: Grant) -> int | str:
+        """Return when the record may go; "": never, because a grant without an announced end may live for ever."""
+        if grant.dead is not None:
+            return int(self._clock() + AFTERLIFE_SECONDS)
+        end = grant.refresh_token_expires_at
+        return "" if end is None else int(end + AFTERLIFE_SECONDS)
+
+    def _minted_in(self, account: Subdomain, fields: dict[bytes, bytes]) -> list[MintedToken]:
+        found = [
+            self._opened_minted(account, name.decode(), sealed)
+            for name, sealed in fields.items()
+            if name.startswith(b"minted:")
+        ]
+        return [minted for minted in found if minted is not None]
+
+    def _opened_minted(self, account: Subdomain, field_name: str, sealed: bytes | None) -> MintedToken | None:
+        """Return a minted token; None: absent, or no key opens it, so that a new one is minted in its place."""
+        if sealed is None:
+            return None
+        try:
+            body = json.loads(self._vault.open(f"{grant_key(account)}:{field_name}", sealed))
+        except KeyMissing:
+            return MintedToken("", None, 0.0, 0.0, sealed)
+        return MintedToken(**body, sealed=sealed)
+
+
+def _minted_field(integration: str) -> str:
+    return f"minted:{integration}"

@@ -1,0 +1,230 @@
+"""What a callback does, step by step, without a web framework: exchange, check, store, and only then the rest."""
+
+from dataclasses import dataclass
+
+import structlog
+
+from service.deadlines import Deadline
+from service.errors import (
+    AccountMismatch,
+    AdminRequired,
+    AuthorizationRequired,
+    ScopeInsufficient,
+    ServiceError,
+    StoreUnavailable,
+)
+from service.oauth import probes
+from service.oauth.access_tokens import AccessTokens
+from service.oauth.authorization_server import AuthorizationServer, InvalidGrant, TokenPair
+from service.oauth.conditions import Conditions, covers
+from service.oauth.grants import Grant, Grants, MintedToken, Person
+from service.oauth.minting import Minting
+from service.oauth.people import NOT_READABLE, ZendeskUser, ask_me
+from service.oauth.revocation import Revocation
+from service.oauth.states import IssuedState, States
+from service.oauth.zis_tokens import ZISTokens
+from service.settings import Settings
+from service.store import Store
+from service.subdomains import Subdomain
+from service.zendesk.calls import ZendeskCalls
+from service.zis_registry import Registry, list_refusal
+
+# Probing stops when less is left, so that the answer still reaches the browser.
+ANSWER_NEEDS_SECONDS = 2.0
+PROBE_SECONDS = 5.0
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class NotReady:
+    """An integration that cannot be used yet, and why."""
+
+    name: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """What a handshake ended in."""
+
+    account: Subdomain
+    authorized_by: str | None
+    """The admin's name; None: the token may not read users."""
+    not_ready: tuple[NotReady, ...]
+
+
+class Handshake:
+    """Begins and completes the authorization of an account."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        store: Store,
+        states: States,
+        server: AuthorizationServer,
+        grants: Grants,
+        access_tokens: AccessTokens,
+        zis_tokens: ZISTokens,
+        minting: Minting,
+        revocation: Revocation,
+        conditions: Conditions,
+        calls: ZendeskCalls,
+        registry: Registry,
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._states = states
+        self._server = server
+        self._grants = grants
+        self._access_tokens = access_tokens
+        self._zis_tokens = zis_tokens
+        self._minting = minting
+        self._revocation = revocation
+        self._conditions = conditions
+        self._calls = calls
+        self._registry = registry
+
+    def begin(self, account: Subdomain) -> tuple[IssuedState, str]:
+        """Return a new state for this browser, and the consent page to send it to."""
+        issued = self._states.issue(account)
+        return issued, self._server.authorization_url(account, issued.state, issued.code_verifier)
+
+    def authorize_url(self, account: Subdomain) -> str:
+        """Return where the account is connected."""
+        return self._conditions.authorize_url(account)
+
+    def complete(
+        self, account: Subdomain, authorization_code: str, code_verifier: str, deadline: Deadline
+    ) -> Connected:
+        """Exchange the code, check what was granted, store it, and make ready what the time allows.
+
+        A failed check, or one that could not be made, revokes what was granted and leaves an older grant untouched.
+
+        Raises:
+            AuthorizationRequired: the code is no longer valid.
+            ScopeInsufficient, AdminRequired, AccountMismatch: a check failed.
+            ServiceError: Zendesk or Redis failed.
+        """
+        try:
+            pair = self._server.exchange_code(account, authorization_code, code_verifier, deadline)
+        except InvalidGrant:
+            raise AuthorizationRequired(
+                "Zendesk no longer accepts this authorization: it waited too long or was used already. Connect again.",
+                authorize_url=self._conditions.authorize_url(account),
+            ) from None
+        minted: dict[str, MintedToken] = {}
+        try:
+            grant = self._checked(account, pair, minted, deadline)
+        except BaseException:
+            for token in minted.values():
+                self._revocation.drop_minted(account, token, [pair.access_token, token.access_token])
+            self._revocation.drop(account, pair.access_token, deadline)
+            raise
+        previous, previous_minted = self._store_grant(account, grant, deadline)
+        for integration, token in minted.items():
+            self._zis_tokens.keep(account, grant, integration, token)
+        _log.info("connected", account=account, by=grant.authorized_by.id if grant.authorized_by else None)
+        self._forget_previous(account, grant, previous, previous_minted, deadline)
+        name = grant.authorized_by.name if grant.authorized_by else None
+        return Connected(account, name, self._probe(account, deadline))
+
+    def _checked(
+        self, account: Subdomain, pair: TokenPair, minted: dict[str, MintedToken], deadline: Deadline
+    ) -> Grant:
+        """Return the grant if it is what was asked for; tokens minted on the way are put into `minted`."""
+        scope = pair.scope or self._settings.zendesk_scope
+        if not covers(scope, self._settings.zendesk_scope):
+            raise ScopeInsufficient(
+                f"Zendesk granted the scope '{scope}', but '{self._settings.zendesk_scope}' is needed. Allow it for "
+                "the OAuth client in Zendesk's Admin Center, or correct ZENDESK_SCOPE."
+            )
+        authorized_by = self._admin(account, pair, minted, deadline)
+        return Grant.of(pair, client_id=self._settings.zendesk_client_id, scope=scope, authorized_by=authorized_by)
+
+    def _admin(
+        self, account: Subdomain, pair: TokenPair, minted: dict[str, MintedToken], deadline: Deadline
+    ) -> Person | None:
+        """Return the admin who consented; None: the token may not read users, and the registry vouched instead."""
+        reply = ask_me(self._calls, account, pair.access_token, deadline)
+        if reply.status in NOT_READABLE:
+            # The registry lets only admins in, and only this account's token.
+            self._require_list(account, pair, minted, deadline)
+            return None
+        user = ZendeskUser.from_reply(reply)
+        if user.account is not None and user.account != account:
+            raise AccountMismatch(
+                f"You connected {account}, but Zendesk says that this authorization belongs to {user.account}. "
+                f"Sign in to {account} and connect again."
+            )
+        if user.role != "admin" or user.id is None or not user.is_active:
+            raise AdminRequired(
+                "Zendesk's integration services work for admins only, and the person who consented is not one. "
+                "An admin has to connect this account."
+            )
+        return Person(user.id, user.name)
+
+    def _require_list(
+        self, account: Subdomain, pair: TokenPair, minted: dict[str, MintedToken], deadline: Deadline
+    ) -> None:
+        integration = self._settings.integrations_of(account)[0]
+        token = pair.access_token
+        if not self._settings.is_direct:
+            minted[integration] = self._minting.mint(
+                account, integration, lambda call: call(pair.access_token), deadline
+            )
+            token = minted[integration].access_token
+        reply = self._registry.page_call(account, integration, None, deadline)(token)
+        if not reply.is_success:
+            raise list_refusal(reply, integration)
+
+    def _store_grant(
+        self, account: Subdomain, grant: Grant, deadline: Deadline
+    ) -> tuple[Grant | None, list[MintedToken]]:
+        """Store the grant in one write; returns what it replaced."""
+        try:
+            return self._grants.replace(account, grant)
+        except StoreUnavailable:
+            # Whether it was written is only known if Redis says so; a grant that may be stored is not revoked.
+            if self._grants.clear_fields(account)[0] == grant.id:
+                return None, []
+            self._revocation.drop(account, grant.access_token, deadline)
+            raise
+
+    def _forget_previous(
+        self,
+        account: Subdomain,
+        grant: Grant,
+        previous: Grant | None,
+        previous_minted: list[MintedToken],
+        deadline: Deadline,
+    ) -> None:
+        """Revoke what was replaced; no failure undoes the new connection."""
+        self._store.write(probes.forgetting(account))
+        if previous is None:
+            return
+        for token in previous_minted:
+            self._revocation.drop_minted(account, token, [grant.access_token])
+        self._access_tokens.drop_replaced(account, previous, deadline)
+
+    def _probe(self, account: Subdomain, deadline: Deadline) -> tuple[NotReady, ...]:
+        """Ask one page of every integration's list while there is time; names those that are not ready."""
+        not_ready = []
+        for integration in self._settings.integrations_of(account):
+            failure = None
+            if deadline.left() < PROBE_SECONDS + ANSWER_NEEDS_SECONDS:
+                not_ready.append(NotReady(integration, "There was no time left to try it; its first use will."))
+                continue
+            limit = deadline.sooner(PROBE_SECONDS)
+            try:
+                call = self._registry.page_call(account, integration, None, limit)
+                reply = self._zis_tokens.call_zis(account, integration, limit, call)
+                if not reply.is_success:
+                    failure = list_refusal(reply, integration)
+            except ServiceError as caught:
+                failure = caught
+            self._store.write(*probes.recording(account, integration, failure))
+            if failure is not None:
+                not_ready.append(NotReady(integration, failure.upstream_detail or failure.detail))
+        return tuple(not_ready)

@@ -1,0 +1,94 @@
+"""What is known of each integration of an account: whether Zendesk lets us work on it.
+
+Learnt from every list that is asked for anyway; kept in one Redis hash an account, with the sign that the authorizing
+admin is no longer one.
+"""
+
+from dataclasses import dataclass
+
+from service.errors import (
+    AdminRequired,
+    IntegrationMismatch,
+    ScopeInsufficient,
+    ServiceError,
+    ZISRejected,
+)
+from service.oauth.grants import AFTERLIFE_SECONDS
+from service.oauth.minting import IntegrationNotRegistered
+from service.store import Command
+from service.subdomains import Subdomain
+
+# An admin who lost the role may get it back, so the sign fades unless a call confirms it.
+ADMIN_LOST_SECONDS = 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One integration's state: `ready`, `mismatch`, `not_registered`, `forbidden`, `unavailable` or `unknown`."""
+
+    state: str
+    detail: str | None
+
+
+UNKNOWN = Probe("unknown", None)
+READY = Probe("ready", None)
+
+
+def probe_of(failure: ServiceError | None) -> Probe:
+    """Return what a list of the integration, or its failure, says of it."""
+    if failure is None:
+        return READY
+    match failure:
+        case IntegrationNotRegistered():
+            state = "not_registered"
+        case IntegrationMismatch():
+            state = "not_registered" if failure.upstream_status == 404 else "mismatch"
+        case AdminRequired() | ScopeInsufficient():
+            state = "forbidden"
+        case ZISRejected():
+            state = "forbidden" if failure.upstream_status == 403 else "unavailable"
+        case _:
+            state = "unavailable"
+    return Probe(state, failure.upstream_detail or failure.detail)
+
+
+def _key(account: Subdomain) -> str:
+    return f"zis:{{{account}}}:probes"
+
+
+def _admin_lost_key(account: Subdomain) -> str:
+    return f"zis:{{{account}}}:admin_lost"
+
+
+def reading(account: Subdomain) -> tuple[Command, Command]:
+    """Return the commands whose replies `probes_in` and `is_admin_lost` take."""
+    return ("HGETALL", _key(account)), ("EXISTS", _admin_lost_key(account))
+
+
+def probes_in(reply: dict[bytes, bytes]) -> dict[str, Probe]:
+    """Return the known states by integration."""
+    found = {}
+    for integration, value in reply.items():
+        state, _, detail = value.decode().partition("\n")
+        found[integration.decode()] = Probe(state, detail or None)
+    return found
+
+
+def recording(account: Subdomain, integration: str, failure: ServiceError | None) -> list[Command]:
+    """Return the commands that remember what a list, or its failure, says of the integration."""
+    probe = probe_of(failure)
+    key = _key(account)
+    commands: list[Command] = [
+        ("HSET", key, integration, f"{probe.state}\n{probe.detail or ''}"),
+        ("EXPIRE", key, AFTERLIFE_SECONDS),
+    ]
+    if isinstance(failure, AdminRequired):
+        commands.append(("SET", _admin_lost_key(account), "1", "EX", ADMIN_LOST_SECONDS))
+    elif failure is None:
+        commands.append(("DEL", _admin_lost_key(account)))
+    return commands
+
+
+def forgetting(account: Subdomain) -> Command:
+    """Return the command that forgets all of it."""
+    return ("DEL", _key(account), _admin_lost_key(account))

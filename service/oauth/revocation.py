@@ -1,0 +1,108 @@
+"""Telling Zendesk that tokens are no longer wanted.
+
+By id: `DELETE …/tokens/current` is reported to answer 204 without effect at times. A 401 or 404 means that the token is
+dead already. Whether revoking an access token ends its refresh token too is not documented.
+"""
+
+from collections.abc import Callable
+
+import structlog
+
+from service.deadlines import Deadline
+from service.errors import ScopeInsufficient, ServiceError, ZISRejected
+from service.oauth.grants import MintedToken
+from service.subdomains import Subdomain
+from service.zendesk.calls import ZendeskCalls
+from service.zendesk.replies import Reply
+
+_GONE = frozenset({401, 404})
+CURRENT_TOKEN = "/api/v2/oauth/tokens/current"
+# What nobody waits for is given this long.
+UNATTENDED_SECONDS = 10.0
+LEAST_SECONDS = 1.0
+
+_log = structlog.get_logger(__name__)
+
+# Makes a call with the grant's live access token, repeated once if that is refused.
+Authorized = Callable[[Callable[[str], Reply]], Reply]
+
+
+class Revocation:
+    """Revokes tokens of an account."""
+
+    def __init__(self, calls: ZendeskCalls) -> None:
+        self._calls = calls
+
+    def revoke_own(self, account: Subdomain, authorized: Authorized, deadline: Deadline) -> None:
+        """Revoke the access token that `authorized` calls with.
+
+        Raises:
+            ScopeInsufficient: Zendesk does not let the token revoke itself.
+            ServiceError: Zendesk could not be asked, or failed.
+        """
+        current = authorized(lambda token: self._calls.get(account, CURRENT_TOKEN, token=token, deadline=deadline))
+        token_id = current.json_object().get("token", {}) if current.is_success else {}
+        token_id = token_id.get("id") if isinstance(token_id, dict) else None
+        if current.status in _GONE:
+            return
+        path = f"/api/v2/oauth/tokens/{token_id}" if isinstance(token_id, int) else CURRENT_TOKEN
+        self._delete(account, path, authorized, deadline)
+
+    def revoke_minted(
+        self, account: Subdomain, minted: MintedToken, authorized: Authorized, deadline: Deadline
+    ) -> None:
+        """Revoke a minted token by its id, on the grant's authority.
+
+        Raises:
+            ServiceError: as `revoke_own`.
+        """
+        if minted.token_id is not None:
+            self._delete(account, f"/api/v2/oauth/tokens/{minted.token_id}", authorized, deadline)
+
+    def drop(self, account: Subdomain, access_token: str, deadline: Deadline | None = None) -> None:
+        """Revoke a token that nobody will use, on its own authority; a failure is logged, not raised.
+
+        `deadline` None: ten seconds; one that is nearly over is given one more.
+        """
+        left = UNATTENDED_SECONDS if deadline is None else max(LEAST_SECONDS, deadline.left())
+        deadline = Deadline.after(min(UNATTENDED_SECONDS, left))
+        self._attempt(account, lambda: self.revoke_own(account, lambda call: call(access_token), deadline))
+
+    def drop_minted(self, account: Subdomain, minted: MintedToken, authorities: list[str]) -> None:
+        """Revoke a minted token that nobody will use, by the first access token that may; a failure is logged."""
+        if minted.token_id is None:
+            self.drop(account, minted.access_token)
+            return
+        deadline = Deadline.after(UNATTENDED_SECONDS)
+        path = f"/api/v2/oauth/tokens/{minted.token_id}"
+
+        def revoke() -> None:
+            for authority in authorities:
+                reply = self._calls.change(account, "DELETE", path, token=authority, deadline=deadline)
+                # A 401 here is about the authority, which may be gone itself.
+                if reply.is_success or reply.status == 404:
+                    return
+            raise ZISRejected("None of the tokens at hand may revoke a minted token.")
+
+        self._attempt(account, revoke)
+
+    def _attempt(self, account: Subdomain, revoke: Callable[[], None]) -> None:
+        try:
+            revoke()
+        except ServiceError as failure:
+            _log.warning("revocation_failed", account=account, code=failure.code)
+        else:
+            _log.info("token_revoked", account=account)
+
+    def _delete(self, account: Subdomain, path: str, authorized: Authorized, deadline: Deadline) -> None:
+        reply = authorized(lambda token: self._calls.change(account, "DELETE", path, token=token, deadline=deadline))
+        if reply.is_success or reply.status in _GONE:
+            return
+        told = {"upstream_status": reply.status, "upstream_detail": reply.words()}
+        if reply.status == 403:
+            raise ScopeInsufficient(
+                "Zendesk does not let this authorization revoke its own tokens. Revoke them in Zendesk's Admin Center "
+                "(Apps and integrations > APIs > OAuth clients), then disconnect again.",
+                **told,  # type: ignore[arg-type]  # status and words, as named above
+            )
+        raise ZISRejected("Zendesk refused to revoke a token.", **told)  # type: ignore[arg-type]  # likewise

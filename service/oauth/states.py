@@ -1,0 +1,95 @@
+"""One-time OAuth states in Redis. Knows nothing of HTTP.
+
+A state is 256 random bits, kept under its hash with the account and the PKCE verifier, sealed, and bound to the
+browser by a secret that only that browser's cookie holds (RFC 9700, section 4.7; GHSA-fg6f-75jq-6523).
+"""
+
+import hashlib
+import hmac
+import json
+import secrets
+from dataclasses import dataclass, field
+
+from service.errors import InvalidState, StoreUnavailable
+from service.store import Store
+from service.subdomains import Subdomain
+from service.vault import KeyMissing, Vault
+
+# Time to sign in and read the consent page; a leaked link is soon worthless.
+STATE_TTL_SECONDS = 600
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedState:
+    """A handshake that begins. `label` is public and names the browser's cookie; the rest is secret."""
+
+    label: str
+    state: str = field(repr=False)
+    browser_secret: str = field(repr=False)
+    code_verifier: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PendingAuthorization:
+    """What was issued with a state."""
+
+    account: Subdomain
+    code_verifier: str = field(repr=False)
+
+
+def label_of(state: str) -> str:
+    """Return a short public name for a state; says nothing about it."""
+    return hashlib.sha256(b"label:" + state.encode()).hexdigest()[:16]
+
+
+def _state_key(state: str) -> str:
+    # No account in the key: the callback learns the account from the record alone.
+    return f"zis:state:{hashlib.sha256(state.encode()).hexdigest()}"
+
+
+class States:
+    """Issues and consumes states."""
+
+    def __init__(self, store: Store, vault: Vault) -> None:
+        self._store = store
+        self._vault = vault
+
+    def issue(self, account: Subdomain) -> IssuedState:
+        """Return a new state for `account`, usable once within ten minutes.
+
+        Raises:
+            StoreUnavailable: Redis did not take it, or is nearly full.
+        """
+        state, browser_secret = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+        verifier = secrets.token_urlsafe(64)  # 86 characters; RFC 7636, section 4.1, allows 43 to 128
+        record = {"account": account, "verifier": verifier, "browser": _digest(browser_secret)}
+        if not self._store.has_room():
+            raise StoreUnavailable("The store (Redis) is nearly full. Its operator has to make room.", retry_after=60)
+        key = _state_key(state)
+        self._store.write(("SET", key, self._vault.seal(key, json.dumps(record).encode()), "EX", STATE_TTL_SECONDS))
+        return IssuedState(label_of(state), state, browser_secret, verifier)
+
+    def consume(self, state: str, browser_secret: str | None) -> PendingAuthorization:
+        """Return what was issued with `state`, and make it unusable. At most one caller gets a record.
+
+        Raises:
+            InvalidState: unknown, expired, used, or issued to another browser.
+            StoreUnavailable: Redis did not answer.
+        """
+        refusal = InvalidState("This attempt to connect is no longer valid. Close this window and connect again.")
+        key = _state_key(state)
+        # Not GET then DEL: two racing callbacks must not both win.
+        sealed = self._store.write(("GETDEL", key))[0]
+        if sealed is None or browser_secret is None:
+            raise refusal
+        try:
+            record = json.loads(self._vault.open(key, sealed))
+        except KeyMissing:
+            raise refusal from None
+        if not hmac.compare_digest(record["browser"], _digest(browser_secret)):
+            raise refusal
+        return PendingAuthorization(Subdomain(record["account"]), record["verifier"])
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

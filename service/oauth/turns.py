@@ -1,0 +1,115 @@
+"""One at a time: first in this process, then among all of them.
+
+Waiting in the process costs no Redis; the lease in Redis ends by itself if its holder stops.
+"""
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from weakref import WeakValueDictionary
+
+from redis.exceptions import LockError
+
+from service.deadlines import Deadline
+from service.errors import StoreUnavailable, ZendeskTimeout
+from service.store import Store
+from service.subdomains import Subdomain
+from service.zendesk.bulkhead import Bulkhead
+from service.zendesk.calls import NAP_SECONDS
+
+# Longer than any token call (10 s in total) and the write after it (2 s); not renewed, so that a process that stops
+# in the middle blocks nobody for longer.
+LEASE_SECONDS = 15
+LEASE_POLL_SECONDS = 0.05
+
+
+class _Turn:
+    """A lock that goes when nobody holds it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+
+class Turns:
+    """Turns among the threads of this process and leases among all processes, by name."""
+
+    def __init__(self, store: Store, bulkhead: Bulkhead) -> None:
+        self._store = store
+        self._bulkhead = bulkhead
+        self._turns: WeakValueDictionary[str, _Turn] = WeakValueDictionary()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def wait(self, account: Subdomain, name: str, deadline: Deadline) -> Iterator[None]:
+        """Be the only thread of this process that is about `name` of the account.
+
+        Raises:
+            ZendeskTimeout: not within the deadline, or the account is slow and holds enough threads.
+        """
+        with self._bulkhead.holding(account):
+            turn = self._turn(_lease_key(account, name))
+            while not turn.lock.acquire(timeout=max(0.0, min(NAP_SECONDS, deadline.left()))):
+                if deadline.left() <= 0:
+                    raise too_late()
+                self._bulkhead.check(account)
+            try:
+                yield
+            finally:
+                turn.lock.release()
+
+    @contextmanager
+    def at_once(self, account: Subdomain, name: str) -> Iterator[bool]:
+        """Yield whether this thread is the only one of the process that is about `name`; does not wait."""
+        turn = self._turn(_lease_key(account, name))
+        is_ours = turn.lock.acquire(blocking=False)
+        try:
+            yield is_ours
+        finally:
+            if is_ours:
+                turn.lock.release()
+
+    @contextmanager
+    def lease(self, account: Subdomain, name: str) -> Iterator[bool]:
+        """Try once to be the only one of all processes; yields whether we are.
+
+        Raises:
+            StoreUnavailable: Redis did not answer.
+        """
+        lock = self._store.redis.lock(_lease_key(account, name), timeout=LEASE_SECONDS, thread_local=False)
+        is_ours = self._store.translated(lambda: lock.acquire(blocking=False))
+        try:
+            yield is_ours
+        finally:
+            if is_ours:
+                # Somebody else's by now, or Redis is away: the lease ends by itself.
+                with contextlib.suppress(LockError, StoreUnavailable):
+                    self._store.translated(lock.release)
+
+    def nap(self, account: Subdomain, deadline: Deadline) -> None:
+        """Wait a moment for another process that holds the lease.
+
+        Raises:
+            ZendeskTimeout: the deadline is too near, or the account is slow and holds enough threads.
+        """
+        if deadline.left() < LEASE_POLL_SECONDS:
+            raise too_late()
+        self._bulkhead.check(account)
+        time.sleep(LEASE_POLL_SECONDS)
+
+    def _turn(self, key: str) -> _Turn:
+        with self._lock:
+            turn = self._turns.get(key)
+            if turn is None:
+                turn = self._turns[key] = _Turn()
+            return turn
+
+
+def _lease_key(account: Subdomain, name: str) -> str:
+    return f"zis:{{{account}}}:lease:{name}"
+
+
+def too_late() -> ZendeskTimeout:
+    """Return what waiting past the deadline means."""
+    return ZendeskTimeout("Zendesk did not give an access token in time. Try again in a moment.", retry_after=2)

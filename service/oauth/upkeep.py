@@ -1,0 +1,82 @@
+"""Once a day: refresh what is past half of its refresh token's life, so that a quiet account keeps its grant."""
+
+import random
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import structlog
+
+from service.deadlines import REQUEST_BUDGET_SECONDS, Deadline
+from service.errors import ServiceError
+from service.oauth.access_tokens import AccessTokens
+from service.oauth.grants import Grants
+from service.store import Store
+from service.subdomains import Subdomain
+from service.vault import KeyMissing
+
+# One process of all does the day's round; the others find this key.
+ROUND_SECONDS = 23 * 3600
+# How often a process looks whether the day's round was done; jittered, so that they do not look together.
+LOOK_SECONDS = 3600
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one account in a round; `failure` None: refreshed."""
+
+    account: Subdomain
+    failure: ServiceError | None
+
+
+class Upkeep:
+    """Keeps quiet accounts connected."""
+
+    def __init__(self, store: Store, grants: Grants, access_tokens: AccessTokens, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._grants = grants
+        self._access_tokens = access_tokens
+        self._clock = clock
+        self._stop = threading.Event()
+
+    def start(self) -> None:
+        """Look after the accounts from a thread of this process; to be called after fork."""
+        threading.Thread(target=self._run, name="upkeep", daemon=True).start()
+
+    def stop(self) -> None:
+        """Begin no further round."""
+        self._stop.set()
+
+    def refresh_ageing(self) -> Iterator[Outcome]:
+        """Refresh, one after another, every account with less than half of its refresh token's life left."""
+        for account in self._grants.accounts():
+            if not self._is_ageing(account):
+                continue
+            try:
+                self._access_tokens.refresh_now(account, Deadline.after(REQUEST_BUDGET_SECONDS))
+            except ServiceError as failure:
+                yield Outcome(account, failure)
+            else:
+                yield Outcome(account, None)
+
+    def _is_ageing(self, account: Subdomain) -> bool:
+        try:
+            grant = self._grants.get(account)
+        except KeyMissing:
+            return False
+        if grant is None or grant.dead is not None or grant.refresh_token_expires_at is None:
+            return False
+        end = grant.refresh_token_expires_at
+        return end - self._clock() < (end - grant.obtained_at) / 2
+
+    def _run(self) -> None:
+        while not self._stop.wait(LOOK_SECONDS * random.uniform(0.5, 1.0)):  # noqa: S311 - spreads load
+            try:
+                if self._store.write(("SET", "zis:upkeep", "1", "NX", "EX", ROUND_SECONDS))[0]:
+                    for outcome in self.refresh_ageing():
+                        code = outcome.failure.code if outcome.failure else "ok"
+                        _log.info("upkeep", account=outcome.account, result=code)
+            except ServiceError as failure:
+                _log.warning("upkeep_failed", code=failure.code)

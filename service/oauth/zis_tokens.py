@@ -1,0 +1,170 @@
+"""From a grant to the token of one integration: direct or minted.
+
+Direct: the grant's own access token is the ZIS token. Mint: every integration has a token of its own, kept beside the
+grant, made when first needed and again when it has expired or is refused.
+"""
+
+from collections.abc import Callable
+
+import structlog
+
+from service.deadlines import Deadline
+from service.errors import StoreUnavailable
+from service.oauth.access_tokens import (
+    LAST_SECONDS,
+    YOUNG_SECONDS,
+    AccessTokens,
+    is_token_refused,
+    young_token_refused,
+)
+from service.oauth.conditions import Conditions
+from service.oauth.grants import Grant, Grants, MintedToken
+from service.oauth.minting import Minting
+from service.oauth.revocation import Revocation
+from service.oauth.turns import Turns
+from service.settings import Settings
+from service.subdomains import Subdomain
+from service.vault import KeyMissing
+from service.zendesk.replies import Reply
+
+_log = structlog.get_logger(__name__)
+
+Operation = Callable[[str], Reply]
+"""A call to Zendesk with the access token it is given."""
+
+
+class ZISTokens:
+    """Makes calls with a live token. A refused one is replaced once and the call repeated once."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        grants: Grants,
+        access_tokens: AccessTokens,
+        minting: Minting,
+        revocation: Revocation,
+        conditions: Conditions,
+        turns: Turns,
+        clock: Callable[[], float],
+    ) -> None:
+        self._is_direct = settings.is_direct
+        self._grants = grants
+        self._access_tokens = access_tokens
+        self._minting = minting
+        self._revocation = revocation
+        self._conditions = conditions
+        self._turns = turns
+        self._clock = clock
+
+    def call(self, account: Subdomain, deadline: Deadline, operation: Operation) -> Reply:
+        """Return Zendesk's reply to a call with the grant's own access token.
+
+        Raises:
+            AuthorizationRequired: not connected, or the grant is dead.
+            ZendeskUnavailable: Zendesk refuses even a new token.
+            ServiceError: no token could be had, or the call failed.
+        """
+        token = self._access_tokens.get(account, deadline).access_token
+        reply = operation(token)
+        if not is_token_refused(reply):
+            return reply
+        reply = operation(self._access_tokens.after_refusal(account, token, deadline).access_token)
+        return _accepted(reply)
+
+    def call_unproven(self, account: Subdomain, deadline: Deadline, operation: Operation) -> Reply:
+        """Return Zendesk's reply, a 401 included, to a call that the grant's token may not be good for at all.
+
+        Whether a ZIS client's token works outside the registry is not known; where it could not read the admin who
+        authorized, a 401 says nothing about the token.
+        """
+        grant = self._access_tokens.get(account, deadline)
+        reply = operation(grant.access_token)
+        if not is_token_refused(reply) or grant.authorized_by is None:
+            return reply
+        if self._clock() - grant.obtained_at < YOUNG_SECONDS:
+            return reply
+        return operation(self._access_tokens.after_refusal(account, grant.access_token, deadline).access_token)
+
+    def call_zis(self, account: Subdomain, integration: str, deadline: Deadline, operation: Operation) -> Reply:
+        """Return Zendesk's reply to a call with the integration's token; raises as `call`, and where minting fails."""
+        if self._is_direct:
+            return self.call(account, deadline, operation)
+        minted = self._minted(account, integration, None, deadline)
+        reply = operation(minted.access_token)
+        if not is_token_refused(reply):
+            return reply
+        if self._clock() - minted.obtained_at < YOUNG_SECONDS:
+            raise young_token_refused()
+        reply = operation(self._minted(account, integration, minted.access_token, deadline).access_token)
+        return _accepted(reply)
+
+    def _minted(self, account: Subdomain, integration: str, refused: str | None, deadline: Deadline) -> MintedToken:
+        """Return a live minted token that is not the one Zendesk `refused`; mints it if need be, once for everybody."""
+        _, minted = self._held(account, integration)
+        if minted is not None and self._is_alive(minted, refused):
+            return minted
+        name = f"mint:{integration}"
+        with self._turns.wait(account, name, deadline):
+            while True:
+                grant, held = self._held(account, integration)
+                if held is not None and self._is_alive(held, refused):
+                    return held
+                with self._turns.lease(account, name) as our_lease:
+                    minted = self._mint(account, integration, grant, held, deadline) if our_lease else None
+                if minted is not None:
+                    return minted
+                self._turns.nap(account, deadline)
+
+    def _held(self, account: Subdomain, integration: str) -> tuple[Grant, MintedToken | None]:
+        try:
+            grant, minted = self._grants.with_minted(account, integration)
+        except KeyMissing:
+            raise self._conditions.required(account, "key_missing") from None
+        # A dead grant ends its minted tokens: nothing is called with them.
+        return self._conditions.require_usable(account, grant), minted
+
+    def _is_alive(self, minted: MintedToken, refused: str | None) -> bool:
+        if not minted.access_token or minted.access_token == refused:
+            return False
+        return minted.expires_at is None or minted.expires_at - LAST_SECONDS > self._clock()
+
+    def _mint(
+        self, account: Subdomain, integration: str, grant: Grant, held: MintedToken | None, deadline: Deadline
+    ) -> MintedToken | None:
+        """Mint and store; None: somebody else's was stored meanwhile."""
+        minted = self._minting.mint(account, integration, lambda call: self.call(account, deadline, call), deadline)
+        try:
+            stored = self._grants.save_minted(account, grant.id, integration, held, minted)
+        except StoreUnavailable:
+            self._drop(account, minted, grant)
+            raise
+        if stored:
+            _log.info("minted", account=account, integration=integration)
+            if held is not None:
+                self._drop(account, held, grant)
+            return minted
+        self._drop(account, minted, grant)
+        if stored is None:
+            # Disconnected or connected anew while Zendesk answered.
+            raise self._conditions.required(account, None)
+        return None
+
+    def _drop(self, account: Subdomain, minted: MintedToken, made_from: Grant) -> None:
+        """Revoke a minted token nobody will use: by the grant's authority, else by its own."""
+        try:
+            grant = self._grants.get(account)
+        except (KeyMissing, StoreUnavailable):
+            grant = None
+        authorities = [grant.access_token] if grant is not None else []
+        self._revocation.drop_minted(account, minted, [*authorities, minted.access_token, made_from.access_token])
+
+    def keep(self, account: Subdomain, grant: Grant, integration: str, minted: MintedToken) -> None:
+        """Keep a token minted during the handshake; the caller has just stored the grant."""
+        self._grants.save_minted(account, grant.id, integration, None, minted)
+
+
+def _accepted(reply: Reply) -> Reply:
+    if is_token_refused(reply):
+        raise young_token_refused()
+    return reply

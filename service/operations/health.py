@@ -1,0 +1,62 @@
+"""Whether the process serves, and whether it can do its work."""
+
+import os
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from flask import Blueprint
+from flask.typing import ResponseReturnValue
+
+from service.store import Store
+from service.web import collaborator
+
+# Public: routers and monitors ask without credentials, and learn nothing of accounts.
+blueprint = Blueprint("health", __name__)
+
+_ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """What is running; `commit` None: not known."""
+
+    version: str
+    commit: str | None
+
+    @classmethod
+    def current(cls) -> "Release":
+        """Return the release this process runs: Heroku's word for the commit, else the checkout's."""
+        return cls(_version(), os.environ.get("HEROKU_SLUG_COMMIT") or _checked_out())
+
+
+@blueprint.get("/livez")
+def live() -> ResponseReturnValue:
+    """Answer while the process serves."""
+    release = collaborator(Release)
+    return {"status": "ok", "version": release.version, "commit": release.commit}
+
+
+@blueprint.get("/readyz")
+def ready() -> ResponseReturnValue:
+    """Answer 200 if Redis answers; 503 otherwise."""
+    collaborator(Store).read(("PING",))
+    return {"status": "ok"}
+
+
+def _version() -> str:
+    try:
+        return version("zis-job-specs")
+    except PackageNotFoundError:
+        # Run from the source tree, as the Procfile does.
+        lines = (_ROOT / "pyproject.toml").read_text().splitlines()
+        return next(line.split('"')[1] for line in lines if line.startswith("version = "))
+
+
+def _checked_out() -> str | None:
+    git = _ROOT / ".git"
+    try:
+        head = (git / "HEAD").read_text().strip()
+        return (git / head.removeprefix("ref: ")).read_text().strip() if head.startswith("ref: ") else head
+    except OSError:
+        return None

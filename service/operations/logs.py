@@ -1,0 +1,54 @@
+"""One line an event, as logfmt or JSON, with the request's id and without secrets."""
+
+import logging
+import sys
+import traceback
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+from flask import g, has_request_context
+
+# Authlib logs the PKCE verifier at debug; nothing below this level leaves the process.
+LEVEL = logging.INFO
+
+
+def configure_logs(log_format: str) -> None:
+    """Write events to standard output; for the whole process."""
+    renderer: Any = (
+        structlog.processors.JSONRenderer()
+        if log_format == "json"
+        else structlog.processors.LogfmtRenderer(
+            key_order=["at", "level", "event"], drop_missing=True, bool_as_flag=False
+        )
+    )
+    structlog.configure(
+        processors=[
+            _with_request_id,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+            _with_frames,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(LEVEL),
+        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        cache_logger_on_first_use=False,
+    )
+    logging.getLogger("authlib").setLevel(LEVEL)
+    logging.getLogger("urllib3").setLevel(LEVEL)
+
+
+def _with_request_id(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if has_request_context() and "request_id" in g:
+        event["request_id"] = g.request_id
+    return event
+
+
+def _with_frames(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Say where an exception came from; not its text, which may hold what it stumbled over."""
+    fault = event.pop("exc_info", None)
+    if isinstance(fault, BaseException):
+        frames = traceback.extract_tb(fault.__traceback__)
+        event["exception"] = type(fault).__qualname__
+        event["trace"] = " < ".join(f"{frame.filename}:{frame.lineno}:{frame.name}" for frame in reversed(frames))
+    return event

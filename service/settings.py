@@ -1,0 +1,271 @@
+"""Every environment variable: meaning, unit, default. All faults are reported at once, by name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+
+from service.settings_parsing import Faults, origin_of, parse_app_ids, parse_public_key, parse_user_ids
+from service.subdomains import Subdomain, parse_subdomain
+
+DEFAULT_ZENDESK_URL_TEMPLATE = "https://{subdomain}.zendesk.com"
+# A fetched list is kept this long to be served stale; a longer "young" would make no sense.
+LONGEST_LIST_CACHE_SECONDS = 600
+SHORTEST_SECRET_KEY = 32
+
+
+class SettingsError(click.ClickException):
+    """The environment cannot be used; `message` lists every fault. A command prints it and exits with status 1."""
+
+    exit_code = 1
+
+    def __init__(self, faults: list[str]) -> None:
+        self.faults = faults
+        lines = "\n".join(f"  - {fault}" for fault in faults)
+        super().__init__(f"the environment does not describe a working service:\n{lines}")
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One environment variable as the README's table shows it; default None: there is none."""
+
+    name: str
+    required: str
+    default: str | None
+    meaning: str
+
+
+VARIABLES = (
+    Variable("PUBLIC_URL", "yes", None, "origin under which browsers reach this service, no path"),
+    Variable("REDIS_URL", "yes", None, "`redis://`, `rediss://` or `unix://`"),
+    Variable("REDIS_TLS_VERIFY", "no", "true", "`false` accepts a self-signed certificate"),
+    Variable("REDIS_TLS_CA", "no", None, "file with the CA that signed Redis's certificate"),
+    Variable("SECRET_KEYS", "yes", None, "comma-separated, newest first, each at least 32 characters"),
+    Variable("ZENDESK_SUBDOMAINS", "yes", None, "comma-separated accounts that may connect, or `*`"),
+    Variable(
+        "ZENDESK_CLIENT_ID", "yes", None, "the OAuth client's identifier; one that starts with `zis_` is *direct*"
+    ),
+    Variable("ZENDESK_CLIENT_SECRET", "yes", None, "the OAuth client's secret"),
+    Variable("ZENDESK_SCOPE", "no", "read write", "scope to request"),
+    Variable("ZIS_INTEGRATIONS", "mint", None, "comma-separated integration names; `{subdomain}` is replaced"),
+    Variable("ZENDESK_APPS", "no", None, "app id, or `subdomain:app_id` pairs, whose signed requests are accepted"),
+    Variable("ZENDESK_APP_PUBLIC_KEY", "no", None, "PEM of the app's public key; else it is fetched"),
+    Variable("MANAGER_ROLES", "no", "admin", "who may install and uninstall; `agent` adds agents"),
+    Variable("MANAGER_USER_IDS", "no", None, "`subdomain:user_id` pairs that may, whatever their role"),
+    Variable(
+        "ZENDESK_URL_TEMPLATE", "no", DEFAULT_ZENDESK_URL_TEMPLATE, "an account's address; sandbox and tests only"
+    ),
+    Variable("LIST_CACHE_SECONDS", "no", "15", "how long a list is served without asking again; `0` keeps nothing"),
+    Variable("TRUSTED_PROXIES", "no", "1", "reverse proxies in front; `0` for none"),
+    Variable("RATE_LIMITS", "no", "on", "`off` switches our own limits off"),
+    Variable("METRICS_TOKEN", "no", None, "bearer token for `/metrics`"),
+    Variable("LOG_FORMAT", "no", "logfmt", "`logfmt` or `json`"),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The environment, checked. Secrets do not show in its repr."""
+
+    public_url: str
+    """Origin, no trailing slash; the redirect URI is made from it alone."""
+    redis_url: str = field(repr=False)
+    redis_tls_verify: bool = True
+    redis_tls_ca: Path | None = None
+    secret_keys: tuple[str, ...] = field(repr=False)
+    """Newest first: the first writes, each can read."""
+    zendesk_subdomains: frozenset[Subdomain] | None
+    """None: any account may connect."""
+    zendesk_client_id: str
+    zendesk_client_secret: str = field(repr=False)
+    zendesk_scope: str = "read write"
+    integration_names: tuple[str, ...]
+    """With `{subdomain}` still in them; `integrations_of` fills it in."""
+    zendesk_apps: Mapping[Subdomain, int] | int | None = None
+    """One app id for all accounts, one per account, or None: no app is configured yet."""
+    zendesk_app_public_key: str | None = field(default=None, repr=False)
+    manager_roles: frozenset[str] = frozenset({"admin"})
+    manager_user_ids: frozenset[tuple[Subdomain, int]] = frozenset()
+    zendesk_url_template: str = DEFAULT_ZENDESK_URL_TEMPLATE
+    list_cache_seconds: int = 15
+    trusted_proxies: int = 1
+    rate_limits: bool = True
+    metrics_token: str | None = field(default=None, repr=False)
+    log_format: str = "logfmt"
+
+    @property
+    def redirect_uri(self) -> str:
+        """The one redirect URI (RFC 9700, section 2.1); never taken from a request."""
+        return f"{self.public_url}/oauth/callback"
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether the grant's own token is the ZIS token; otherwise one is minted for each integration."""
+        return self.zendesk_client_id.startswith("zis_")
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether browsers reach us by https."""
+        return self.public_url.startswith("https://")
+
+    def integrations_of(self, account: Subdomain) -> tuple[str, ...]:
+        """Return the names of the account's integrations, sorted by code point."""
+        return tuple(sorted({name.replace("{subdomain}", account) for name in self.integration_names}))
+
+    def allows(self, account: Subdomain) -> bool:
+        """Return whether the account is on the allow-list."""
+        return self.zendesk_subdomains is None or account in self.zendesk_subdomains
+
+    def app_of(self, account: Subdomain) -> int | None:
+        """Return the id of the account's Zendesk app; None: none is configured."""
+        apps = self.zendesk_apps
+        return apps if apps is None or isinstance(apps, int) else apps.get(account)
+
+    def account_origin(self, account: str) -> str:
+        """Return scheme, host and port under which the account's pages live; the only origin that may frame us."""
+        return origin_of(self.zendesk_url_template.replace("{subdomain}", account))
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str]) -> "Settings":
+        """Return the settings in `environ`; a variable set to nothing counts as unset.
+
+        Raises:
+            SettingsError: naming every fault; values of secrets are never repeated.
+        """
+        faults = Faults(environ, {variable.name: variable.default for variable in VARIABLES})
+        public_url = faults.parse("PUBLIC_URL", _public_url)
+        tls_ca = faults.parse("REDIS_TLS_CA", _existing_file)
+        client_id = faults.parse("ZENDESK_CLIENT_ID", _printable)
+        subdomains = faults.parse("ZENDESK_SUBDOMAINS", _subdomains)
+        values = {
+            "public_url": public_url,
+            "redis_url": faults.parse("REDIS_URL", _redis_url),
+            "redis_tls_verify": faults.flag("REDIS_TLS_VERIFY"),
+            "redis_tls_ca": tls_ca,
+            "secret_keys": faults.parse("SECRET_KEYS", _secret_keys),
+            "zendesk_subdomains": None if subdomains == "*" else subdomains,
+            "zendesk_client_id": client_id,
+            "zendesk_client_secret": faults.parse("ZENDESK_CLIENT_SECRET", _printable),
+            "zendesk_scope": faults.parse("ZENDESK_SCOPE", _scope),
+            "integration_names": _integrations(faults, client_id, subdomains),
+            "zendesk_apps": faults.parse("ZENDESK_APPS", parse_app_ids),
+            "zendesk_app_public_key": faults.parse("ZENDESK_APP_PUBLIC_KEY", parse_public_key),
+            "manager_roles": faults.parse("MANAGER_ROLES", _manager_roles),
+            "manager_user_ids": faults.parse("MANAGER_USER_IDS", parse_user_ids) or frozenset(),
+            "zendesk_url_template": faults.parse("ZENDESK_URL_TEMPLATE", lambda text: _url_template(text, public_url)),
+            "list_cache_seconds": faults.number("LIST_CACHE_SECONDS", 0, LONGEST_LIST_CACHE_SECONDS),
+            "trusted_proxies": faults.number("TRUSTED_PROXIES", 0, 10),
+            "rate_limits": faults.flag("RATE_LIMITS"),
+            "metrics_token": faults.parse("METRICS_TOKEN", _printable),
+            "log_format": faults.choice("LOG_FORMAT", ("logfmt", "json")),
+        }
+        for variable in VARIABLES:
+            if variable.required == "yes":
+                faults.require(variable.name)
+        if faults.found:
+            raise SettingsError(faults.found)
+        return cls(**values)  # type: ignore[arg-type]  # every value was parsed above by its own parser
+
+
+def _public_url(text: str) -> str:
+    parts = urlsplit(text.rstrip("/"))
+    local = parts.hostname in {"localhost", "127.0.0.1"}
+    if parts.scheme not in ({"https", "http"} if local else {"https"}) or not parts.hostname:
+        raise ValueError("must be an https:// origin (http:// only for localhost and 127.0.0.1)")
+    if parts.path or parts.query or parts.fragment or "@" in parts.netloc or "?" in text or "#" in text:
+        raise ValueError("must be an origin alone: scheme, host and port, no path")
+    return origin_of(text)
+
+
+def _redis_url(text: str) -> str:
+    if urlsplit(text).scheme not in {"redis", "rediss", "unix"}:
+        raise ValueError("must start with redis://, rediss:// or unix://")
+    return text
+
+
+def _existing_file(text: str) -> Path:
+    if not Path(text).is_file():
+        raise ValueError("names no file")
+    return Path(text)
+
+
+def _secret_keys(text: str) -> tuple[str, ...]:
+    keys = tuple(key.strip() for key in text.split(","))
+    for position, key in enumerate(keys, start=1):
+        if len(key) < SHORTEST_SECRET_KEY:
+            raise ValueError(f"entry {position} has {len(key)} characters, at least {SHORTEST_SECRET_KEY} are needed")
+    if len(set(keys)) != len(keys):
+        raise ValueError("names the same key twice")
+    return keys
+
+
+def _subdomains(text: str) -> frozenset[Subdomain] | str:
+    if text.strip() == "*":
+        return "*"
+    names = [name.strip() for name in text.split(",")]
+    wrong = [name for name in names if parse_subdomain(name) is None]
+    if wrong:
+        raise ValueError(f"{wrong[0]!r} is no subdomain: write `acme` for acme.zendesk.com")
+    return frozenset(Subdomain(name.lower()) for name in names)
+
+
+def _printable(text: str) -> str:
+    if not (text.isascii() and text.isprintable()) or " " in text:
+        raise ValueError("must be printable ASCII without spaces")
+    return text
+
+
+def _scope(text: str) -> str:
+    scopes = text.split()
+    if not all(scope.isascii() and scope.isprintable() and not set(scope) & set('"\\') for scope in scopes):
+        raise ValueError("must be scope names separated by spaces")
+    return " ".join(scopes)
+
+
+def _manager_roles(text: str) -> frozenset[str]:
+    roles = {role.strip() for role in text.split(",")}
+    if not roles <= {"admin", "agent"}:
+        raise ValueError("may name `admin` and `agent`, comma-separated")
+    return frozenset(roles | {"admin"})
+
+
+def _integration_names(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(","))
+    for name in names:
+        plain = name.replace("{subdomain}", "a")
+        # Zendesk: 1-64 of a-z, 0-9, - and _ (building-your-first-zis-integration, 2026-11).
+        if not 1 <= len(plain) <= 64 or set(plain) - set("abcdefghijklmnopqrstuvwxyz0123456789-_"):
+            raise ValueError(f"{name!r} is no integration name: 1 to 64 of a-z, 0-9, - and _")
+    return names
+
+
+def _integrations(faults: Faults, client_id: str | None, subdomains: frozenset[Subdomain] | str | None) -> object:
+    names = faults.parse("ZIS_INTEGRATIONS", _integration_names)
+    if client_id is None:
+        return names
+    if not client_id.startswith("zis_"):
+        faults.require("ZIS_INTEGRATIONS")
+        return names
+    own = client_id.removeprefix("zis_")
+    accounts = subdomains if isinstance(subdomains, frozenset) else frozenset[Subdomain]()
+    allowed = {own} | {f"{{subdomain}}{own[len(account) :]}" for account in accounts if own.startswith(account)}
+    allowed |= {own.replace(account, "{subdomain}") for account in accounts}
+    if names and not set(names) <= allowed:
+        faults.add(
+            "ZIS_INTEGRATIONS", f"must be {own!r} or unset: the client {client_id!r} serves that one integration"
+        )
+    return (own,)
+
+
+def _url_template(text: str, public_url: str | None) -> str:
+    if text == DEFAULT_ZENDESK_URL_TEMPLATE:
+        return text
+    parts = urlsplit(text)
+    if text.count("{subdomain}") != 1 or parts.scheme not in {"http", "https"} or parts.query or parts.fragment:
+        raise ValueError("must be an http(s) address with {subdomain} in it once")
+    loopback = {"localhost", "127.0.0.1", "::1"}
+    if parts.hostname not in loopback or urlsplit(public_url or "").hostname not in loopback:
+        raise ValueError("is for the sandbox and tests: its host and PUBLIC_URL's host must both be loopback")
+    return text.rstrip("/")

@@ -1,0 +1,130 @@
+"""Collecting the faults of an environment instead of stopping at the first."""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from service.subdomains import Subdomain, parse_subdomain
+
+T = TypeVar("T")
+
+_YES = {"true", "1", "yes", "on"}
+_NO = {"false", "0", "no", "off"}
+_PAIR = re.compile(r"([^:]+):([1-9]\d{0,18})", re.ASCII)
+
+
+class Faults:
+    """Reads variables one by one and remembers what is wrong with each."""
+
+    def __init__(self, environ: Mapping[str, str], defaults: Mapping[str, str | None]) -> None:
+        self.found: list[str] = []
+        self._environ = environ
+        self._defaults = defaults
+
+    def text(self, name: str) -> str | None:
+        """Return the variable, else its default; None: neither."""
+        return self._environ.get(name, "").strip() or self._defaults[name]
+
+    def add(self, name: str, fault: str) -> None:
+        """Remember one fault."""
+        self.found.append(f"{name} {fault}")
+
+    def require(self, name: str) -> None:
+        """Remember a fault if the variable is not set."""
+        if self.text(name) is None:
+            self.add(name, "is not set")
+
+    def parse(self, name: str, parser: Callable[[str], T]) -> T | None:
+        """Return what `parser` makes of the variable; None: it is not set, or the parser's ValueError was noted."""
+        text = self.text(name)
+        if text is None:
+            return None
+        try:
+            return parser(text)
+        except ValueError as fault:
+            self.add(name, str(fault))
+            return None
+
+    def flag(self, name: str) -> bool | None:
+        """Return a yes-or-no variable."""
+
+        def parser(text: str) -> bool:
+            if text.lower() not in _YES | _NO:
+                raise ValueError("must be true or false (on or off)")
+            return text.lower() in _YES
+
+        return self.parse(name, parser)
+
+    def number(self, name: str, lowest: int, highest: int) -> int | None:
+        """Return a whole number within bounds, both included."""
+
+        def parser(text: str) -> int:
+            if not re.fullmatch(r"\d{1,6}", text, re.ASCII) or not lowest <= int(text) <= highest:
+                raise ValueError(f"must be a whole number from {lowest} to {highest}")
+            return int(text)
+
+        return self.parse(name, parser)
+
+    def choice(self, name: str, choices: tuple[str, ...]) -> str | None:
+        """Return one of `choices`."""
+
+        def parser(text: str) -> str:
+            if text not in choices:
+                raise ValueError(f"must be one of: {', '.join(choices)}")
+            return text
+
+        return self.parse(name, parser)
+
+
+def origin_of(url: str) -> str:
+    """Return scheme, host and port of `url`, lower-case, without a default port.
+
+    Raises:
+        ValueError: the port is no number.
+    """
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    host = f"[{host}]" if ":" in host else host
+    default = {"http": 80, "https": 443}.get(parts.scheme)
+    port = "" if parts.port in {None, default} else f":{parts.port}"
+    return f"{parts.scheme}://{host}{port}"
+
+
+def parse_app_ids(text: str) -> dict[Subdomain, int] | int:
+    """Return one app id for all accounts, or one for each named account."""
+    if re.fullmatch(r"[1-9]\d{0,18}", text, re.ASCII):
+        return int(text)
+    return dict(_pairs(text))
+
+
+def parse_user_ids(text: str) -> frozenset[tuple[Subdomain, int]]:
+    """Return the (account, user id) pairs."""
+    return frozenset(_pairs(text))
+
+
+def _pairs(text: str) -> list[tuple[Subdomain, int]]:
+    pairs = []
+    for item in text.split(","):
+        match = _PAIR.fullmatch(item.strip())
+        account = parse_subdomain(match[1].strip()) if match else None
+        if match is None or account is None:
+            raise ValueError(f"{item.strip()!r} is not of the form subdomain:number")
+        pairs.append((account, int(match[2])))
+    return pairs
+
+
+def parse_public_key(text: str) -> str:
+    r"""Return the PEM of an RSA public key; newlines may be written as `\n`."""
+    pem = text.replace("\\n", "\n")
+    try:
+        key = load_pem_public_key(pem.encode())
+    except (ValueError, UnsupportedAlgorithm):
+        raise ValueError("is no PEM of a public key") from None
+    if not isinstance(key, RSAPublicKey):
+        raise ValueError("must be an RSA public key: Zendesk signs with RS256")  # noqa: TRY004 - a fault, not a bug
+    return pem

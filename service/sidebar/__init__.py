@@ -1,0 +1,11 @@
+"""Who is asking: the signed page, its session, and what a person may do.
+
+routes            the page itself, and the renewal of its session
+zaf_jwt           Zendesk's signed request
+app_keys          the app's public key: from settings, memory, Redis or Zendesk
+sessions          our own short-lived bearer
+guard             what every API route checks first
+managers          may this person look, may they change? asked of Zendesk
+connection        what the sidebar is told of the account; disconnecting
+account_routes    status, disconnect
+"""

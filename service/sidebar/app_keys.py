@@ -1,0 +1,156 @@
+"""The public key of the account's Zendesk app: from settings, memory, Redis or Zendesk, in this order.
+
+Redis is not needed to open the page, and an account whose Zendesk hangs holds two threads for three seconds at most.
+"""
+
+import threading
+import time
+from dataclasses import dataclass
+
+import structlog
+from joserfc.errors import JoseError
+from joserfc.jwk import RSAKey
+
+from service.deadlines import Deadline
+from service.errors import ServiceError, StoreUnavailable, ZendeskUnavailable
+from service.settings import Settings
+from service.store import Store
+from service.subdomains import Subdomain
+from service.vault import KeyMissing, Vault
+from service.zendesk.calls import ZendeskCalls
+
+YOUNG_SECONDS = 24 * 3600
+# While it cannot be fetched, the last good key serves on for this long.
+LAST_GOOD_SECONDS = 7 * 24 * 3600
+FAILURE_SECONDS = 60
+# On a bad signature the key is fetched again, at most once in this time per account.
+AGAIN_SECONDS = 60
+FETCHES_AT_ONCE = 2
+FETCH_SECONDS = 3.0
+LONGEST_PEM = 8192
+SHORTEST_MODULUS_BITS = 2048
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Known:
+    key: RSAKey | None = None
+    fetched_at: float = float("-inf")
+    failed_at: float = float("-inf")
+    failure: ServiceError | None = None
+    again_at: float = float("-inf")
+
+
+class AppKeys:
+    """Keeps one key per account and app; instants in here are of the monotonic clock."""
+
+    def __init__(self, settings: Settings, store: Store, vault: Vault, calls: ZendeskCalls) -> None:
+        pem = settings.zendesk_app_public_key
+        self._configured = None if pem is None else RSAKey.import_key(pem)
+        self._store = store
+        self._vault = vault
+        self._calls = calls
+        self._known: dict[tuple[Subdomain, int], _Known] = {}
+        self._lock = threading.Lock()
+        self._places = threading.BoundedSemaphore(FETCHES_AT_ONCE)
+
+    def get(self, account: Subdomain, app_id: int, deadline: Deadline) -> RSAKey:
+        """Return the key, fetched at most a day ago; up to a week old while it cannot be fetched.
+
+        Raises:
+            ServiceError: there is none, and it cannot be fetched; remembered for a minute.
+        """
+        if self._configured is not None:
+            return self._configured
+        known = self._entry(account, app_id)
+        now = time.monotonic()
+        if known.key is not None and now - known.fetched_at < YOUNG_SECONDS:
+            return known.key
+        if known.key is None and self._take_from_store(account, app_id, known):
+            return self.get(account, app_id, deadline)
+        if now - known.failed_at < FAILURE_SECONDS and known.failure is not None:
+            failure = known.failure
+        else:
+            try:
+                return self._fetch(account, app_id, known, deadline)
+            except ServiceError as caught:
+                known.failed_at, known.failure = now, caught
+                failure = caught
+        if known.key is not None and now - known.fetched_at < LAST_GOOD_SECONDS:
+            return known.key
+        raise failure
+
+    def fetch_again(self, account: Subdomain, app_id: int, deadline: Deadline) -> RSAKey | None:
+        """Return a key fetched just now, because a signature did not hold; None: it was a minute ago, or failed."""
+        if self._configured is not None:
+            return None
+        known = self._entry(account, app_id)
+        now = time.monotonic()
+        with self._lock:
+            if now - known.again_at < AGAIN_SECONDS:
+                return None
+            known.again_at = now
+        try:
+            return self._fetch(account, app_id, known, deadline)
+        except ServiceError as failure:
+            _log.warning("app_key_not_fetched", account=account, code=failure.code)
+            return None
+
+    def _entry(self, account: Subdomain, app_id: int) -> _Known:
+        with self._lock:
+            return self._known.setdefault((account, app_id), _Known())
+
+    def _fetch(self, account: Subdomain, app_id: int, known: _Known, deadline: Deadline) -> RSAKey:
+        if not self._places.acquire(blocking=False):
+            raise ZendeskUnavailable("The app's public key is being fetched. Reload the app in a moment.")
+        try:
+            limit = deadline.sooner(FETCH_SECONDS)
+            path = f"/api/v2/apps/{app_id}/public_key"
+            reply = self._calls.get(account, f"{path}.pem", token=None, deadline=limit)
+            if not reply.is_success:
+                reply = self._calls.get(account, path, token=None, deadline=limit)
+        finally:
+            self._places.release()
+        key = _key_in(reply.body) if reply.is_success else None
+        if key is None:
+            raise ZendeskUnavailable(
+                f"Zendesk gave no public key for the app {app_id}. Check ZENDESK_APPS, or set ZENDESK_APP_PUBLIC_KEY.",
+                upstream_status=reply.status,
+            )
+        known.key, known.fetched_at, known.failure = key, time.monotonic(), None
+        try:
+            # Sealed although public: whoever could plant a key here could open the page as anybody.
+            name = _key(account, app_id)
+            self._store.write(("SET", name, self._vault.seal(name, reply.body), "EX", LAST_GOOD_SECONDS))
+        except StoreUnavailable:
+            _log.warning("app_key_not_kept", account=account)
+        return key
+
+    def _take_from_store(self, account: Subdomain, app_id: int, known: _Known) -> bool:
+        """Take over the key another process fetched; False: there is none, or Redis is away."""
+        name = _key(account, app_id)
+        try:
+            sealed, milliseconds = self._store.read(("GET", name), ("PTTL", name))
+            key = None if sealed is None else _key_in(self._vault.open(name, sealed))
+        except (StoreUnavailable, KeyMissing):
+            return False
+        if key is None:
+            return False
+        known.key, known.fetched_at = key, time.monotonic() - (LAST_GOOD_SECONDS - milliseconds / 1000)
+        return True
+
+
+def _key(account: Subdomain, app_id: int) -> str:
+    return f"zis:{{{account}}}:app_key:{app_id}"
+
+
+def _key_in(pem: bytes) -> RSAKey | None:
+    """Return the RSA public key in `pem`; None: it holds none, or one too short."""
+    if len(pem) > LONGEST_PEM or b"PUBLIC KEY" not in pem:
+        return None
+    try:
+        key = RSAKey.import_key(pem)
+    except (JoseError, ValueError):
+        return None
+    return key if key.public_key.key_size >= SHORTEST_MODULUS_BITS else None

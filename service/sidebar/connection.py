@@ -1,0 +1,167 @@
+"""What the sidebar is told of the account's connection, and ending it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from service.deadlines import Deadline
+from service.errors import AuthorizationRequired, ZendeskUnavailable
+from service.oauth import probes
+from service.oauth.access_tokens import AccessTokens, is_token_refused
+from service.oauth.conditions import Conditions
+from service.oauth.grants import Grant, Grants, MintedToken
+from service.oauth.revocation import CURRENT_TOKEN, Revocation
+from service.settings import Settings
+from service.sidebar.managers import Managers
+from service.sidebar.sessions import Session
+from service.store import Store
+from service.subdomains import Subdomain
+from service.timestamps import timestamp
+from service.vault import KeyMissing
+from service.zendesk.calls import ZendeskCalls
+
+# Each round after the first is somebody else's refresh or mint in between.
+MOST_ROUNDS = 5
+
+_log = structlog.get_logger(__name__)
+
+
+class Connection:
+    """Describes and ends the connection of an account."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        store: Store,
+        grants: Grants,
+        conditions: Conditions,
+        managers: Managers,
+        access_tokens: AccessTokens,
+        revocation: Revocation,
+        calls: ZendeskCalls,
+        uninstall_all: Callable[[Subdomain, str, Deadline], None],
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._grants = grants
+        self._conditions = conditions
+        self._managers = managers
+        self._access_tokens = access_tokens
+        self._revocation = revocation
+        self._calls = calls
+        self._uninstall_all = uninstall_all
+
+    def status(self, session: Session, deadline: Deadline) -> dict[str, Any]:
+        """Return the status as our API shows it; Zendesk is asked for the role only, for at most 3 s.
+
+        Raises:
+            StoreUnavailable: Redis did not answer.
+        """
+        account = session.account
+        grant_reply, role_reply, probe_reply, admin_lost = self._store.read(
+            self._grants.reading(account), self._managers.reading(session), *probes.reading(account)
+        )
+        try:
+            grant = self._grants.opened(account, grant_reply)
+            reason = self._conditions.reason(grant) if grant else None
+        except KeyMissing:
+            grant, reason = None, "key_missing"
+        is_usable = grant is not None and reason is None
+        if is_usable:
+            standing = self._managers.standing(session, role_reply, deadline)
+        else:
+            standing = self._managers.unasked(session, role_reply)
+        if is_usable and admin_lost:
+            reason = "admin_lost"
+        state = "reauthorization_required" if reason else ("connected" if grant else "not_connected")
+        if is_usable and reason is None and grant is not None and self._conditions.lacks_scope(grant):
+            # Still used: what was granted works as far as it goes.
+            reason = "scope_changed"
+        known = probes.probes_in(probe_reply)
+        return {
+            "account": account,
+            "user": {
+                "id": session.user_id,
+                "role": standing.role,
+                "can_manage": standing.can_manage,
+                "reason": standing.reason,
+            },
+            "connection": {"state": state, "reason": reason, **_described(grant)},
+            "integrations": [
+                {"name": name, "state": probe.state, "detail": probe.detail}
+                for name in self._settings.integrations_of(account)
+                for probe in [known.get(name, probes.UNKNOWN)]
+            ],
+            "authorize_url": self._conditions.authorize_url(account),
+        }
+
+    def is_connected(self, account: Subdomain) -> bool:
+        """Return whether anything is stored for the account, alive or not."""
+        return self._grants.clear_fields(account)[0] is not None
+
+    def disconnect(self, account: Subdomain, deadline: Deadline, *, uninstall: bool) -> bool:
+        """Revoke every token of the account and forget it; returns whether anything was revoked.
+
+        A dead grant is just forgotten. If Zendesk cannot be asked nothing is forgotten.
+
+        Raises:
+            ServiceError: a job spec could not be uninstalled, or Zendesk or Redis failed.
+        """
+        if uninstall:
+            self._uninstall_all(account, self._access_tokens.usable(account).id, deadline)
+        for _ in range(MOST_ROUNDS):
+            try:
+                self._make_live(account, deadline)
+            except AuthorizationRequired:
+                # Dead, or of another client: there is nothing that could be asked for.
+                pass
+            try:
+                grant, minted, mints = self._grants.holdings(account)
+            except KeyMissing:
+                self._grants.delete(account)
+                return self._forgotten(account, revoked=False)
+            if grant is None:
+                return self._forgotten(account, revoked=False)
+            revoked = self._revoke(account, grant, minted, deadline)
+            if self._grants.forget(account, grant.generation, mints):
+                return self._forgotten(account, revoked=revoked)
+        raise ZendeskUnavailable("The account's tokens changed while they were revoked. Disconnect again.")
+
+    def _make_live(self, account: Subdomain, deadline: Deadline) -> None:
+        """Refresh if the access token has expired or is refused: an expired one can revoke nothing."""
+        grant = self._access_tokens.get(account, deadline)
+        if grant.authorized_by is None:
+            # This token may not be good for anything but the registry; its 401 elsewhere says nothing.
+            return
+        reply = self._calls.get(account, CURRENT_TOKEN, token=grant.access_token, deadline=deadline)
+        if is_token_refused(reply):
+            self._access_tokens.after_refusal(account, grant.access_token, deadline)
+
+    def _revoke(self, account: Subdomain, grant: Grant, minted: list[MintedToken], deadline: Deadline) -> bool:
+        if self._conditions.reason(grant) is not None:
+            for token in minted:
+                self._revocation.drop_minted(account, token, [token.access_token])
+            return False
+        for token in minted:
+            self._revocation.revoke_minted(account, token, lambda call: call(grant.access_token), deadline)
+        self._revocation.revoke_own(account, lambda call: call(grant.access_token), deadline)
+        return True
+
+    def _forgotten(self, account: Subdomain, *, revoked: bool) -> bool:
+        self._store.write(probes.forgetting(account))
+        _log.info("disconnected", account=account, revoked=revoked)
+        return revoked
+
+
+def _described(grant: Grant | None) -> dict[str, Any]:
+    """Return what is known of a grant; all None without one."""
+    by = grant.authorized_by if grant else None
+    return {
+        "authorized_at": timestamp(grant.authorized_at) if grant else None,
+        "authorized_by": {"id": by.id, "name": by.name} if by else None,
+        "scope": grant.scope if grant else None,
+        "access_token_expires_at": timestamp(grant.expires_at) if grant else None,
+        "refresh_token_expires_at": timestamp(grant.refresh_token_expires_at) if grant else None,
+    }

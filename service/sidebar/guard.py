@@ -1,0 +1,49 @@
+"""What every API route checks first: the session, then the allow-list."""
+
+from typing import cast
+
+from flask import g, request
+
+from service.errors import AccountNotAllowed
+from service.settings import Settings
+from service.sidebar.sessions import Session, Sessions
+from service.subdomains import Subdomain
+from service.web import collaborator
+
+_SCHEME = "bearer "
+
+
+def bearer() -> str | None:
+    """Return the token of `Authorization: Bearer …` (RFC 6750, section 2.1); None: there is none."""
+    header = request.headers.get("Authorization", "")
+    return header[len(_SCHEME) :].strip() if header.lower().startswith(_SCHEME) else None
+
+
+def require_session() -> None:
+    """Let in whoever shows a valid session token of an allowed account.
+
+    Raises:
+        Unauthenticated: missing, invalid or expired.
+        AccountNotAllowed: the account was taken off the list.
+    """
+    session = collaborator(Sessions).read(bearer())
+    require_allowed(session.account)
+    g.session = session
+
+
+def require_allowed(account: Subdomain) -> None:
+    """Let in an account on the allow-list.
+
+    Raises:
+        AccountNotAllowed: it is not.
+    """
+    if not collaborator(Settings).allows(account):
+        raise AccountNotAllowed(
+            f"The Zendesk account {account} is not enabled here. The operator of this service can add it to "
+            "ZENDESK_SUBDOMAINS."
+        )
+
+
+def current_session() -> Session:
+    """Return who is asking; only behind `require_session`."""
+    return cast("Session", g.session)

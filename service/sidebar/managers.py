@@ -1,0 +1,191 @@
+"""May this person look, may they change? Asked of Zendesk, never taken from the browser.
+
+This service acts with an admin's grant for whoever looks at the sidebar (the confused deputy), so to change anything a
+recent answer of Zendesk is needed; to look, anyone will do who is not known to be outside.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+from service.deadlines import Deadline
+from service.errors import AgentRequired, ManagerRoleRequired, ServiceError
+from service.oauth.people import NOT_READABLE, ZendeskUser, ask_user
+from service.oauth.zis_tokens import ZISTokens
+from service.settings import Settings
+from service.sidebar.sessions import Session
+from service.store import Command, Store
+from service.subdomains import Subdomain
+from service.vault import KeyMissing, Vault
+from service.zendesk.calls import ZendeskCalls
+
+# An answer this old may still decide about a change.
+RECENT_SECONDS = 300
+# Where Zendesk cannot be asked, an answer this old still decides about looking.
+REMEMBERED_SECONDS = 12 * 3600
+# Looking does not wait longer for the role.
+LOOK_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """Zendesk's answer about a person, and when it was given (Unix seconds)."""
+
+    role: str | None
+    """None: Zendesk does not let our token read this person."""
+    name: str | None
+    is_active: bool
+    asked_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is known of the person who asks."""
+
+    role: str | None
+    name: str | None
+    can_manage: bool
+    reason: str | None
+    """`user.reason` on the wire: why the role is not known; None: it is."""
+    is_outsider: bool
+    """A known end user, suspended or inactive person: may not even look."""
+
+
+class Managers:
+    """Judges people by their role at Zendesk."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: Store,
+        vault: Vault,
+        calls: ZendeskCalls,
+        zis_tokens: ZISTokens,
+        clock: Callable[[], float],
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._vault = vault
+        self._calls = calls
+        self._zis_tokens = zis_tokens
+        self._clock = clock
+
+    def require_manager(self, session: Session, deadline: Deadline) -> Standing:
+        """Return the standing of a person who may change job specs.
+
+        Raises:
+            ManagerRoleRequired: the role does not allow it, or is not to be had.
+            ServiceError: Zendesk could not be asked.
+        """
+        if self._is_named(session):
+            role = self._recent(session)
+            return Standing(role.role if role else None, role.name if role else None, True, None, False)
+        if session.user_id is None:
+            raise ManagerRoleRequired(
+                "Zendesk did not say who you are, so nothing can be changed from here. The operator can name managers "
+                "in MANAGER_USER_IDS."
+            )
+        role = self._recent(session) or self._ask(session.account, session.user_id, deadline)
+        standing = self._standing(session, role)
+        if not standing.can_manage:
+            raise ManagerRoleRequired(self._why_not(standing))
+        return standing
+
+    def require_looker(self, session: Session, remembered: bytes | None, deadline: Deadline) -> Standing:
+        """Return the standing of a person who may look; `remembered` is the reply to `reading`.
+
+        Raises:
+            AgentRequired: a known end user, suspended or inactive person.
+        """
+        standing = self.standing(session, remembered, deadline)
+        if standing.is_outsider:
+            raise AgentRequired(
+                "Only active agents and admins of this Zendesk account may look at its job specs. An admin can change "
+                "your role in Zendesk."
+            )
+        return standing
+
+    def standing(self, session: Session, remembered: bytes | None, deadline: Deadline) -> Standing:
+        """Return what is known of the person; waits at most 3 s for Zendesk, then does with what is remembered."""
+        if session.user_id is None:
+            return self._unknown(session, "user_unknown")
+        role = self._opened(session, remembered)
+        if role is None or self._clock() - role.asked_at > RECENT_SECONDS:
+            try:
+                role = self._ask(session.account, session.user_id, deadline.sooner(LOOK_SECONDS))
+            except ServiceError:
+                # Looking is allowed to whoever is not known to be outside.
+                if role is None:
+                    return self._unknown(session, "zendesk_unavailable")
+        return self._standing(session, role)
+
+    def unasked(self, session: Session, remembered: bytes | None) -> Standing:
+        """Return what is remembered of the person, where Zendesk cannot be asked because nobody is connected."""
+        role = self._opened(session, remembered)
+        return self._standing(session, role) if role else self._unknown(session, "not_connected")
+
+    def reading(self, session: Session) -> Command:
+        """Return the command whose reply the others take; for callers that read more in the same round trip."""
+        return ("GET", _key(session.account, session.user_id))
+
+    def _recent(self, session: Session) -> Role | None:
+        role = self._opened(session, self._store.read(self.reading(session))[0])
+        return role if role is not None and self._clock() - role.asked_at <= RECENT_SECONDS else None
+
+    def _opened(self, session: Session, sealed: bytes | None) -> Role | None:
+        if sealed is None or session.user_id is None:
+            return None
+        try:
+            return Role(**json.loads(self._vault.open(_key(session.account, session.user_id), sealed)))
+        except KeyMissing:
+            return None
+
+    def _ask(self, account: Subdomain, user_id: int, deadline: Deadline) -> Role:
+        """Return Zendesk's answer about a person, and remember it.
+
+        Raises:
+            ServiceError: Zendesk could not be asked.
+        """
+        now = self._clock()
+        reply = self._zis_tokens.call_unproven(
+            account, deadline, lambda token: ask_user(self._calls, account, user_id, token, deadline)
+        )
+        if reply.status in NOT_READABLE:
+            role = Role(None, None, is_active=True, asked_at=now)
+        else:
+            user = ZendeskUser.from_reply(reply)
+            role = Role(user.role, user.name, is_active=user.is_active, asked_at=now)
+        # Sealed although no secret: whoever could write it could make anybody an admin.
+        key = _key(account, user_id)
+        sealed = self._vault.seal(key, json.dumps(asdict(role)).encode())
+        self._store.write(("SET", key, sealed, "EX", REMEMBERED_SECONDS))
+        return role
+
+    def _standing(self, session: Session, role: Role) -> Standing:
+        if role.role is None:
+            return self._unknown(session, "users_not_readable")
+        is_outsider = not role.is_active or role.role not in {"admin", "agent"}
+        may = (not is_outsider and role.role in self._settings.manager_roles) or self._is_named(session)
+        return Standing(role.role, role.name, may, None, is_outsider)
+
+    def _unknown(self, session: Session, reason: str) -> Standing:
+        return Standing(None, None, self._is_named(session), reason, is_outsider=False)
+
+    def _is_named(self, session: Session) -> bool:
+        return session.user_id is not None and (session.account, session.user_id) in self._settings.manager_user_ids
+
+    def _why_not(self, standing: Standing) -> str:
+        roles = " or ".join(sorted(self._settings.manager_roles))
+        if standing.reason == "users_not_readable":
+            return (
+                "Zendesk does not let this service ask for your role, so nothing can be changed from here. The "
+                "operator can name managers in MANAGER_USER_IDS."
+            )
+        return (
+            f"Only an active {roles} may change job specs, and Zendesk says you are not one now "
+            f"({standing.role or 'unknown'}). An admin can change your role in Zendesk."
+        )
+
+
+def _key(account: Subdomain, user_id: int | None) -> str:
+    return f"zis:{{{account}}}:role:{user_id}"

@@ -1,0 +1,61 @@
+"""The page that Zendesk opens by a signed POST, and the renewal of its session."""
+
+from typing import Any
+
+from flask import Blueprint, g, make_response, render_template, request
+from flask.typing import ResponseReturnValue
+
+from service.errors import MethodNotAllowed
+from service.oauth.conditions import Conditions
+from service.sidebar.guard import bearer, require_allowed
+from service.sidebar.sessions import Session, Sessions
+from service.sidebar.zaf_jwt import ZAFTokens
+from service.timestamps import timestamp
+from service.web import collaborator, deadline, query
+
+API_BASE = "/api/v1"
+
+# Public, but of use only with a signed token.
+page = Blueprint("sidebar", __name__)
+# Its guard takes an expired token as well, so it stands in the view.
+renewal = Blueprint("session", __name__, url_prefix=API_BASE)
+
+
+@page.post("/sidebar")
+def open_sidebar() -> ResponseReturnValue:
+    """Answer Zendesk's signed request with the page; a redirect would lose the token."""
+    signed = collaborator(ZAFTokens).verify(request.form.get("token"), deadline())
+    g.framing_account = signed.account
+    token, session = collaborator(Sessions).issue(signed.account, signed.user_id, signed.issued_at)
+    bootstrap = {
+        **_issued(token, session),
+        "account": signed.account,
+        "api_base": API_BASE,
+        "authorize_url": collaborator(Conditions).authorize_url(signed.account),
+    }
+    return render_template("sidebar.html", bootstrap=bootstrap)
+
+
+@page.get("/sidebar")
+def sidebar_closed() -> ResponseReturnValue:
+    """Say where this page lives."""
+    response = make_response(render_template("sidebar_closed.html"), MethodNotAllowed.status)
+    response.headers["Allow"] = "POST, OPTIONS"
+    return response
+
+
+@renewal.post("/session")
+def renew_session() -> ResponseReturnValue:
+    """Trade a session token, valid or expired, for a fresh one."""
+    token, session = collaborator(Sessions).renew(bearer())
+    require_allowed(session.account)
+    query()
+    return _issued(token, session)
+
+
+def _issued(token: str, session: Session) -> dict[str, Any]:
+    return {
+        "session_token": token,
+        "expires_at": timestamp(session.expires_at),
+        "expires_in": collaborator(Sessions).seconds_left(session),
+    }

@@ -1,0 +1,105 @@
+"""Our own short-lived bearer for the sidebar: who is asking, and nothing about what they may do.
+
+A JWS (HS256) with a type and audience of its own, so that no other kind of token passes for it (RFC 8725, section 3.11).
+It needs neither Redis nor Zendesk.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from joserfc import jws
+from joserfc.errors import JoseError
+
+from service.errors import Unauthenticated
+from service.settings import Settings
+from service.subdomains import Subdomain, parse_subdomain
+from service.vault import derive_keys
+
+SESSION_SECONDS = 900
+# Counted from the signed request that opened the page: a working day, then the app is loaded again.
+RENEWABLE_SECONDS = 12 * 3600
+LONGEST_SESSION_TOKEN = 2048
+
+_TYPE = "zis-session+jwt"
+_ALGORITHM = "HS256"
+_REGISTRY = jws.JWSRegistry(algorithms=[_ALGORITHM])
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Who is asking. Instants are Unix seconds."""
+
+    account: Subdomain
+    user_id: int | None
+    """None: Zendesk's signed request did not say in a form we know."""
+    signed_at: int
+    """`iat` of the signed request it came from."""
+    expires_at: int
+
+
+class Sessions:
+    """Issues, reads and renews session tokens."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], float]) -> None:
+        keys = derive_keys(settings.secret_keys, "session")
+        self._writing = keys[0]
+        self._keys = {key.kid: key.oct_key for key in keys}
+        self._issuer = settings.public_url
+        self._clock = clock
+
+    def issue(self, account: Subdomain, user_id: int | None, signed_at: int) -> tuple[str, Session]:
+        """Return a session token for 15 minutes, but not past 12 hours after `signed_at`."""
+        expires_at = min(int(self._clock()) + SESSION_SECONDS, signed_at + RENEWABLE_SECONDS)
+        session = Session(account, user_id, signed_at, expires_at)
+        claims = {"iss": self._issuer, "acc": account, "sub": user_id, "auth_time": signed_at, "exp": expires_at}
+        header = {"alg": _ALGORITHM, "typ": _TYPE, "kid": self._writing.kid}
+        payload = json.dumps(claims, separators=(",", ":"))
+        return jws.serialize_compact(header, payload, self._writing.oct_key, registry=_REGISTRY), session
+
+    def read(self, token: str | None) -> Session:
+        """Return the session of a valid token.
+
+        Raises:
+            Unauthenticated: missing, not ours, or expired.
+        """
+        session = self._verified(token)
+        if session.expires_at <= self._clock():
+            raise Unauthenticated("The sidebar's session has expired. It renews itself; if not, reload the app.")
+        return session
+
+    def renew(self, token: str | None) -> tuple[str, Session]:
+        """Return a fresh token for one of ours, valid or expired, until 12 hours after the signed request.
+
+        Raises:
+            Unauthenticated: missing, not ours, or too old.
+        """
+        session = self._verified(token)
+        if session.signed_at + RENEWABLE_SECONDS <= self._clock():
+            raise Unauthenticated("This page has been open for more than 12 hours. Reload the app in Zendesk.")
+        return self.issue(session.account, session.user_id, session.signed_at)
+
+    def seconds_left(self, session: Session) -> int:
+        """Return the seconds until a session expires, not negative."""
+        return max(0, session.expires_at - int(self._clock()))
+
+    def _verified(self, token: str | None) -> Session:
+        refusal = Unauthenticated("There is no valid session. Reload the app in Zendesk.")
+        if token is None or len(token) > LONGEST_SESSION_TOKEN:
+            raise refusal
+        try:
+            signed = jws.extract_compact(token.encode(), registry=_REGISTRY)
+            header = signed.headers()
+            kid = header.get("kid")
+            key = self._keys.get(kid) if isinstance(kid, str) else None
+            if key is None or header.get("typ") != _TYPE or header.get("alg") != _ALGORITHM:
+                raise refusal
+            if not jws.validate_compact(signed, key, registry=_REGISTRY):
+                raise refusal
+            claims = json.loads(signed.payload)
+        except (JoseError, ValueError):
+            raise refusal from None
+        account = parse_subdomain(claims["acc"])
+        if claims["iss"] != self._issuer or account is None:
+            raise refusal
+        return Session(account, claims["sub"], claims["auth_time"], claims["exp"])

@@ -1,0 +1,123 @@
+/** Whether the account is connected, by whom, and the way to connect it. */
+
+import { el, setAttribute, setShown, setText } from "./dom.js";
+import { formatDay, t } from "./i18n.js";
+import { ProblemSlot, problemTitle } from "./problem-view.js";
+
+/** The top of the page. */
+export class ConnectionView {
+  element = el("section", { class: "connection", "data-testid": "connection", "aria-labelledby": "connection-state" });
+
+  #model;
+  #wait;
+  #account;
+  #state = el("h2", { class: "connection__state", id: "connection-state", tabindex: "-1" });
+  #by = el("p", { class: "connection__by" });
+  #why = el("p", { class: "connection__why" });
+  #offer = el("div", { class: "connection__offer" });
+  #connect = el("button", { type: "button", class: "button button--primary", "data-testid": "connect" });
+  #link = el("a", { class: "link", target: "_blank", rel: "noopener noreferrer", "data-testid": "connect-link" });
+  #waiting = el("p", { class: "connection__waiting", role: "status" });
+  #hint = el("p", { class: "connection__hint", role: "status", "data-testid": "connect-hint" });
+  #role = el("p", { class: "role-note", "data-testid": "role-note" });
+  #disconnect = el("button", { type: "button", class: "button button--link button--danger", "data-testid": "disconnect" });
+  #problem;
+  #onRetry;
+
+  /**
+   * @param {object} options
+   * @param {import("./model.js").Model} options.model
+   * @param {import("./connect.js").ConnectWait} options.wait
+   * @param {string} options.account
+   * @param {string} options.authorizeUrl
+   * @param {{connect: (url: string) => void, followLink: () => void, disconnect: () => void, retry: () => void}} options.on
+   *   what the person does; `connect` is called within the click
+   */
+  constructor({ model, wait, account, authorizeUrl, on }) {
+    this.#model = model;
+    this.#wait = wait;
+    this.#account = account;
+    this.#onRetry = on.retry;
+    this.#problem = new ProblemSlot(account);
+    this.#link.href = authorizeUrl;
+    this.#offer.append(this.#connect, this.#link, this.#waiting, this.#hint);
+    this.element.append(
+      el("div", { class: "connection__head" }, el("span", { class: "connection__dot", "aria-hidden": "true" }), this.#state),
+      this.#by,
+      this.#why,
+      this.#offer,
+      this.#role,
+      this.#problem.element,
+      this.#disconnect,
+    );
+    this.#connect.addEventListener("click", () => on.connect(this.#link.href));
+    this.#link.addEventListener("click", on.followLink);
+    this.#disconnect.addEventListener("click", on.disconnect);
+  }
+
+  /** Puts the focus on the state, for when the button that had it is gone. */
+  focus() {
+    this.#state.focus();
+  }
+
+  /** Brings everything up to date with the model, the wait and the language. */
+  update() {
+    const { status, statusProblem, isConnected, canManage } = this.#model;
+    const connection = status?.connection;
+    const state = connection?.state ?? (statusProblem ? "unknown" : "loading");
+    setAttribute(this.element, "data-state", state);
+    setText(this.#state, t(`connection.${state}`, { account: this.#account }));
+    this.#updateBy(connection);
+    this.#updateWhy(connection);
+    this.#updateOffer(connection);
+    const note = isConnected && !canManage ? roleNote(status.user) : "";
+    setText(this.#role, note);
+    setShown(this.#role, note !== "");
+    this.#problem.update(statusProblem, { action: { label: t("problem.retry"), act: this.#onRetry } });
+    setText(this.#disconnect, t("disconnect.open"));
+    setShown(this.#disconnect, canManage);
+  }
+
+  #updateBy(connection) {
+    const isShown = connection?.state === "connected" && Boolean(connection.authorized_at);
+    setShown(this.#by, isShown);
+    if (!isShown) return;
+    const day = formatDay(connection.authorized_at);
+    const name = connection.authorized_by?.name;
+    setText(this.#by, name ? t("connection.by", { name, day }) : t("connection.since", { day }));
+  }
+
+  #updateWhy(connection) {
+    const why = whyConnect(connection);
+    setText(this.#why, why);
+    setShown(this.#why, why !== "");
+  }
+
+  #updateOffer(connection) {
+    const isOffered = Boolean(connection) && (connection.state !== "connected" || Boolean(connection.reason));
+    setShown(this.#offer, isOffered);
+    if (!isOffered) return;
+    const isNew = connection.state === "not_connected";
+    if (this.#model.status.authorize_url) setAttribute(this.#link, "href", this.#model.status.authorize_url);
+    setText(this.#connect, t(isNew ? "connect.button" : "connect.again"));
+    setText(this.#link, t("connect.link"));
+    const { phase, failedCode } = this.#wait;
+    const waiting = failedCode
+      ? t("connect.failed", { title: problemTitle({ code: failedCode }) })
+      : t(phase === "given_up" ? "connect.given_up" : "connect.waiting");
+    setText(this.#waiting, phase === "idle" ? "" : waiting);
+    setAttribute(this.#waiting, "data-waiting", phase !== "idle" && phase !== "given_up" && !failedCode);
+    setText(this.#hint, phase === "long" || phase === "given_up" ? t("connect.hint") : "");
+  }
+}
+
+function whyConnect(connection) {
+  if (!connection) return "";
+  if (connection.reason) return t(`reason.${connection.reason}`);
+  return connection.state === "not_connected" ? t("connect.why") : "";
+}
+
+/** Why there are no switches. */
+function roleNote(user) {
+  return t(user.reason ? `role.${user.reason}` : "role.not_a_manager");
+}

@@ -1,0 +1,85 @@
+/** Asks before the grant is given back, and says what becomes of the job specs. */
+
+import { el, setAttribute, setShown, setText } from "./dom.js";
+import { t } from "./i18n.js";
+import { ProblemSlot } from "./problem-view.js";
+
+/** A native dialog: it keeps the focus inside and gives it back. */
+export class DisconnectDialog {
+  element = el("dialog", { class: "dialog", "aria-labelledby": "disconnect-title", "data-testid": "disconnect-dialog" });
+
+  #account;
+  #title = el("h2", { class: "dialog__title", id: "disconnect-title" });
+  #text = el("p");
+  #check = el("input", { type: "checkbox", id: "disconnect-uninstall", "data-testid": "disconnect-uninstall" });
+  #checkLabel = el("label", { for: "disconnect-uninstall" });
+  #stay = el("p", { class: "dialog__stay" });
+  #cancel = el("button", { type: "button", class: "button", "data-testid": "disconnect-cancel" });
+  #confirm = el("button", { type: "button", class: "button button--danger button--primary", "data-testid": "disconnect-confirm" });
+  #problem;
+  #isBusy = false;
+
+  /**
+   * @param {string} account
+   * @param {(options: {uninstall: boolean}) => Promise<import("./zis-problem.js").ZISProblem|null>} disconnect
+   * @param {() => void} onDone called once the dialog is closed after success
+   */
+  constructor(account, disconnect, onDone) {
+    this.#account = account;
+    this.#problem = new ProblemSlot(account);
+    this.element.append(
+      this.#title,
+      this.#text,
+      el("div", { class: "checkbox" }, this.#check, this.#checkLabel),
+      this.#stay,
+      this.#problem.element,
+      el("div", { class: "dialog__buttons" }, this.#cancel, this.#confirm),
+    );
+    this.#check.addEventListener("change", () => this.update());
+    this.#cancel.addEventListener("click", () => this.element.close());
+    this.element.addEventListener("cancel", (event) => {
+      // It is under way and cannot be taken back by Escape.
+      if (this.#isBusy) event.preventDefault();
+    });
+    this.element.addEventListener("close", () => document.body.classList.remove("has-dialog"));
+    this.#confirm.addEventListener("click", async () => {
+      if (this.#isBusy) return;
+      this.#setBusy(true);
+      const problem = await disconnect({ uninstall: this.#check.checked });
+      this.#setBusy(false);
+      this.#problem.update(problem);
+      if (problem) return;
+      this.element.close();
+      onDone();
+    });
+  }
+
+  /** Shows the dialog with nothing ticked. */
+  open() {
+    this.#check.checked = false;
+    this.#problem.update(null);
+    this.update();
+    // Our frame may be lower than the dialog is high.
+    document.body.classList.add("has-dialog");
+    this.element.showModal();
+  }
+
+  /** Writes the texts in the language of now. */
+  update() {
+    setText(this.#title, t("disconnect.title", { account: this.#account }));
+    setText(this.#text, t("disconnect.text"));
+    setText(this.#checkLabel, t("disconnect.uninstall"));
+    setText(this.#stay, t("disconnect.stay"));
+    setShown(this.#stay, !this.#check.checked);
+    setText(this.#cancel, t("disconnect.cancel"));
+    setText(this.#confirm, t(this.#isBusy ? "disconnect.busy" : "disconnect.confirm"));
+  }
+
+  #setBusy(isBusy) {
+    this.#isBusy = isBusy;
+    setAttribute(this.#confirm, "aria-disabled", isBusy ? "true" : null);
+    this.#cancel.disabled = isBusy;
+    this.#check.disabled = isBusy;
+    this.update();
+  }
+}

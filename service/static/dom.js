@@ -1,0 +1,73 @@
+/**
+ * Building and updating elements. Text goes in as text only: every word that Zendesk sends is untrusted, so nothing here
+ * takes markup.
+ */
+
+/**
+ * A new element.
+ *
+ * @param {string} tag
+ * @param {Record<string, string|number|boolean|null|undefined>} [attributes] true: present; false, null: absent
+ * @param {...(Node|string|null)} children
+ * @returns {HTMLElement}
+ */
+export function el(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) setAttribute(element, name, value);
+  element.append(...children.filter((child) => child !== null));
+  return element;
+}
+
+/**
+ * Sets, or with false, null and undefined removes, an attribute; leaves an equal one alone.
+ *
+ * @param {Element} element
+ * @param {string} name
+ * @param {string|number|boolean|null|undefined} value
+ */
+export function setAttribute(element, name, value) {
+  if (value === false || value === null || value === undefined) {
+    element.removeAttribute(name);
+    return;
+  }
+  const text = value === true ? "" : String(value);
+  if (element.getAttribute(name) !== text) element.setAttribute(name, text);
+}
+
+/**
+ * Sets an element's text; leaves an equal one alone, so that selections and live regions are not disturbed.
+ *
+ * @param {Element} element
+ * @param {string} text
+ */
+export function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+/**
+ * Shows or hides an element.
+ *
+ * @param {HTMLElement} element
+ * @param {boolean} shown
+ */
+export function setShown(element, shown) {
+  if (element.hidden === shown) element.hidden = !shown;
+}
+
+/**
+ * Puts children into this order, moving only those that stand elsewhere and removing all others, so that focus stays.
+ *
+ * @param {Element} parent
+ * @param {Element[]} children
+ */
+export function arrange(parent, children) {
+  const wanted = new Set(children);
+  for (const child of [...parent.children]) {
+    if (!wanted.has(child)) child.remove();
+  }
+  let place = parent.firstElementChild;
+  for (const child of children) {
+    if (child === place) place = place.nextElementSibling;
+    else parent.insertBefore(child, place);
+  }
+}

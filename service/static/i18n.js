@@ -1,0 +1,119 @@
+/**
+ * The page's texts in the person's language, from `locales/{language}.json`.
+ *
+ * Adding a language is adding its file. A catalogue maps keys to texts with `{placeholders}`, or to one text for each of
+ * the language's plural forms, chosen by the value `count`. What a catalogue lacks is said in English.
+ */
+
+const FALLBACK = "en";
+
+const catalogues = new Map();
+let language = FALLBACK;
+// With its region, for dates and numbers.
+let locale = FALLBACK;
+let choices = 0;
+
+/**
+ * Chooses the language; English for one that has no catalogue. Of several calls the last one counts.
+ *
+ * @param {string} tag as Zendesk or the browser gives it: `de`, `en-US`
+ * @returns {Promise<void>}
+ */
+export async function chooseLocale(tag) {
+  const choice = ++choices;
+  const canonical = canonicalTag(tag);
+  const wanted = canonical.split("-")[0];
+  const [catalogue] = await Promise.all([catalogueOf(wanted), catalogueOf(FALLBACK)]);
+  if (choice !== choices) return;
+  language = catalogue ? wanted : FALLBACK;
+  locale = catalogue ? canonical : FALLBACK;
+  document.documentElement.lang = language;
+}
+
+/**
+ * The language and region in use; what was written in another one has to be written again.
+ *
+ * @returns {string}
+ */
+export function currentLocale() {
+  return locale;
+}
+
+/**
+ * Whether the service's own sentences, which are English, can be shown as they are.
+ *
+ * @returns {boolean}
+ */
+export function speaksEnglish() {
+  return language === FALLBACK;
+}
+
+/**
+ * The text of a key.
+ *
+ * @param {string} key
+ * @param {Record<string, string|number>} [values] for its placeholders; `count` chooses the plural form
+ * @returns {string} the key itself where no catalogue has it
+ */
+export function t(key, values = {}) {
+  const entry = catalogues.get(language)?.[key] ?? catalogues.get(FALLBACK)?.[key] ?? key;
+  const text = typeof entry === "string" ? entry : (entry[new Intl.PluralRules(locale).select(values.count)] ?? entry.other);
+  return text.replace(/\{(\w+)\}/g, (placeholder, name) => {
+    const value = values[name] ?? placeholder;
+    return typeof value === "number" ? value.toLocaleString(locale) : value;
+  });
+}
+
+/**
+ * Whether there is a text for this key.
+ *
+ * @param {string} key
+ * @returns {boolean}
+ */
+export function hasText(key) {
+  return Boolean(catalogues.get(FALLBACK)?.[key]);
+}
+
+/**
+ * A day, as the person writes it.
+ *
+ * @param {string} time RFC 3339
+ * @returns {string}
+ */
+export function formatDay(time) {
+  return new Date(time).toLocaleDateString(locale, { dateStyle: "medium" });
+}
+
+/**
+ * A time of day, with the day where it is not today.
+ *
+ * @param {Date} time
+ * @returns {string}
+ */
+export function formatTime(time) {
+  const today = time.toDateString() === new Date().toDateString();
+  return today
+    ? time.toLocaleTimeString(locale, { timeStyle: "medium" })
+    : time.toLocaleString(locale, { dateStyle: "medium", timeStyle: "short" });
+}
+
+function canonicalTag(tag) {
+  try {
+    return Intl.getCanonicalLocales(tag)[0] ?? FALLBACK;
+  } catch {
+    return FALLBACK;
+  }
+}
+
+async function catalogueOf(name) {
+  if (!catalogues.has(name)) {
+    try {
+      const response = await fetch(new URL(`locales/${name}.json`, import.meta.url));
+      if (!response.ok) return null;
+      catalogues.set(name, await response.json());
+    } catch {
+      return null;
+    }
+  }
+  return catalogues.get(name);
+}

@@ -1,0 +1,96 @@
+/** The job specs of one integration under its name, and what is wrong with it. */
+
+import { arrange, el, setShown, setText } from "./dom.js";
+import { formatTime, speaksEnglish, t } from "./i18n.js";
+import { ProblemSlot } from "./problem-view.js";
+
+// Browsers skip the styles and the layout of a chunk out of sight, whatever the filter does to its rows. Row by row they
+// would have to look at each.
+const CHUNK_ROWS = 10;
+
+let groups = 0;
+
+/** A heading, notes and rows. */
+export class IntegrationGroup {
+  /** @type {HTMLElement} */
+  element;
+
+  #count = el("span", { class: "group__count" });
+  #stale = el("p", { class: "group__note group__note--warning", "data-testid": "stale-note", hidden: true });
+  #readiness = el("p", { class: "group__note group__note--warning", "data-testid": "readiness", hidden: true });
+  #rows = el("div", { class: "group__rows", role: "list" });
+  #problem;
+  #chunks = [];
+  #hasNotes = false;
+
+  /**
+   * @param {string} name
+   * @param {string} account
+   */
+  constructor(name, account) {
+    groups += 1;
+    const id = `group-${groups}`;
+    this.#problem = new ProblemSlot(account);
+    this.element = el(
+      "section",
+      { class: "group", "aria-labelledby": id, "data-testid": "integration", "data-integration": name },
+      el("div", { class: "group__head" }, el("h3", { class: "group__name", id }, name), this.#count),
+      this.#readiness,
+      this.#stale,
+      this.#problem.element,
+      this.#rows,
+    );
+  }
+
+  /**
+   * @param {import("./job-spec-row.js").JobSpecRow[]} rows
+   */
+  arrange(rows) {
+    const focused = document.activeElement;
+    const elements = rows.map((row) => row.element);
+    const wanted = Math.ceil(elements.length / CHUNK_ROWS);
+    this.#chunks.length = Math.min(this.#chunks.length, wanted);
+    while (this.#chunks.length < wanted) this.#chunks.push(el("div", { class: "group__chunk", role: "none" }));
+    arrange(this.#rows, this.#chunks);
+    this.#chunks.forEach((chunk, at) => arrange(chunk, elements.slice(at * CHUNK_ROWS, (at + 1) * CHUNK_ROWS)));
+    // A row that had to move to the next chunk has lost the focus on the way.
+    if (focused !== document.activeElement && this.element.contains(focused)) focused.focus();
+  }
+
+  /**
+   * @param {object} state
+   * @param {{all: number, installed: number}} state.count
+   * @param {{fetched_at: string|null, stale: boolean, problem: object|null}|null} state.listing
+   * @param {{state: string, detail: string|null}|null} state.readiness
+   */
+  update({ count, listing, readiness }) {
+    const isStale = Boolean(listing?.stale);
+    const isReady = !readiness || readiness.state === "ready" || readiness.state === "unknown";
+    // The list's own error says the same, with more words.
+    const showsReadiness = !isReady && !listing?.problem;
+    setText(this.#count, t("group.count", { count: count.installed, all: count.all }));
+    setText(this.#stale, isStale ? t("group.stale", { time: formatTime(new Date(listing.fetched_at)) }) : "");
+    setShown(this.#stale, isStale);
+    setText(this.#readiness, showsReadiness ? readinessText(readiness) : "");
+    setShown(this.#readiness, showsReadiness);
+    this.#problem.update(listing?.problem ?? null, { tone: isStale ? "warning" : "error" });
+    this.#hasNotes = isStale || showsReadiness || Boolean(listing?.problem);
+    this.showFiltered();
+  }
+
+  /** Hides what the filter has left empty: chunks, and the group unless something about it has to be known. */
+  showFiltered() {
+    let hasRows = false;
+    for (const chunk of this.#chunks) {
+      const count = [...chunk.children].filter((row) => !row.hidden).length;
+      setShown(chunk, count > 0);
+      chunk.style.setProperty("--rows", count);
+      hasRows ||= count > 0;
+    }
+    setShown(this.element, hasRows || this.#hasNotes);
+  }
+}
+
+function readinessText({ state, detail }) {
+  return detail && speaksEnglish() ? detail : t(`readiness.${state}`);
+}

@@ -1,0 +1,118 @@
+/** One job spec in the list: what it reacts to, what it starts, and its switch. */
+
+import { el, setAttribute, setShown, setText } from "./dom.js";
+import { currentLocale, t } from "./i18n.js";
+import { ProblemSlot } from "./problem-view.js";
+
+/** A row that is built once and updated in place. */
+export class JobSpecRow {
+  /** @type {HTMLElement} */
+  element;
+  /** @type {string} lower case; what the filter looks at */
+  searchText = "";
+
+  #account;
+  #name = el("span", { class: "spec__name" });
+  #event = el("dd", { class: "spec__value" });
+  #flow = el("dd", { class: "spec__value" });
+  #eventLabel = el("dt", { class: "spec__label" });
+  #flowLabel = el("dt", { class: "spec__label" });
+  #description = el("p", { class: "spec__description" });
+  #note = el("p", { class: "spec__note", hidden: true });
+  #state = el("span", { class: "spec__state" });
+  #toggle = el("button", { type: "button", role: "switch", class: "toggle", "data-testid": "toggle" });
+  #problem = null;
+  #shown = "";
+  #problemShown = null;
+  #spec = null;
+
+  /**
+   * @param {string} key the model's
+   * @param {string} account
+   */
+  constructor(key, account) {
+    this.#account = account;
+    this.#toggle.append(el("span", { class: "toggle__thumb" }));
+    const facts = el(
+      "dl",
+      { class: "spec__facts" },
+      el("div", { class: "spec__fact" }, this.#eventLabel, this.#event),
+      el("div", { class: "spec__fact" }, this.#flowLabel, this.#flow),
+    );
+    this.element = el(
+      "div",
+      { class: "spec", role: "listitem", "data-testid": "job-spec", "data-key": key },
+      el("div", { class: "spec__text" }, this.#name, this.#description, facts, this.#note),
+      el("div", { class: "spec__switch" }, this.#state, this.#toggle),
+    );
+  }
+
+  /**
+   * @param {object} spec
+   * @param {{pending: boolean|undefined, problem: object|null, isUnverified: boolean, canManage: boolean}} situation
+   *   pending: the state that was asked for
+   */
+  update(spec, situation) {
+    const shown = `${currentLocale()} ${situation.pending} ${situation.isUnverified} ${situation.canManage}`;
+    if (spec !== this.#spec) this.#updateFacts(spec);
+    else if (shown === this.#shown && situation.problem === this.#problemShown) return;
+    this.#shown = shown;
+    this.#updateSwitch(spec, situation);
+    this.#updateProblem(situation.problem);
+  }
+
+  #updateFacts(spec) {
+    this.#spec = spec;
+    setAttribute(this.element, "data-name", spec.name);
+    setAttribute(this.element, "data-integration", spec.integration);
+    setText(this.#name, spec.name);
+    setText(this.#description, spec.description ?? "");
+    setShown(this.#description, Boolean(spec.description));
+    setText(this.#event, [spec.event_source, spec.event_type].filter(Boolean).join(" · "));
+    setShown(this.#event.parentElement, Boolean(spec.event_source || spec.event_type));
+    const flow = shortFlow(spec);
+    setText(this.#flow, flow ?? "");
+    setAttribute(this.#flow, "title", flow === spec.flow_name ? null : spec.flow_name);
+    setShown(this.#flow.parentElement, Boolean(flow));
+    setAttribute(this.#toggle, "aria-label", spec.name);
+    this.searchText = [spec.name, spec.integration, spec.description, spec.event_source, spec.event_type, flow]
+      .filter(Boolean)
+      .join("\n")
+      .toLowerCase();
+  }
+
+  #updateSwitch(spec, { pending, isUnverified, canManage }) {
+    const isPending = pending !== undefined;
+    setText(this.#eventLabel, t("spec.event"));
+    setText(this.#flowLabel, t("spec.flow"));
+    setAttribute(this.element, "data-installed", String(spec.installed));
+    setAttribute(this.element, "data-pending", isPending ? (pending ? "install" : "uninstall") : null);
+    setShown(this.#toggle, canManage);
+    setAttribute(this.#toggle, "aria-checked", String(spec.installed));
+    // Not `disabled`: that would throw the focus away in the middle of a person's work.
+    setAttribute(this.#toggle, "aria-disabled", isPending ? "true" : null);
+    setAttribute(this.#toggle, "aria-busy", isPending ? "true" : null);
+    // The switch itself shows the state of rest.
+    setShown(this.#state, isPending || !canManage);
+    if (isPending) setText(this.#state, t(pending ? "spec.installing" : "spec.uninstalling"));
+    else setText(this.#state, t(spec.installed ? "spec.installed" : "spec.not_installed"));
+    setText(this.#note, isUnverified ? t("spec.unverified") : "");
+    setShown(this.#note, isUnverified);
+  }
+
+  #updateProblem(problem) {
+    this.#problemShown = problem;
+    if (!problem && !this.#problem) return;
+    if (!this.#problem) {
+      this.#problem = new ProblemSlot(this.#account);
+      this.element.append(this.#problem.element);
+    }
+    this.#problem.update(problem);
+  }
+}
+
+/** A flow of the same integration by its short name; any other as it is. */
+function shortFlow(spec) {
+  const own = `zis:${spec.integration}:flow:`;
+  return spec.flow_name?.startsWith(own) ? spec.flow_name.slice(own.length) : spec.flow_name;
+}

@@ -1,0 +1,188 @@
+/** The job specs by integration, filtered, with what is to be known about the list itself. */
+
+import { arrange, el, setAttribute, setShown, setText } from "./dom.js";
+import { Filter } from "./filter.js";
+import { formatTime, t } from "./i18n.js";
+import { IntegrationGroup } from "./integration-group.js";
+import { JobSpecRow } from "./job-spec-row.js";
+import { ProblemSlot } from "./problem-view.js";
+
+// Nobody wants to hear a count for every letter.
+const ANNOUNCE_AFTER_MS = 700;
+
+/** Everything below the connection; rows stay the same elements for as long as their job spec exists. */
+export class ListView {
+  element = el("section", { class: "list", hidden: true, "aria-labelledby": "list-title" });
+
+  #model;
+  #account;
+  #announce;
+  #rows = new Map();
+  #groups = new Map();
+  #problem;
+  #filter = new Filter(() => this.#applyFilter());
+  #title = el("h2", { class: "list__title", id: "list-title" });
+  #refresh = el("button", { type: "button", class: "button button--small", "data-testid": "refresh" });
+  #note = el("p", { class: "list__note", "data-testid": "list-note" });
+  #loading = el("p", { class: "loading" });
+  #empty = el("div", { class: "well", hidden: true });
+  #emptyText = el("p");
+  #clear = el("button", { type: "button", class: "button button--small" });
+  #body = el("div", { class: "list__groups" });
+  #specsShown = null;
+  #shownCount = 0;
+  #announcing = 0;
+
+  /**
+   * @param {object} options
+   * @param {import("./model.js").Model} options.model
+   * @param {string} options.account
+   * @param {(text: string) => void} options.announce
+   * @param {() => void} options.onRefresh
+   * @param {(key: string, install: boolean) => void} options.onSwitch
+   */
+  constructor({ model, account, announce, onRefresh, onSwitch }) {
+    this.#model = model;
+    this.#account = account;
+    this.#announce = announce;
+    this.#problem = new ProblemSlot(account);
+    this.#empty.append(this.#emptyText, this.#clear);
+    this.element.append(
+      el("div", { class: "list__head" }, this.#title, this.#refresh),
+      this.#filter.element,
+      this.#note,
+      this.#problem.element,
+      this.#loading,
+      this.#empty,
+      this.#body,
+    );
+    this.#refresh.addEventListener("click", () => {
+      if (!model.isListing) onRefresh();
+    });
+    this.#clear.addEventListener("click", () => {
+      this.#filter.clear();
+      this.#applyFilter();
+    });
+    // One listener for all the rows there may ever be.
+    this.#body.addEventListener("click", (event) => {
+      const toggle = event.target.closest(".toggle");
+      if (!toggle || toggle.getAttribute("aria-disabled") === "true") return;
+      onSwitch(toggle.closest(".spec").dataset.key, toggle.getAttribute("aria-checked") !== "true");
+    });
+  }
+
+  /** Brings everything up to date with the model and the language. */
+  update() {
+    const model = this.#model;
+    setShown(this.element, model.status ? model.isConnected : model.specs !== null);
+    setText(this.#title, t("list.title"));
+    setText(this.#refresh, t(model.isListing ? "list.refreshing" : "list.refresh"));
+    setAttribute(this.#refresh, "aria-disabled", model.isListing ? "true" : null);
+    setText(this.#loading, t("list.loading"));
+    setShown(this.#loading, model.specs === null && model.isListing);
+    setText(this.#clear, t("filter.clear"));
+    this.#filter.relabel();
+    setShown(this.#filter.element, model.specs !== null);
+    this.#problem.update(model.listProblem);
+    this.#updateRows();
+    if (model.specs !== this.#specsShown) {
+      this.#specsShown = model.specs;
+      this.#arrangeGroups();
+      this.#applyFilter();
+    }
+    this.#updateGroups();
+    this.#updateNote();
+  }
+
+  #updateRows() {
+    const { specs, pending, failed, unverified, canManage } = this.#model;
+    for (const key of [...this.#rows.keys()]) {
+      if (!specs?.has(key)) this.#rows.delete(key);
+    }
+    for (const [key, spec] of specs ?? []) {
+      let row = this.#rows.get(key);
+      if (!row) {
+        row = new JobSpecRow(key, this.#account);
+        this.#rows.set(key, row);
+      }
+      row.update(spec, {
+        pending: pending.get(key),
+        problem: failed.get(key) ?? null,
+        isUnverified: unverified.has(key),
+        canManage,
+      });
+    }
+  }
+
+  #arrangeGroups() {
+    const rowsOf = new Map(this.#model.integrations.map(({ name }) => [name, []]));
+    for (const [key, { integration }] of this.#model.specs ?? []) {
+      if (!rowsOf.has(integration)) rowsOf.set(integration, []);
+      rowsOf.get(integration).push(this.#rows.get(key));
+    }
+    for (const name of [...this.#groups.keys()]) {
+      if (!rowsOf.has(name)) this.#groups.delete(name);
+    }
+    for (const [name, rows] of rowsOf) {
+      if (!this.#groups.has(name)) this.#groups.set(name, new IntegrationGroup(name, this.#account));
+      this.#groups.get(name).arrange(rows);
+    }
+    arrange(this.#body, [...rowsOf.keys()].map((name) => this.#groups.get(name).element));
+  }
+
+  #updateGroups() {
+    const { specs, integrations, status } = this.#model;
+    const counts = new Map();
+    for (const { integration, installed } of specs?.values() ?? []) {
+      const count = counts.get(integration) ?? { all: 0, installed: 0 };
+      count.all += 1;
+      if (installed) count.installed += 1;
+      counts.set(integration, count);
+    }
+    for (const [name, group] of this.#groups) {
+      group.update({
+        count: counts.get(name) ?? { all: 0, installed: 0 },
+        listing: integrations.find((integration) => integration.name === name) ?? null,
+        readiness: status?.integrations.find((integration) => integration.name === name) ?? null,
+      });
+    }
+  }
+
+  #applyFilter() {
+    const { specs } = this.#model;
+    const passes = this.#filter.test();
+    let count = 0;
+    for (const [key, row] of this.#rows) {
+      // The row a person is working in does not vanish under their hands.
+      const isShown = passes(row.searchText, specs.get(key).installed) || row.element.contains(document.activeElement);
+      setShown(row.element, isShown);
+      if (isShown) count += 1;
+    }
+    for (const group of this.#groups.values()) group.showFiltered();
+    this.#shownCount = count;
+    this.#updateNote();
+    clearTimeout(this.#announcing);
+    if (!this.#filter.isActive) return;
+    this.#announcing = setTimeout(
+      () => this.#announce(t("list.shown", { count, all: specs?.size ?? 0 })),
+      ANNOUNCE_AFTER_MS,
+    );
+  }
+
+  #updateNote() {
+    const { specs, listedAt } = this.#model;
+    const all = specs?.size ?? 0;
+    const counted = this.#filter.isActive
+      ? t("list.shown", { count: this.#shownCount, all })
+      : t("list.count", { count: all });
+    setShown(this.#note, specs !== null);
+    setText(this.#note, listedAt ? `${counted} ${t("list.as_of", { time: formatTime(listedAt) })}` : counted);
+    setText(this.#emptyText, t(all === 0 ? "list.none" : "list.nothing_matches"));
+    setShown(this.#empty, specs !== null && this.#shownCount === 0 && !this.#hasTrouble());
+    setShown(this.#clear, all > 0);
+  }
+
+  #hasTrouble() {
+    return this.#model.specs.size === 0 && this.#model.integrations.some(({ problem }) => problem);
+  }
+}

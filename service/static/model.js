@@ -1,0 +1,226 @@
+/** What the page knows and what it can ask for. Knows nothing of elements. */
+
+import { ZISProblem } from "./zis-problem.js";
+
+// After these nobody knows whether a change took place; only the list can tell.
+const OUTCOME_UNKNOWN = new Set(["network", "zendesk_timeout", "zendesk_unavailable", "internal_error"]);
+// After these the page's idea of the connection or of the person's rights is out of date.
+const STATUS_OUTDATED = new Set(["authorization_required", "manager_role_required", "agent_required", "account_not_allowed"]);
+
+/**
+ * The name under which the page keeps a job spec; short names repeat between integrations.
+ *
+ * @param {{integration: string, name: string}} spec
+ * @returns {string}
+ */
+export function keyOf(spec) {
+  return `${spec.integration}\n${spec.name}`;
+}
+
+/** State of the page and the calls that change it; `onChange` is told after every change. */
+export class Model {
+  /** @type {object|null} the answer of `status` */
+  status = null;
+  /** @type {ZISProblem|null} */
+  statusProblem = null;
+
+  /** @type {Map<string, object>|null} job specs in the service's order; null: not loaded yet */
+  specs = null;
+  /** @type {{name: string, fetched_at: string|null, stale: boolean, problem: ZISProblem|null}[]} */
+  integrations = [];
+  /** @type {Date|null} when Zendesk was asked for what is shown */
+  listedAt = null;
+  /** @type {ZISProblem|null} */
+  listProblem = null;
+  isListing = false;
+
+  /** @type {Map<string, boolean>} changes under way: the state asked for */
+  pending = new Map();
+  /** @type {Map<string, ZISProblem>} changes that failed */
+  failed = new Map();
+  /** @type {Set<string>} changes that Zendesk accepted, but that could not be read back */
+  unverified = new Set();
+
+  /** @type {ZISProblem|null} the 12 hours are over */
+  sessionOver = null;
+
+  #client;
+  #onChange;
+  // A list asked for before a change ended must not overwrite what the change has shown to be true.
+  #clock = 0;
+  #changedAt = new Map();
+  #statusAdopted = 0;
+  #listAdopted = 0;
+  #listing = 0;
+  #rows = null;
+
+  /**
+   * @param {object} options
+   * @param {import("./zis-client.js").ZISClient} options.client
+   * @param {() => void} options.onChange
+   */
+  constructor({ client, onChange }) {
+    this.#client = client;
+    this.#onChange = onChange;
+  }
+
+  /** @returns {boolean} */
+  get isConnected() {
+    return this.status?.connection.state === "connected";
+  }
+
+  /** @returns {boolean} whether the person may switch */
+  get canManage() {
+    return this.isConnected && this.status.user.can_manage;
+  }
+
+  /** Asks who is looking and how the account is connected. */
+  async loadStatus() {
+    const began = ++this.#clock;
+    const [status, problem] = await outcome(this.#client.status());
+    if (began < this.#statusAdopted) return;
+    this.#statusAdopted = began;
+    // A passing failure does not make what was known wrong.
+    if (status) this.status = status;
+    this.statusProblem = this.#current(problem);
+    this.#onChange();
+  }
+
+  /**
+   * Asks for the list.
+   *
+   * @param {{fresh?: boolean}} [options] fresh: Zendesk is asked now
+   */
+  async loadList({ fresh = false } = {}) {
+    const began = ++this.#clock;
+    this.isListing = ++this.#listing > 0;
+    this.listProblem = null;
+    this.#onChange();
+    const [list, problem] = await outcome(this.#client.jobSpecs({ fresh }));
+    this.isListing = --this.#listing > 0;
+    if (began > this.#listAdopted) {
+      this.#listAdopted = began;
+      this.listProblem = this.#current(problem);
+      if (list) this.#adopt(list, began);
+    }
+    this.#onChange();
+  }
+
+  /** The person has asked to see everything anew. */
+  async refresh() {
+    this.failed.clear();
+    await Promise.all([this.loadStatus(), this.loadList({ fresh: true })]);
+  }
+
+  /**
+   * Installs or uninstalls, and keeps what turned out to be true.
+   *
+   * @param {string} key
+   * @param {boolean} install
+   * @returns {Promise<ZISProblem|null>} null: done
+   */
+  async change(key, install) {
+    const { name, integration } = this.specs.get(key);
+    this.pending.set(key, install);
+    this.failed.delete(key);
+    this.unverified.delete(key);
+    this.#onChange();
+    const call = install ? this.#client.install(name, integration) : this.#client.uninstall(name, integration);
+    const [changed, problem] = await outcome(call);
+    if (changed) {
+      this.#keep(key, changed.job_spec);
+      if (!changed.verified) this.unverified.add(key);
+    } else {
+      if (this.#current(problem)) this.failed.set(key, problem);
+      await this.#findOut(problem, integration);
+    }
+    this.pending.delete(key);
+    this.#onChange();
+    return problem;
+  }
+
+  /**
+   * Gives the grant back.
+   *
+   * @param {{uninstall: boolean}} options
+   * @returns {Promise<ZISProblem|null>} null: done
+   */
+  async disconnect({ uninstall }) {
+    const [, problem] = await outcome(this.#client.disconnect({ uninstall }));
+    await this.loadStatus();
+    if (problem && uninstall && this.isConnected) await this.loadList({ fresh: true });
+    if (!problem) this.#forgetList();
+    this.#onChange();
+    return problem;
+  }
+
+  /**
+   * @param {ZISProblem} problem
+   */
+  endSession(problem) {
+    this.sessionOver = problem;
+    this.#onChange();
+  }
+
+  async #findOut(problem, integration) {
+    if (STATUS_OUTDATED.has(problem.code)) await this.loadStatus();
+    if (problem.code === "job_spec_not_found") await this.loadList({ fresh: true });
+    if (!OUTCOME_UNKNOWN.has(problem.code)) return;
+    const [list] = await outcome(this.#client.jobSpecs({ integration, fresh: true }));
+    for (const spec of list?.job_specs ?? []) {
+      if (this.specs?.has(keyOf(spec))) this.#keep(keyOf(spec), spec);
+    }
+  }
+
+  /** Once the session is over, that is all there is to say. */
+  #current(problem) {
+    return this.sessionOver ? null : problem;
+  }
+
+  #keep(key, spec) {
+    this.#changedAt.set(key, ++this.#clock);
+    this.specs?.set(key, spec);
+  }
+
+  #adopt(list, began) {
+    this.listedAt = new Date(Date.now() - (list.age ?? 0) * 1000);
+    const isSame = list.job_specs === this.#rows && this.#changedAt.size === 0;
+    if (isSame) return;
+    this.#rows = list.job_specs;
+    const specs = new Map();
+    for (const spec of list.job_specs) {
+      const key = keyOf(spec);
+      const isOutdated = (this.#changedAt.get(key) ?? 0) > began;
+      specs.set(key, (isOutdated && this.specs?.get(key)) || spec);
+      if (!isOutdated) {
+        this.#changedAt.delete(key);
+        this.unverified.delete(key);
+      }
+    }
+    this.specs = specs;
+    this.integrations = list.integrations.map(({ error, ...integration }) => ({
+      ...integration,
+      problem: error && new ZISProblem({ ...error, request_id: list.request_id }),
+    }));
+  }
+
+  #forgetList() {
+    this.specs = null;
+    this.integrations = [];
+    this.listedAt = null;
+    this.listProblem = null;
+    this.#rows = null;
+    this.failed.clear();
+    this.unverified.clear();
+  }
+}
+
+/** The value or the problem of a call; anything else is a fault of this page and goes on as such. */
+async function outcome(call) {
+  try {
+    return [await call, null];
+  } catch (error) {
+    if (error instanceof ZISProblem) return [null, error];
+    throw error;
+  }
+}

@@ -1,0 +1,176 @@
+/**
+ * A client of this service's API for pages it serves.
+ *
+ *     import { ZISClient } from "/static/zis-client.js";
+ *     const client = new ZISClient({ sessionToken, expiresIn, apiBase: "/api/v1" });
+ *     const { job_specs } = await client.jobSpecs({ integration: "acme_orders" });
+ *
+ * Answers are the API's own documents (`/openapi.json`); every failure is a `ZISProblem`. The session renews itself for as
+ * long as the service allows (12 hours from the signed request that opened the page).
+ */
+
+import { ZISProblem } from "./zis-problem.js";
+import { Session } from "./zis-session.js";
+
+export { ZISProblem };
+
+// The service answers within 25 seconds; the rest is for slow networks.
+const REQUEST_TIMEOUT_MS = 40_000;
+
+/** Calls `/api/v1` in the name of the person the page was opened for. */
+export class ZISClient {
+  #apiBase;
+  #session;
+  #lists = new Map();
+
+  /**
+   * @param {object} options
+   * @param {string} options.sessionToken from the page's bootstrap
+   * @param {number} [options.expiresIn] seconds the token lives; preferred, for it needs no right clock
+   * @param {string} [options.expiresAt] RFC 3339; only looked at without `expiresIn`
+   * @param {string} [options.apiBase]
+   * @param {(problem: ZISProblem) => void} [options.onSessionExpired] the page has to be opened anew
+   */
+  constructor({ sessionToken, expiresIn, expiresAt, apiBase = "/api/v1", onSessionExpired = () => {} }) {
+    this.#apiBase = apiBase;
+    this.#session = new Session({
+      token: sessionToken,
+      // Neither given: 0, so that the first call fetches a token of known life.
+      expiresIn: expiresIn ?? (expiresAt ? (Date.parse(expiresAt) - Date.now()) / 1000 : 0),
+      trade: async (token) => (await this.#send("POST", "/session", { token })).json(),
+      onExpired: onSessionExpired,
+    });
+  }
+
+  /**
+   * Who is looking, and how the account is connected.
+   *
+   * @returns {Promise<object>}
+   */
+  async status() {
+    return (await this.#call("GET", "/status")).json();
+  }
+
+  /**
+   * The job specs of the account. An unchanged list costs no body: the last one is returned again.
+   *
+   * @param {object} [options]
+   * @param {string} [options.integration] only this one's
+   * @param {boolean} [options.installed] only those, or only the others
+   * @param {boolean} [options.fresh] ask Zendesk now instead of taking a list of a few seconds ago
+   * @returns {Promise<object>} the API's document, and of the answer: `age`, how many seconds ago Zendesk was asked (null:
+   *   not told), and `request_id`
+   */
+  async jobSpecs({ integration, installed, fresh = false } = {}) {
+    const path = `/job_specs${query({ integration, installed })}`;
+    const known = this.#lists.get(path);
+    // Said explicitly: a browser would add `no-cache` by itself to a request with a condition of our own.
+    const headers = { "Cache-Control": fresh ? "no-cache" : "max-age=0" };
+    if (known) headers["If-None-Match"] = known.etag;
+    const response = await this.#call("GET", path, headers);
+    const answer = { age: ageOf(response), request_id: response.headers.get("X-Request-Id") };
+    if (response.status === 304) return { ...known.body, ...answer };
+    const body = await response.json();
+    const etag = response.headers.get("ETag");
+    if (etag) this.#lists.set(path, { etag, body });
+    else this.#lists.delete(path);
+    return { ...body, ...answer };
+  }
+
+  /**
+   * Installs a job spec; installing it again re-arms one that a bundle upload has silenced.
+   *
+   * @param {string} name short or qualified
+   * @param {string} [integration] needed where several have a job spec of this short name
+   * @returns {Promise<{job_spec: object, verified: boolean}>}
+   */
+  async install(name, integration) {
+    return (await this.#call("POST", installPath(name, integration))).json();
+  }
+
+  /**
+   * @param {string} name short or qualified
+   * @param {string} [integration]
+   * @returns {Promise<{job_spec: object, verified: boolean}>}
+   */
+  async uninstall(name, integration) {
+    return (await this.#call("DELETE", installPath(name, integration))).json();
+  }
+
+  /**
+   * Gives the account's grant back and forgets it.
+   *
+   * @param {object} [options]
+   * @param {boolean} [options.uninstall] uninstall every job spec first; otherwise they stay and go on firing
+   * @returns {Promise<{revoked: boolean}>}
+   */
+  async disconnect({ uninstall = false } = {}) {
+    return (await this.#call("DELETE", `/connection${query({ uninstall: uninstall || undefined })}`)).json();
+  }
+
+  /**
+   * Who did what, newest first.
+   *
+   * @param {number} [limit] 1 to 200
+   * @returns {Promise<{activity: object[]}>}
+   */
+  async activity(limit) {
+    return (await this.#call("GET", `/activity${query({ limit })}`)).json();
+  }
+
+  async #call(method, path, headers = {}) {
+    const token = await this.#session.token();
+    try {
+      return await this.#send(method, path, { token, headers });
+    } catch (problem) {
+      if (problem.code !== "unauthenticated") throw problem;
+      // Once: the token may have expired while the machine slept. The call was refused, so repeating it is safe.
+      return this.#send(method, path, { token: await this.#session.tokenAfter(token), headers });
+    }
+  }
+
+  async #send(method, path, { token, headers = {} }) {
+    let response;
+    try {
+      response = await fetch(this.#apiBase + path, {
+        method,
+        headers: { Accept: "application/json", Authorization: `Bearer ${token}`, ...headers },
+        credentials: "omit",
+        signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
+      });
+      if (response.ok || response.status === 304) return readable(response);
+    } catch {
+      throw ZISProblem.network();
+    }
+    throw await ZISProblem.fromResponse(response);
+  }
+}
+
+/** An answer whose body fails as a `ZISProblem` too: the connection may break in the middle of it. */
+function readable(response) {
+  return {
+    status: response.status,
+    headers: response.headers,
+    json: async () => {
+      try {
+        return await response.json();
+      } catch {
+        throw ZISProblem.network(response.status, response.headers.get("X-Request-Id"));
+      }
+    },
+  };
+}
+
+function installPath(name, integration) {
+  return `/job_specs/${encodeURIComponent(name)}/install${query({ integration })}`;
+}
+
+function query(values) {
+  const given = Object.entries(values).filter(([, value]) => value !== undefined && value !== null);
+  return given.length ? `?${new URLSearchParams(given)}` : "";
+}
+
+function ageOf(response) {
+  const age = Number.parseInt(response.headers.get("Age") ?? "", 10);
+  return Number.isNaN(age) ? null : age;
+}

@@ -1,0 +1,142 @@
+"""The only door to Redis: time limits, what is repeated, and what its failures mean.
+
+Reads are repeated once, writes and scripts never: a lost reply says nothing about the effect, and whoever wrote has to
+look. Connections are opened at first use, so never before gunicorn forks.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from redis import BlockingConnectionPool, Redis
+from redis.backoff import NoBackoff
+from redis.commands.core import Script
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.retry import Retry
+
+from service.errors import StoreUnavailable
+from service.settings import Settings
+
+# Small plans allow 20 connections in all; five suffice, because a command takes well under a millisecond.
+CONNECTIONS_PER_PROCESS = 5
+POOL_WAIT_SECONDS = 2
+CONNECT_SECONDS = 1
+READ_SECONDS = 2
+# Below the idle time after which hosted plans close a connection (300 s).
+HEALTH_CHECK_SECONDS = 60
+# Above this share of maxmemory caches and one-time states give way, so that a grant always finds room.
+CACHES_GIVE_WAY_AT = 0.8
+MEMORY_LOOK_SECONDS = 5.0
+
+Command = tuple[object, ...]
+T = TypeVar("T")
+
+
+class Store:
+    """Runs commands and scripts in Redis. Every failure is a `StoreUnavailable`; nothing is concluded from it."""
+
+    def __init__(self, redis: "Redis") -> None:
+        self._redis = redis
+        self._scripts: dict[str, Script] = {}
+        self._room = True
+        self._room_looked_at = float("-inf")
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "Store":
+        """Return a store for `REDIS_URL`; opens no connection yet."""
+        options: dict[str, Any] = {}
+        if settings.redis_url.startswith("rediss://"):
+            if not settings.redis_tls_verify:
+                options |= {"ssl_cert_reqs": "none", "ssl_check_hostname": False}
+            elif settings.redis_tls_ca is not None:
+                options["ssl_ca_certs"] = str(settings.redis_tls_ca)
+        if not settings.redis_url.startswith("unix://"):
+            options["socket_connect_timeout"] = CONNECT_SECONDS
+        pool = BlockingConnectionPool.from_url(
+            settings.redis_url,
+            max_connections=CONNECTIONS_PER_PROCESS,
+            timeout=POOL_WAIT_SECONDS,
+            socket_timeout=READ_SECONDS,
+            health_check_interval=HEALTH_CHECK_SECONDS,
+            retry=Retry(NoBackoff(), 0),
+            **options,
+        )
+        return cls(Redis(connection_pool=pool))
+
+    @property
+    def redis(self) -> "Redis":
+        """The client itself, for libraries that want one (locks, rate limits)."""
+        return self._redis
+
+    def read(self, *commands: Command) -> list[Any]:
+        """Return the replies to reading commands, sent in one round trip; repeated once if the connection failed.
+
+        Raises:
+            StoreUnavailable: Redis did not answer.
+        """
+        try:
+            return self._send(commands)
+        except (RedisConnectionError, RedisTimeoutError):
+            return self.translated(lambda: self._send(commands))
+        except RedisError as fault:
+            raise _unavailable(fault) from fault
+
+    def write(self, *commands: Command) -> list[Any]:
+        """Return the replies to writing commands, sent once, in one round trip.
+
+        Raises:
+            StoreUnavailable: Redis did not answer or refused; whether it took effect is not known.
+        """
+        return self.translated(lambda: self._send(commands))
+
+    def run(self, script: str, keys: list[str], arguments: list[object]) -> Any:
+        """Return the reply of a Lua script, run once and atomically.
+
+        Raises:
+            StoreUnavailable: as `write`.
+        """
+        prepared = self._scripts.get(script)
+        if prepared is None:
+            prepared = self._scripts[script] = self._redis.register_script(script)
+        return self.translated(lambda: prepared(keys=keys, args=arguments))  # type: ignore[arg-type]  # bytes, str, numbers
+
+    def has_room(self) -> bool:
+        """Return whether there is room for what can be done without (lists, states); looked up every few seconds.
+
+        Raises:
+            StoreUnavailable: Redis did not answer.
+        """
+        now = time.monotonic()
+        if now - self._room_looked_at > MEMORY_LOOK_SECONDS:
+            memory = self.translated(lambda: self._redis.info("memory"))
+            limit = int(memory.get("maxmemory", 0))  # type: ignore[union-attr]  # the synchronous client answers a dict
+            used = int(memory.get("used_memory", 0))  # type: ignore[union-attr]
+            self._room, self._room_looked_at = limit == 0 or used < CACHES_GIVE_WAY_AT * limit, now
+        return self._room
+
+    def translated(self, operation: Callable[[], T]) -> T:
+        """Return what `operation` returns.
+
+        Raises:
+            StoreUnavailable: it failed in Redis.
+        """
+        try:
+            return operation()
+        except RedisError as fault:
+            raise _unavailable(fault) from fault
+
+    def _send(self, commands: tuple[Command, ...]) -> list[Any]:
+        if len(commands) == 1:
+            return [self._redis.execute_command(*commands[0])]  # type: ignore[no-untyped-call]
+        pipeline = self._redis.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)
+        return pipeline.execute()
+
+
+def _unavailable(fault: RedisError) -> StoreUnavailable:
+    if isinstance(fault, (RedisConnectionError, RedisTimeoutError)):
+        return StoreUnavailable("The store (Redis) did not answer. Try again in a moment.", retry_after=2)
+    return StoreUnavailable("The store (Redis) refused what must be kept. Its operator has to look.", retry_after=10)

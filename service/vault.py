@@ -1,0 +1,90 @@
+"""Sealing and opening records under the key ring. Knows nothing of what is in them.
+
+A sealed record is a JWE in compact form (RFC 7516; `dir`, `A256GCM`). Its protected header names the record it belongs
+to, so a value copied to another account's key does not open. The keys are derived from SECRET_KEYS (RFC 5869), one
+for sealing and one for signing, and `kid` is a public fingerprint of the entry.
+"""
+
+import base64
+import json
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from joserfc import jwe
+from joserfc.errors import JoseError
+from joserfc.jwk import OctKey
+from joserfc.registry import HeaderParameter
+
+_REGISTRY = jwe.JWERegistry(
+    header_registry={"record": HeaderParameter("Name of the record this belongs to", "str", required=True)},
+    algorithms=["dir", "A256GCM"],
+)
+
+
+class KeyMissing(Exception):
+    """No key of the ring opens the record, or the record is not what its name says."""
+
+
+@dataclass(frozen=True, slots=True)
+class DerivedKey:
+    """A key for one purpose; the secret does not show in its repr."""
+
+    kid: str
+    oct_key: OctKey
+
+    def __repr__(self) -> str:
+        return f"DerivedKey(kid={self.kid!r})"
+
+
+def derive_keys(secret_keys: tuple[str, ...], purpose: str) -> list[DerivedKey]:
+    """Return one 256-bit key for `purpose` from each entry, in the same order (HKDF-SHA256, RFC 5869)."""
+
+    def derive(secret: str, info: str, length: int) -> bytes:
+        return HKDF(SHA256(), length, salt=None, info=f"zis-job-specs/{info}".encode()).derive(secret.encode())
+
+    return [
+        DerivedKey(derive(secret, "kid", 6).hex(), OctKey.import_key(derive(secret, purpose, 32)))
+        for secret in secret_keys
+    ]
+
+
+class Vault:
+    """Seals under the first key of the ring, opens under any."""
+
+    def __init__(self, secret_keys: tuple[str, ...]) -> None:
+        keys = derive_keys(secret_keys, "seal")
+        self._writing = keys[0]
+        self._keys = {key.kid: key.oct_key for key in keys}
+
+    def seal(self, record: str, plaintext: bytes) -> str:
+        """Return `plaintext` sealed for the record of that name (its key in Redis)."""
+        header = {"alg": "dir", "enc": "A256GCM", "kid": self._writing.kid, "record": record}
+        return jwe.encrypt_compact(header, plaintext, self._writing.oct_key, registry=_REGISTRY)
+
+    def open(self, record: str, sealed: bytes) -> bytes:
+        """Return what was sealed for the record of that name.
+
+        Raises:
+            KeyMissing: no key opens it, or it was sealed for another record, truncated or changed.
+        """
+        key = self._keys.get(self.key_id(sealed) or "")
+        if key is None:
+            raise KeyMissing(record)
+        try:
+            opened = jwe.decrypt_compact(sealed, key, registry=_REGISTRY)
+        except (JoseError, ValueError) as fault:
+            raise KeyMissing(record) from fault
+        if opened.protected.get("record") != record or opened.plaintext is None:
+            raise KeyMissing(record)
+        return opened.plaintext
+
+    def key_id(self, sealed: bytes) -> str | None:
+        """Return the id of the key a record was sealed under, unverified; None: unreadable."""
+        try:
+            encoded = sealed.split(b".", 1)[0]
+            header = json.loads(base64.urlsafe_b64decode(encoded + b"=" * (-len(encoded) % 4)))
+        except ValueError:
+            return None
+        kid = header.get("kid") if isinstance(header, dict) else None
+        return kid if isinstance(kid, str) else None

@@ -1,0 +1,72 @@
+"""What every view needs of the request at hand: its deadline, its id, its parameters, and the collaborators."""
+
+import re
+import secrets
+from typing import TypeVar, cast
+
+from flask import Flask, current_app, g, request
+
+from service.deadlines import Deadline
+from service.errors import InvalidRequest
+
+T = TypeVar("T")
+
+# A router's id is taken over if it can do no harm in a log line or a header.
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
+_COLLABORATORS = "zis_collaborators"
+
+
+def hand_over(app: Flask, *collaborators: object) -> None:
+    """Give the application its collaborators, one of a class."""
+    app.extensions[_COLLABORATORS] = {type(one): one for one in collaborators}
+
+
+def collaborator(kind: type[T]) -> T:
+    """Return the application's one object of a class."""
+    return cast("T", current_app.extensions[_COLLABORATORS][kind])
+
+
+def begin_request() -> None:
+    """Note when the request arrived and what it is called."""
+    g.deadline = Deadline.of_request(request.headers.get("X-Request-Start"))
+    offered = request.headers.get("X-Request-Id", "")
+    g.request_id = offered if _REQUEST_ID.fullmatch(offered) else secrets.token_hex(16)
+
+
+def deadline() -> Deadline:
+    """Return until when this request has to be answered."""
+    return cast("Deadline", g.deadline)
+
+
+def request_id() -> str:
+    """Return this request's id, as it stands in the logs and in the reply."""
+    return str(g.request_id)
+
+
+def query(*allowed: str) -> dict[str, str]:
+    """Return the query parameters of an API request.
+
+    Raises:
+        InvalidRequest: one is unknown or repeated, or no text.
+    """
+    for name, values in request.args.lists():
+        if name not in allowed:
+            known = f" It takes {', '.join(allowed)}." if allowed else " It takes none."
+            raise InvalidRequest(f"This address does not know the parameter {name[:50]!r}.{known}")
+        if len(values) > 1:
+            raise InvalidRequest(f"The parameter {name} is given more than once.")
+        if "\ufffd" in values[0] or "\0" in values[0]:
+            raise InvalidRequest(f"The parameter {name} is not readable text.")
+    return request.args.to_dict()
+
+
+def flag(parameters: dict[str, str], name: str) -> bool | None:
+    """Return a parameter that is `true` or `false`; None: not given.
+
+    Raises:
+        InvalidRequest: it is something else.
+    """
+    text = parameters.get(name)
+    if text not in {None, "true", "false"}:
+        raise InvalidRequest(f"The parameter {name} must be true or false.")
+    return None if text is None else text == "true"

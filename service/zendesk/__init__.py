@@ -1,0 +1,7 @@
+"""Reaching one account.
+
+transport      pooled connections, total time limits, size caps; the only maker of `requests` sessions
+bulkhead       how many threads a slow account may hold
+calls          one call to an account: what is repeated, and what a failure means
+replies        what came back, and Zendesk's own words in it
+"""

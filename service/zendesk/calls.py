@@ -1,0 +1,215 @@
+"""One call to an account: where it goes, what is repeated, and what a failure means."""
+
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlencode
+
+import requests
+from urllib3.exceptions import MaxRetryError, NewConnectionError
+
+from service.deadlines import Deadline
+from service.errors import RateLimited, ServiceError, ZendeskTimeout, ZendeskUnavailable
+from service.settings import Settings
+from service.subdomains import Subdomain
+from service.zendesk.bulkhead import Bulkhead
+from service.zendesk.replies import Reply
+from service.zendesk.transport import ReplyTooLarge, ZendeskAdapter, prepare_session
+
+CALL_SECONDS = 10.0
+# Whether ZIS counts for the account's limit is not known; four at once are polite and enough.
+CALLS_AT_ONCE = 4
+# A 429 is waited out only if that is short; otherwise the caller is told.
+LONGEST_WAIT_FOR_LIMIT_SECONDS = 2
+# Zendesk's per-user limit answers without Retry-After (seen 2022); its live value is otherwise 1.
+ASSUMED_RETRY_AFTER_SECONDS = 1
+# How often a waiting thread asks whether it should still wait.
+NAP_SECONDS = 0.25
+
+_PASSING_STATUSES = frozenset({502, 503, 504})
+_TOO_MANY = 429
+
+
+class ReplyLost(ZendeskUnavailable):
+    """The connection broke after the request was sent: it may have taken effect."""
+
+
+class ReplyLate(ZendeskTimeout):
+    """No reply in time: the request may have taken effect."""
+
+
+class NotSent(ZendeskUnavailable):
+    """No connection came about: the request had no effect."""
+
+
+class ZendeskCalls:
+    """Calls the API of accounts. Redirects are never followed: a renamed account answers with one."""
+
+    def __init__(self, settings: Settings, adapter: ZendeskAdapter, bulkhead: Bulkhead) -> None:
+        self.bulkhead = bulkhead
+        self._template = settings.zendesk_url_template
+        self._http = prepare_session(requests.Session(), adapter)
+        self._http.headers.update({"Accept": "application/json", "User-Agent": "zis-job-specs"})
+        self._places: dict[Subdomain, threading.BoundedSemaphore] = {}
+        self._lock = threading.Lock()
+
+    def base_url(self, account: Subdomain) -> str:
+        """Return the account's address, without a trailing slash."""
+        return self._template.replace("{subdomain}", account)
+
+    def get(
+        self,
+        account: Subdomain,
+        path: str,
+        *,
+        token: str | None,
+        deadline: Deadline,
+        query: Mapping[str, str] | None = None,
+    ) -> Reply:
+        """Return the reply to a GET, a 2xx or a 4xx but 429.
+
+        Repeated once after 502, 503, 504, a refused or reset connection, and a 429 that asks for at most 2 s.
+
+        Raises:
+            RateLimited: Zendesk's limit.
+            ZendeskTimeout: no reply within 10 s or the deadline.
+            ZendeskUnavailable: a network failure, 5xx, or a redirect.
+        """
+        try:
+            reply = self._send(account, "GET", path, token=token, deadline=deadline, query=query)
+        except (ReplyLost, NotSent):
+            reply = self._send(account, "GET", path, token=token, deadline=deadline, query=query)
+        else:
+            wait = _wait_before_repeating(reply)
+            if wait is not None and wait < deadline.left():
+                time.sleep(wait)
+                reply = self._send(account, "GET", path, token=token, deadline=deadline, query=query)
+        return _usable(reply, token)
+
+    def change(
+        self,
+        account: Subdomain,
+        method: str,
+        path: str,
+        *,
+        token: str,
+        deadline: Deadline,
+        query: Mapping[str, str] | None = None,
+        json: Any = None,
+    ) -> Reply:
+        """Return the reply to a POST, PUT or DELETE, a 2xx or a 4xx but 429; repeated once only if it was not sent.
+
+        Raises:
+            ReplyLost, ReplyLate: the change may have taken effect.
+            RateLimited, ZendeskUnavailable: it did not, as far as Zendesk says.
+        """
+        try:
+            reply = self._send(account, method, path, token=token, deadline=deadline, query=query, json=json)
+        except NotSent:
+            reply = self._send(account, method, path, token=token, deadline=deadline, query=query, json=json)
+        return _usable(reply, token)
+
+    @contextmanager
+    def translated(self) -> Iterator[None]:
+        """Turn failures of the network into ours.
+
+        Raises:
+            ReplyLate, ReplyLost, NotSent: see there.
+        """
+        try:
+            yield
+        except requests.Timeout as fault:
+            raise ReplyLate("Zendesk did not answer in time. Try again in a moment.") from fault
+        except ReplyTooLarge as fault:
+            raise ZendeskUnavailable("Zendesk's answer was larger than 5 MB and was not read.") from fault
+        except requests.ConnectionError as fault:
+            if _is_not_sent(fault):
+                raise NotSent("Zendesk could not be reached. Try again in a moment.") from fault
+            raise ReplyLost("The connection to Zendesk broke. Try again in a moment.") from fault
+        except requests.RequestException as fault:
+            raise ReplyLost("Zendesk's answer could not be read. Try again in a moment.") from fault
+
+    def _send(
+        self,
+        account: Subdomain,
+        method: str,
+        path: str,
+        *,
+        token: str | None,
+        deadline: Deadline,
+        query: Mapping[str, str] | None = None,
+        json: Any = None,
+    ) -> Reply:
+        url = f"{self.base_url(account)}{path}" + (f"?{urlencode(query)}" if query else "")
+        request = self._http.prepare_request(requests.Request(method, url, json=json))
+        if token is not None:
+            request.headers["Authorization"] = f"Bearer {token}"
+        with self._place(account, deadline), self.bulkhead.calling(account), self.translated():
+            seconds = min(CALL_SECONDS, deadline.left())
+            response = self._http.send(request, timeout=seconds, allow_redirects=False)
+        return Reply(response.status_code, response.headers, response.content)
+
+    @contextmanager
+    def _place(self, account: Subdomain, deadline: Deadline) -> Iterator[None]:
+        """Hold one of the account's places; waits for one within the deadline."""
+        with self._lock:
+            places = self._places.setdefault(account, threading.BoundedSemaphore(CALLS_AT_ONCE))
+        with self.bulkhead.holding(account):
+            while not places.acquire(timeout=max(0.0, min(NAP_SECONDS, deadline.left()))):
+                if deadline.left() <= 0:
+                    raise ZendeskTimeout("Zendesk is slow to answer for this account. Try again in a moment.")
+                self.bulkhead.check(account)
+            try:
+                yield
+            finally:
+                places.release()
+
+
+def _wait_before_repeating(reply: Reply) -> float | None:
+    """Return the seconds to wait before a GET is repeated; None: it is not."""
+    if reply.status in _PASSING_STATUSES:
+        return 0.0
+    if reply.status == _TOO_MANY:
+        wait = reply.retry_after()
+        return float(wait) if wait is not None and wait <= LONGEST_WAIT_FOR_LIMIT_SECONDS else None
+    return None
+
+
+def _usable(reply: Reply, token: str | None) -> Reply:
+    refusal = refusal_of(reply, token)
+    if refusal is not None:
+        raise refusal
+    return reply
+
+
+def refusal_of(reply: Reply, *secrets: str | None) -> ServiceError | None:
+    """Return what a 3xx, 5xx or 429 of Zendesk means; None: it is none of these."""
+    told = {"upstream_status": reply.status, "upstream_detail": reply.words(*secrets)}
+    if reply.status == _TOO_MANY:
+        seconds = reply.retry_after()
+        return RateLimited(
+            "Zendesk's rate limit for this account is used up. Try again when the time given is over.",
+            retry_after=ASSUMED_RETRY_AFTER_SECONDS if seconds is None else max(1, seconds),
+            **told,  # type: ignore[arg-type]  # status and words, as named above
+        )
+    if 300 <= reply.status < 400:
+        return ZendeskUnavailable(
+            "Zendesk answered with a redirect: the account may have been renamed. Connect it under its new name.",
+            upstream_status=reply.status,
+        )
+    if reply.status >= 500:
+        # An HTML page of a gateway tells a person nothing.
+        words = None if reply.says("<html") else reply.words(*secrets)
+        return ZendeskUnavailable(
+            "Zendesk answered with an error of its own. Try again in a moment.",
+            upstream_status=reply.status,
+            upstream_detail=words,
+        )
+    return None
+
+
+def _is_not_sent(fault: requests.ConnectionError) -> bool:
+    cause = fault.args[0] if fault.args else None
+    return isinstance(cause, MaxRetryError) and isinstance(cause.reason, NewConnectionError)

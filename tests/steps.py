@@ -1,0 +1,83 @@
+"""What people do, as steps that journeys are made of."""
+
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import Flask
+from werkzeug.test import TestResponse
+
+from service.sandbox.simulator import Simulator
+
+PUBLIC_URL = "http://localhost:9001"
+SECRET_KEYS = "first-key-of-the-tests-0123456789abcdef,second-key-of-the-tests-0123456789abcde"
+_BOOTSTRAP = re.compile(r'<script type="application/json" id="bootstrap">(.*?)</script>', re.DOTALL)
+
+
+def below_origin(url: str) -> str:
+    """Return path and query of a URL, for a test client."""
+    parts = urlsplit(url)
+    return f"{parts.path}?{parts.query}"
+
+
+class Admin:
+    """A person with a browser (cookies) and an opened sidebar."""
+
+    def __init__(self, app: Flask, simulator: Simulator) -> None:
+        self.app = app
+        self.browser = app.test_client()
+        self.simulator = simulator
+        self.session_token = ""
+
+    def authorize(self, account: str = "acme") -> str:
+        """Begin to connect; return the consent page's address."""
+        reply = self.browser.get(f"/oauth/authorize?subdomain={account}")
+        assert reply.status_code == 302, reply.text
+        return str(reply.location)
+
+    def come_back(self, location: str) -> TestResponse:
+        """Follow Zendesk's redirect to the callback."""
+        return self.browser.get(below_origin(location))
+
+    def connect(self, account: str = "acme", user_id: int | None = None) -> TestResponse:
+        """Connect an account and open its sidebar."""
+        user_id = user_id or {"acme": 101, "globex": 201, "initech": 301}[account]
+        reply = self.come_back(self.simulator.consent(self.authorize(account), user_id))
+        self.open_sidebar(account, user_id)
+        return reply
+
+    def post_sidebar(self, token: str) -> TestResponse:
+        """Open the page as Zendesk does."""
+        address = f"/sidebar?origin={self.simulator.address}&app_guid=0f3c"
+        return self.browser.post(address, data={"token": token})
+
+    def open_sidebar(self, account: str = "acme", user_id: int = 101, **forms: Any) -> dict[str, Any]:
+        """Open the sidebar; later calls are made with its session. Returns its bootstrap."""
+        reply = self.post_sidebar(self.simulator.sign(account, user_id, **forms))
+        assert reply.status_code == 200, reply.text
+        bootstrap: dict[str, Any] = self.app.json.loads(_BOOTSTRAP.findall(reply.text)[0])
+        self.session_token = bootstrap["session_token"]
+        return bootstrap
+
+    def call(self, method: str, path: str, **options: Any) -> TestResponse:
+        """Call the API with the sidebar's session."""
+        headers = {"Authorization": f"Bearer {self.session_token}", **options.pop("headers", {})}
+        return self.browser.open(f"/api/v1{path}", method=method, headers=headers, **options)
+
+    def status(self) -> dict[str, Any]:
+        reply = self.call("GET", "/status")
+        assert reply.status_code == 200, reply.text
+        body: dict[str, Any] = reply.get_json()
+        return body
+
+    def job_specs(self, query: str = "") -> dict[str, Any]:
+        reply = self.call("GET", f"/job_specs{query}")
+        assert reply.status_code == 200, reply.text
+        body: dict[str, Any] = reply.get_json()
+        return body
+
+    def install(self, name: str, query: str = "") -> TestResponse:
+        return self.call("POST", f"/job_specs/{name}/install{query}")
+
+    def uninstall(self, name: str, query: str = "") -> TestResponse:
+        return self.call("DELETE", f"/job_specs/{name}/install{query}")

@@ -1,0 +1,91 @@
+"""The service under gunicorn, as the Procfile starts it, with several worker processes."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import requests
+
+ROOT = Path(__file__).resolve().parent.parent
+READY_SECONDS = 30
+STOP_SECONDS = 40
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+class LiveService:
+    """A gunicorn with `workers` processes on a free port."""
+
+    def __init__(self, environment: dict[str, str], workers: int) -> None:
+        port = free_port()
+        self.url = f"http://localhost:{port}"
+        self.address = f"http://127.0.0.1:{port}"
+        self._log = tempfile.NamedTemporaryFile(prefix="service-", suffix=".log")  # noqa: SIM115 - lives as long as this
+        command = [sys.executable, "-m", "gunicorn", "--config", "python:service.gunicorn_config",
+                   "--bind", f"127.0.0.1:{port}", "--workers", str(workers), "service.wsgi:app"]  # fmt: skip
+        keep = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME"} or "COV" in name}
+        self.process = subprocess.Popen(  # noqa: S603 - our own interpreter
+            command,
+            cwd=ROOT,
+            env={**keep, **environment, "PUBLIC_URL": self.url, "PYTHONUNBUFFERED": "1"},
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def log(self) -> str:
+        return Path(self._log.name).read_text()
+
+    def wait_until_ready(self) -> None:
+        wait = threading.Event()
+        for _ in range(READY_SECONDS * 20):
+            if self.process.poll() is not None:
+                raise AssertionError(f"gunicorn ended:\n{self.log()}")
+            with contextlib.suppress(requests.ConnectionError):
+                if requests.get(f"{self.address}/readyz", timeout=5).ok:
+                    return
+            wait.wait(0.05)
+        raise AssertionError(f"not ready:\n{self.log()}")
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.process.pid, signal.SIGKILL)
+                self.process.wait()
+        self._log.close()
+
+
+def at_once(count: int, call: Callable[[int], Any]) -> list[Any]:
+    """Return what `count` threads get that make their call at the same moment; an exception is returned as it is."""
+    results: list[Any] = [None] * count
+    barrier = threading.Barrier(count)
+
+    def run(number: int) -> None:
+        barrier.wait()
+        try:
+            results[number] = call(number)
+        except Exception as fault:  # noqa: BLE001 - handed to the test, which asserts on it
+            results[number] = fault
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
