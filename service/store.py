@@ -111,8 +111,8 @@ class Store:
         now = time.monotonic()
         if now - self._room_looked_at > MEMORY_LOOK_SECONDS:
             memory = self.translated(lambda: self._redis.info("memory"))
-            limit = int(memory.get("maxmemory", 0))  # type: ignore[union-attr]  # the synchronous client answers a dict
-            used = int(memory.get("used_memory", 0))  # type: ignore[union-attr]
+            limit = int(memory.get("maxmemory", 0))
+            used = int(memory.get("used_memory", 0))
             self._room, self._room_looked_at = limit == 0 or used < CACHES_GIVE_WAY_AT * limit, now
         return self._room
 
@@ -129,10 +129,10 @@ class Store:
 
     def _send(self, commands: tuple[Command, ...]) -> list[Any]:
         if len(commands) == 1:
-            return [self._redis.execute_command(*commands[0])]  # type: ignore[no-untyped-call]
+            return [self._redis.execute_command(*commands[0])]  # type: ignore[no-untyped-call]  # redis-py leaves it so
         pipeline = self._redis.pipeline(transaction=False)
         for command in commands:
-            pipeline.execute_command(*command)
+            pipeline.execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py leaves it so
         return pipeline.execute()
 
 

@@ -81,3 +81,9 @@ class Admin:
 
     def uninstall(self, name: str, query: str = "") -> TestResponse:
         return self.call("DELETE", f"/job_specs/{name}/install{query}")
+
+    def has_installed(self, integration: str, name: str) -> bool:
+        """Return what Zendesk itself has."""
+        spec = self.simulator.world.account(integration.partition("_")[0]).integrations[integration].find(name)
+        assert spec is not None
+        return spec.installed

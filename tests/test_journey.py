@@ -39,11 +39,11 @@ def test_connect_list_switch_and_disconnect(mode: str, make_admin: MakeAdmin) ->
     assert installed.status_code == 200, installed.text
     assert installed.get_json()["verified"] is True
     assert installed.get_json()["job_spec"]["installed"] is True
-    assert world.account("acme").integrations["acme_orders"].find("escalate_vip_order").installed
+    assert admin.has_installed("acme_orders", "escalate_vip_order")
 
     uninstalled = admin.uninstall("zis:acme_orders:job_spec:escalate_vip_order")
     assert uninstalled.status_code == 200, uninstalled.text
-    assert not world.account("acme").integrations["acme_orders"].find("escalate_vip_order").installed
+    assert not admin.has_installed("acme_orders", "escalate_vip_order")
     assert not next(one for one in admin.job_specs()["job_specs"] if one["name"] == "escalate_vip_order")["installed"]
 
     gone = admin.call("DELETE", "/connection")

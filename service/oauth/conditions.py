@@ -22,7 +22,7 @@ REASONS = {
 
 
 def covers(granted: str, requested: str) -> bool:
-    """Return whether the granted scope allows all of the requested one; `read` includes every `…:read` but ZIS's own."""
+    """Return whether the granted scope allows all of the requested one; `read` includes `…:read` but ZIS's own."""
     held = set(granted.split())
 
     def is_held(scope: str) -> bool:

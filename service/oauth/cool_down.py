@@ -68,5 +68,5 @@ class CoolDown:
         failure.retry_after = max(1, round(wait))
 
     def clear(self, account: Subdomain) -> None:
-        """The endpoint answered as it should."""
+        """Forget the failures: the endpoint answered as it should."""
         self._store.write(("DEL", _key(account), _step_key(account)))

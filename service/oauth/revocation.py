@@ -16,7 +16,7 @@ from service.zendesk.calls import ZendeskCalls
 from service.zendesk.replies import Reply
 
 _GONE = frozenset({401, 404})
-CURRENT_TOKEN = "/api/v2/oauth/tokens/current"
+CURRENT_TOKEN = "/api/v2/oauth/tokens/current"  # noqa: S105 - an address
 # What nobody waits for is given this long.
 UNATTENDED_SECONDS = 10.0
 LEAST_SECONDS = 1.0

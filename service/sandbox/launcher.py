@@ -35,11 +35,11 @@ class Options:
     changes: Mapping[str, str] = field(default_factory=dict)
 
 
-class _Died(Exception):  # noqa: N818  # a fact, as everywhere in this project
+class _Died(Exception):  # a fact, as everywhere in this project
     """A part ended by itself."""
 
 
-class _Stopped(Exception):  # noqa: N818  # a fact, as everywhere in this project
+class _Stopped(Exception):  # a fact, as everywhere in this project
     """Somebody asked for the end while starting."""
 
 

@@ -1,5 +1,6 @@
 """What the sidebar is told of the account's connection, and ending it."""
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -112,11 +113,9 @@ class Connection:
         if uninstall:
             self._uninstall_all(account, self._access_tokens.usable(account).id, deadline)
         for _ in range(MOST_ROUNDS):
-            try:
+            # Dead, or of another client: there is nothing that could be made live.
+            with contextlib.suppress(AuthorizationRequired):
                 self._make_live(account, deadline)
-            except AuthorizationRequired:
-                # Dead, or of another client: there is nothing that could be asked for.
-                pass
             try:
                 grant, minted, mints = self._grants.holdings(account)
             except KeyMissing:

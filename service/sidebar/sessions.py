@@ -1,7 +1,7 @@
 """Our own short-lived bearer for the sidebar: who is asking, and nothing about what they may do.
 
-A JWS (HS256) with a type and audience of its own, so that no other kind of token passes for it (RFC 8725, section 3.11).
-It needs neither Redis nor Zendesk.
+A JWS (HS256) with a type of its own, so that no other kind of token passes for it (RFC 8725, section 3.11). It needs
+neither Redis nor Zendesk.
 """
 
 import json

@@ -72,7 +72,7 @@ class Watch:
                     socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     def end(self) -> None:
-        """The call has ended; from now on its connection may serve another."""
+        """Leave the connection alone from now on: the call has ended, and another may use it."""
         with self._lock:
             self._is_over = True
 
@@ -169,8 +169,8 @@ class ZendeskAdapter(HTTPAdapter):
         manager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
 
     def build_connection_pool_key_attributes(
-        self, request: requests.PreparedRequest, verify: bool | str | None, cert: Any = None
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        self, request: requests.PreparedRequest, verify: Any, cert: Any = None
+    ) -> tuple[Any, Any]:
         host, _ = super().build_connection_pool_key_attributes(request, verify, cert)
         return host, {"ssl_context": self._tls} if host["scheme"] == "https" else {}
 
@@ -206,7 +206,7 @@ class ZendeskAdapter(HTTPAdapter):
             connect = min(CONNECT_SECONDS, timeout)
             response = super().send(request, stream=True, timeout=(connect, timeout), verify=True)
             response._content = _read(response)  # type: ignore[attr-defined]  # noqa: SLF001 - as requests' own does
-            response._content_consumed = True  # type: ignore[attr-defined]  # noqa: SLF001 - likewise
+            response._content_consumed = True  # noqa: SLF001 - likewise
         except (requests.RequestException, HTTPError, OSError) as fault:
             if watch.expired:
                 raise TotalTimeout(request=request) from fault

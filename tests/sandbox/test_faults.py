@@ -86,7 +86,7 @@ def test_a_fault_counts(acme: Visitor, orders: str) -> None:
     ("where", "struck"),
     [("registry:acme_orders", True), ("registry:acme_shipping", False), ("change", False), ("all", True)],
 )
-def test_a_fault_has_a_place(acme: Visitor, orders: str, where: str, struck: bool) -> None:  # noqa: FBT001
+def test_a_fault_has_a_place(acme: Visitor, orders: str, where: str, struck: bool) -> None:
     acme.account.faults = [Fault(where, "http_500_text")]
     assert acme.list(ORDERS, orders).ok is not struck
     changed = acme.change("POST", NAME, orders)
