@@ -48,10 +48,10 @@ from service.zendesk.transport import ZendeskAdapter
 from service.zis_registry import Registry
 
 LARGEST_BODY_BYTES = 64 * 1024
-# Where errors are problem documents; elsewhere they are pages.
-_PROBLEM_PATHS = ("/api/", "/livez", "/readyz", "/metrics", "/openapi.json")
+# Named by the first part of a path. Where errors are problem documents; elsewhere they are pages.
+_PROBLEM_ROOMS = frozenset({"api", "livez", "readyz", "metrics", "openapi.json"})
 # Refusals of these count against the address they come from.
-_COUNTED_PATHS = ("/api/", "/sidebar")
+_COUNTED_ROOMS = frozenset({"api", "sidebar"})
 _REFUSED_STATUSES = frozenset({400, 401, 403, 404, 405, 413})
 _SDK = "https://static.zdassets.com"
 
@@ -196,7 +196,7 @@ def _answer_error(error: ServiceError) -> Response:
     document = errors.problem(error, public_url=settings.public_url, request_id=request_id())
     if error.status >= InternalError.status:
         _log.error("request_failed", code=error.code, upstream_status=error.upstream_status, route=_route())
-    if request.path.startswith(_PROBLEM_PATHS):
+    if _room() in _PROBLEM_ROOMS:
         response = Response(_json(document), error.status, content_type="application/problem+json")
     else:
         response = Response(_page(document, settings), error.status, content_type="text/html; charset=utf-8")
@@ -206,7 +206,7 @@ def _answer_error(error: ServiceError) -> Response:
 
 def _counted(error: ServiceError) -> ServiceError:
     """Return the error, or that too many refused requests came from this address."""
-    if error.status not in _REFUSED_STATUSES or not request.path.startswith(_COUNTED_PATHS):
+    if error.status not in _REFUSED_STATUSES or _room() not in _COUNTED_ROOMS:
         return error
     try:
         collaborator(RateLimits).count(REFUSED_REQUESTS, address_group(request.remote_addr))
@@ -218,12 +218,12 @@ def _counted(error: ServiceError) -> ServiceError:
 def _answer_http_exception(fault: HTTPException) -> Response:
     """Return Werkzeug's own refusals in our form."""
     error: ServiceError
+    allowed = ", ".join(sorted(getattr(fault, "valid_methods", None) or []))
     match fault.code:
         case 404:
             error = NotFound("There is nothing under this address.")
         case 405:
-            allowed = ", ".join(sorted(getattr(fault, "valid_methods", None) or []))
-            error = MethodNotAllowed(f"This address takes {allowed or 'other methods'}.")
+            error = MethodNotAllowed(f"This address takes {allowed}.")
         case 413:
             error = PayloadTooLarge("The request's body is larger than 64 KiB.")
         case code if code is not None and 400 <= code < 500:
@@ -231,8 +231,8 @@ def _answer_http_exception(fault: HTTPException) -> Response:
         case _:
             return _answer_unforeseen(fault)
     response = _answer_error(error)
-    if isinstance(error, MethodNotAllowed) and response.status_code == MethodNotAllowed.status:
-        response.headers["Allow"] = error.detail.removeprefix("This address takes ").rstrip(".")
+    if response.status_code == MethodNotAllowed.status:
+        response.headers["Allow"] = allowed
     return response
 
 
@@ -254,11 +254,16 @@ def _page(document: dict[str, Any], settings: Settings) -> str:
             not_ready=(),
             origin=settings.public_url,
         )
-    return render_template("problem.html", problem=document, framed=request.path == "/sidebar")
+    return render_template("problem.html", problem=document, framed=_room() == "sidebar")
 
 
 def _json(document: dict[str, Any]) -> str:
     return current_app.json.dumps(document)
+
+
+def _room() -> str:
+    """Return the first part of the path, whether it leads anywhere or not."""
+    return request.path.split("/", 2)[1]
 
 
 def _route() -> str:
@@ -272,9 +277,9 @@ def _add_headers(response: Response) -> Response:
     headers["X-Request-Id"] = request_id()
     headers["X-Content-Type-Options"] = "nosniff"
     headers["Referrer-Policy"] = "no-referrer"
-    if request.endpoint != "static":
+    if request.endpoint != "static" or response.status_code >= 400:
         headers.setdefault("Cache-Control", "no-store")
-    is_sidebar = request.path == "/sidebar"
+    is_sidebar = _room() == "sidebar"
     scripts = f"'self' {_SDK}" if is_sidebar else "'self'"
     framing = _framing(settings) if is_sidebar else "'none'"
     headers["Content-Security-Policy"] = (

@@ -3,10 +3,13 @@
 Heroku sets WEB_CONCURRENCY (workers) and FORWARDED_ALLOW_IPS=*; what must not depend on them is said here.
 """
 
+import os
+import sys
 from typing import Any
 
 from service.oauth.access_tokens import AccessTokens
 from service.oauth.upkeep import Upkeep
+from service.settings import Settings, SettingsError
 from service.zendesk.bulkhead import Bulkhead
 
 worker_class = "gthread"
@@ -33,6 +36,15 @@ UNSAVED_SECONDS = 20.0
 
 def _collaborator(worker: Any, kind: type) -> Any:
     return worker.wsgi.extensions["zis_collaborators"][kind]
+
+
+def on_starting(_server: Any) -> None:
+    """Refuse to start under settings that do not work; names every fault and exits with status 1."""
+    try:
+        Settings.from_env(os.environ)
+    except SettingsError as faults:
+        faults.show()
+        sys.exit(faults.exit_code)
 
 
 def post_worker_init(worker: Any) -> None:

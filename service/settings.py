@@ -1,11 +1,13 @@
 """Every environment variable: meaning, unit, default. All faults are reported at once, by name."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
+from redis.connection import parse_url
 
 from service.settings_parsing import Faults, origin_of, parse_app_ids, parse_public_key, parse_user_ids
 from service.subdomains import Subdomain, parse_subdomain
@@ -14,6 +16,8 @@ DEFAULT_ZENDESK_URL_TEMPLATE = "https://{subdomain}.zendesk.com"
 # A fetched list is kept this long to be served stale; a longer "young" would make no sense.
 LONGEST_LIST_CACHE_SECONDS = 600
 SHORTEST_SECRET_KEY = 32
+# A name or an IPv4 address in ASCII, or an IPv6 address.
+_HOST = re.compile(r"[a-z0-9.-]+|[0-9a-f:.]+", re.ASCII)
 
 
 class SettingsError(click.ClickException):
@@ -176,12 +180,19 @@ def _public_url(text: str) -> str:
         raise ValueError("must be an https:// origin (http:// only for localhost and 127.0.0.1)")
     if parts.path or parts.query or parts.fragment or "@" in parts.netloc or "?" in text or "#" in text:
         raise ValueError("must be an origin alone: scheme, host and port, no path")
+    if not _HOST.fullmatch(parts.hostname):
+        raise ValueError("has characters in its host that no host has")
     return origin_of(text)
 
 
 def _redis_url(text: str) -> str:
-    if urlsplit(text).scheme not in {"redis", "rediss", "unix"}:
+    if not text.startswith(("redis://", "rediss://", "unix://")):
         raise ValueError("must start with redis://, rediss:// or unix://")
+    try:
+        parse_url(text)
+    except ValueError:
+        # Its words may hold a piece of the password.
+        raise ValueError("cannot be read: is everything but letters and digits in the password %-encoded?") from None
     return text
 
 
@@ -234,9 +245,7 @@ def _manager_roles(text: str) -> frozenset[str]:
 def _integration_names(text: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(","))
     for name in names:
-        plain = name.replace("{subdomain}", "a")
-        # Zendesk: 1-64 of a-z, 0-9, - and _ (building-your-first-zis-integration, 2026-11).
-        if not 1 <= len(plain) <= 64 or set(plain) - set("abcdefghijklmnopqrstuvwxyz0123456789-_"):
+        if not _is_integration_name(name.replace("{subdomain}", "a")):
             raise ValueError(f"{name!r} is no integration name: 1 to 64 of a-z, 0-9, - and _")
     return names
 
@@ -249,14 +258,22 @@ def _integrations(faults: Faults, client_id: str | None, subdomains: frozenset[S
         faults.require("ZIS_INTEGRATIONS")
         return names
     own = client_id.removeprefix("zis_")
-    accounts = subdomains if isinstance(subdomains, frozenset) else frozenset[Subdomain]()
-    allowed = {own} | {f"{{subdomain}}{own[len(account) :]}" for account in accounts if own.startswith(account)}
-    allowed |= {own.replace(account, "{subdomain}") for account in accounts}
-    if names and not set(names) <= allowed:
+    if not _is_integration_name(own):
         faults.add(
-            "ZIS_INTEGRATIONS", f"must be {own!r} or unset: the client {client_id!r} serves that one integration"
+            "ZENDESK_CLIENT_ID", f"{client_id!r} names no integration behind `zis_`: 1 to 64 of a-z, 0-9, - and _"
         )
+    accounts = subdomains if isinstance(subdomains, frozenset) else frozenset[Subdomain]()
+    for name in names or ():
+        if name != own and own not in {name.replace("{subdomain}", account) for account in accounts}:
+            fault = f"must be {own!r} or unset: the client {client_id!r} serves that one integration"
+            faults.add("ZIS_INTEGRATIONS", fault)
+            break
     return (own,)
+
+
+def _is_integration_name(name: str) -> bool:
+    # Zendesk: 1-64 of a-z, 0-9, - and _ (building-your-first-zis-integration, 2026-11).
+    return 1 <= len(name) <= 64 and set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-_")
 
 
 def _url_template(text: str, public_url: str | None) -> str:
@@ -268,4 +285,6 @@ def _url_template(text: str, public_url: str | None) -> str:
     loopback = {"localhost", "127.0.0.1", "::1"}
     if parts.hostname not in loopback or urlsplit(public_url or "").hostname not in loopback:
         raise ValueError("is for the sandbox and tests: its host and PUBLIC_URL's host must both be loopback")
+    # Raises for a port that is none, instead of failing at the first page.
+    origin_of(text)
     return text.rstrip("/")

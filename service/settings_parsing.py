@@ -15,6 +15,9 @@ T = TypeVar("T")
 
 _YES = {"true", "1", "yes", "on"}
 _NO = {"false", "0", "no", "off"}
+# Below this a signature can be forged with money (NIST SP 800-131A).
+SHORTEST_MODULUS_BITS = 2048
+
 _PAIR = re.compile(r"([^:]+):([1-9]\d{0,18})", re.ASCII)
 
 
@@ -99,7 +102,10 @@ def parse_app_ids(text: str) -> dict[Subdomain, int] | int:
     """Return one app id for all accounts, or one for each named account."""
     if re.fullmatch(r"[1-9]\d{0,18}", text, re.ASCII):
         return int(text)
-    return dict(_pairs(text))
+    pairs = _pairs(text)
+    if len(dict(pairs)) != len(pairs):
+        raise ValueError("names two apps for one account")
+    return dict(pairs)
 
 
 def parse_user_ids(text: str) -> frozenset[tuple[Subdomain, int]]:
@@ -127,4 +133,6 @@ def parse_public_key(text: str) -> str:
         raise ValueError("is no PEM of a public key") from None
     if not isinstance(key, RSAPublicKey):
         raise ValueError("must be an RSA public key: Zendesk signs with RS256")  # noqa: TRY004 - a fault, not a bug
+    if key.key_size < SHORTEST_MODULUS_BITS:
+        raise ValueError(f"is an RSA key of {key.key_size} bits, at least {SHORTEST_MODULUS_BITS} are needed")
     return pem

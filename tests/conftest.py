@@ -12,13 +12,13 @@ from service.app import create_app
 from service.sandbox.simulator import APP_ID, CLIENT_ID, CLIENT_SECRET, Simulator
 from service.settings import Settings
 from tests.steps import PUBLIC_URL, SECRET_KEYS, Admin
-from tests.workers import LiveService
+from tests.workers import LiveService, free_port
 
 
 @pytest.fixture(scope="session")
 def valkey() -> Iterator[Any]:
     """A server on a free loopback port that keeps nothing on disk."""
-    with ValkeyServer(save="", appendonly="no") as server:
+    with ValkeyServer(port=free_port(), save="", appendonly="no") as server:
         yield server
 
 

@@ -1,5 +1,6 @@
 """What people do, as steps that journeys are made of."""
 
+import json
 import re
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +19,12 @@ def below_origin(url: str) -> str:
     """Return path and query of a URL, for a test client."""
     parts = urlsplit(url)
     return f"{parts.path}?{parts.query}"
+
+
+def bootstrap_in(page: str) -> dict[str, Any]:
+    """Return what the sidebar's page was given."""
+    bootstrap: dict[str, Any] = json.loads(_BOOTSTRAP.findall(page)[0])
+    return bootstrap
 
 
 class Admin:
@@ -55,7 +62,7 @@ class Admin:
         """Open the sidebar; later calls are made with its session. Returns its bootstrap."""
         reply = self.post_sidebar(self.simulator.sign(account, user_id, **forms))
         assert reply.status_code == 200, reply.text
-        bootstrap: dict[str, Any] = self.app.json.loads(_BOOTSTRAP.findall(reply.text)[0])
+        bootstrap = bootstrap_in(reply.text)
         self.session_token = bootstrap["session_token"]
         return bootstrap
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import structlog
 
 from service.deadlines import Deadline
-from service.errors import AuthorizationRequired, InternalError, ServiceError, StoreUnavailable, ZendeskTimeout
+from service.errors import AuthorizationRequired, InternalError, ServiceError, StoreUnavailable
 from service.job_specs import kept_lists
 from service.job_specs.kept_lists import Kept, KeptList, kept_in, milliseconds
 from service.oauth import probes
@@ -19,7 +19,7 @@ from service.settings import Settings
 from service.store import Store
 from service.subdomains import Subdomain
 from service.zendesk.bulkhead import Bulkhead
-from service.zendesk.calls import NAP_SECONDS
+from service.zendesk.flights import Flights
 from service.zis_registry import Registry
 
 # Without a Retry-After a failure is remembered this long, so that a herd does not ask again at once.
@@ -63,14 +63,6 @@ class _Result:
         return wanted.not_before is None or self.asked_at >= wanted.not_before
 
 
-class _Flight:
-    """A question under way in this process; `result` is set before `done`."""
-
-    def __init__(self) -> None:
-        self.done = threading.Event()
-        self.result: _Result | ServiceError = InternalError("The list could not be made.")
-
-
 class Listing:
     """Lists the job specs of an account's integrations."""
 
@@ -89,9 +81,7 @@ class Listing:
         self._registry = registry
         self._zis_tokens = zis_tokens
         self._turns = turns
-        self._bulkhead = bulkhead
-        self._flights: dict[tuple[Subdomain, str], _Flight] = {}
-        self._lock = threading.Lock()
+        self._flights: Flights[_Result] = Flights(bulkhead)
 
     def answer(self, wanted: Wanted, kept: Kept, now: int) -> Answer:
         """Return the list from what is `kept`, else ask; `now` in milliseconds of Redis's clock.
@@ -152,39 +142,13 @@ class Listing:
 
     def _ask_once(self, wanted: Wanted) -> _Result:
         """Return the result of one question that everybody waiting in this process shares."""
-        key = (wanted.account, wanted.integration)
-        with self._bulkhead.holding(wanted.account):
-            while True:
-                with self._lock:
-                    flight = self._flights.get(key)
-                    leads = flight is None
-                    if flight is None:
-                        flight = self._flights[key] = _Flight()
-                result = self._lead(wanted, flight) if leads else self._follow(wanted, flight)
-                # One that began before this request may be too old for it; then the next one is waited for, or led.
-                if leads or result.suits(wanted):
-                    return result
-
-    def _follow(self, wanted: Wanted, flight: _Flight) -> _Result:
-        while not flight.done.wait(max(0.0, min(NAP_SECONDS, wanted.deadline.left()))):
-            if wanted.deadline.left() <= 0:
-                raise ZendeskTimeout("Zendesk did not list the job specs in time. Try again in a moment.")
-            self._bulkhead.check(wanted.account)
-        if isinstance(flight.result, ServiceError):
-            raise flight.result
-        return flight.result
-
-    def _lead(self, wanted: Wanted, flight: _Flight) -> _Result:
-        try:
-            flight.result = self._ask_among_processes(wanted)
-        except ServiceError as failure:
-            flight.result = failure
-            raise
-        finally:
-            with self._lock:
-                del self._flights[wanted.account, wanted.integration]
-            flight.done.set()
-        return flight.result
+        while True:
+            result, asked = self._flights.join(
+                wanted.account, wanted.integration, wanted.deadline, lambda: self._ask_among_processes(wanted)
+            )
+            # One that began before this request may be too old for it; then the next one is waited for, or led.
+            if asked or result.suits(wanted):
+                return result
 
     def _ask_among_processes(self, wanted: Wanted) -> _Result:
         while True:

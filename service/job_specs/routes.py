@@ -33,7 +33,7 @@ def list_job_specs() -> ResponseReturnValue:
     installed = flag(parameters, "installed")
     session = current_session()
     integrations = _integrations(session, parameters.get("integration"))
-    is_fresh = request.cache_control.no_cache is not None
+    is_fresh = bool(request.cache_control.no_cache)
     commands = [command for name in integrations for command in kept_lists.reading(session.account, name)]
     time, grant_reply, role_reply, *replies = collaborator(Store).read(
         ("TIME",),

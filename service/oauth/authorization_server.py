@@ -1,9 +1,10 @@
 """Zendesk's authorize and token endpoints; the only user of Authlib.
 
-Authlib can return a failed reply as a token (a 401 in JSON without `error`), so a hook reads status and every field
-before Authlib does; what it raises is ours.
+Authlib can return a failed reply as a token (a 401 in JSON without `error`), and stumbles over members we have no use
+for (`error: null`, an odd `expires_at`), so a hook reads status and every field and leaves before Authlib does.
 """
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,10 +27,16 @@ ACCESS_TOKEN_SECONDS = 1800
 REFRESH_TOKEN_SECONDS = 7_689_600
 # Tokens may be JWTs; Zendesk's are under 4 KB (seen 2026-07).
 LONGEST_TOKEN = 8192
+# Some 300 years; more is no duration, and Python refuses to read very long numbers.
+LONGEST_DURATION_DIGITS = 10
 
 
 class InvalidGrant(Exception):
     """Zendesk: the code or refresh token is wrong, used, expired or revoked (RFC 6749, section 5.2)."""
+
+
+class _Answered(Exception):
+    """Leaves Authlib once the reply is read: a pair that is ours must not be lost to its opinion of the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +168,9 @@ class AuthorizationServer:
         answers: list[TokenPair] = []
 
         def read(response: requests.Response) -> requests.Response:
-            reply = Reply(response.status_code, response.headers, response.content)
-            answers.append(_pair_of(reply, now, *secrets, self._settings.zendesk_client_secret))
-            return response
+            sent = (*secrets, self._settings.zendesk_client_secret)
+            answers.append(_pair_of(Reply(response.status_code, response.headers, response.content, sent), now))
+            raise _Answered
 
         session = self._session()
         session.register_compliance_hook("access_token_response", read)
@@ -175,26 +182,29 @@ class AuthorizationServer:
             # A redirect would carry our secret to another host.
             "allow_redirects": False,
         }
-        with self._calls.bulkhead.calling(account), self._calls.translated():
+        with contextlib.suppress(_Answered), self._calls.bulkhead.calling(account), self._calls.translated():
             request(session, f"{self._calls.base_url(account)}/oauth/tokens", options)
         return answers[0]
 
 
-def _pair_of(reply: Reply, now: float, *secrets: str) -> TokenPair:
+def _pair_of(reply: Reply, now: float) -> TokenPair:
     """Return the pair in a token reply, any 2xx (the reference says 201, zcli expects 200)."""
-    refusal = refusal_of(reply, *secrets)
+    refusal = refusal_of(reply)
     if refusal is not None:
         raise refusal
     body = reply.json_object()
     error = body.get("error")
     if reply.is_success and error is None:
         return TokenPair.from_reply(body, now)
-    raise _meaning(error, reply, *secrets)
+    raise _meaning(error, reply)
 
 
-def _meaning(error: object, reply: Reply, *secrets: str) -> ServiceError | InvalidGrant:
+def _meaning(error: object, reply: Reply) -> ServiceError | InvalidGrant:
     """Return what an OAuth error means (RFC 6749, section 5.2); by its `error`, never by status or wording."""
-    told: dict[str, Any] = {"upstream_status": reply.status, "upstream_detail": reply.words(*secrets)}
+    told: dict[str, Any] = {"upstream_status": reply.status, "upstream_detail": reply.words()}
+    if not isinstance(error, str):
+        # Zendesk's other envelopes have an object here.
+        error = None
     if error == "invalid_grant":
         return InvalidGrant()
     if error in {"invalid_client", "unauthorized_client"}:
@@ -229,11 +239,11 @@ def _token(value: object) -> str | None:
 
 def _seconds(value: object) -> float | None:
     """Return a duration; None: absent or null, as Zendesk's older answers have it."""
-    if isinstance(value, str) and value.isascii() and value.isdigit():
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= LONGEST_DURATION_DIGITS:
         value = int(value)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 10**10:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 10**LONGEST_DURATION_DIGITS:
         raise _unreadable()
     return float(value)
 

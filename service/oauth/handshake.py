@@ -1,5 +1,7 @@
 """What a callback does, step by step, without a web framework: exchange, check, store, and only then the rest."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import structlog
@@ -52,6 +54,15 @@ class Connected:
     authorized_by: str | None
     """The admin's name; None: the token may not read users."""
     not_ready: tuple[NotReady, ...]
+
+
+@contextmanager
+def _nothing_undone(account: Subdomain) -> Iterator[None]:
+    """Log a failure of the store and go on: the grant is stored, so the account is connected whatever comes after."""
+    try:
+        yield
+    except StoreUnavailable as failure:
+        _log.warning("not_noted", account=account, code=failure.code)
 
 
 class Handshake:
@@ -118,13 +129,12 @@ class Handshake:
         try:
             grant = self._checked(account, pair, minted, deadline)
         except BaseException:
-            for token in minted.values():
-                self._revocation.drop_minted(account, token, [pair.access_token, token.access_token])
-            self._revocation.drop(account, pair.access_token, deadline)
+            self._drop_granted(account, pair.access_token, minted, deadline)
             raise
-        previous, previous_minted = self._store_grant(account, grant, deadline)
+        previous, previous_minted = self._store_grant(account, grant, minted, deadline)
         for integration, token in minted.items():
-            self._zis_tokens.keep(account, grant, integration, token)
+            with _nothing_undone(account):
+                self._zis_tokens.keep(account, grant, integration, token)
         _log.info("connected", account=account, by=grant.authorized_by.id if grant.authorized_by else None)
         self._forget_previous(account, grant, previous, previous_minted, deadline)
         name = grant.authorized_by.name if grant.authorized_by else None
@@ -179,8 +189,16 @@ class Handshake:
         if not reply.is_success:
             raise list_refusal(reply, integration)
 
+    def _drop_granted(
+        self, account: Subdomain, access_token: str, minted: dict[str, MintedToken], deadline: Deadline
+    ) -> None:
+        """Revoke what this handshake was given."""
+        for token in minted.values():
+            self._revocation.drop_minted(account, token, [access_token, token.access_token])
+        self._revocation.drop(account, access_token, deadline)
+
     def _store_grant(
-        self, account: Subdomain, grant: Grant, deadline: Deadline
+        self, account: Subdomain, grant: Grant, minted: dict[str, MintedToken], deadline: Deadline
     ) -> tuple[Grant | None, list[MintedToken]]:
         """Store the grant in one write; returns what it replaced."""
         try:
@@ -189,7 +207,7 @@ class Handshake:
             # Whether it was written is only known if Redis says so; a grant that may be stored is not revoked.
             if self._grants.clear_fields(account)[0] == grant.id:
                 return None, []
-            self._revocation.drop(account, grant.access_token, deadline)
+            self._drop_granted(account, grant.access_token, minted, deadline)
             raise
 
     def _forget_previous(
@@ -201,7 +219,8 @@ class Handshake:
         deadline: Deadline,
     ) -> None:
         """Revoke what was replaced; no failure undoes the new connection."""
-        self._store.write(probes.forgetting(account))
+        with _nothing_undone(account):
+            self._store.write(probes.forgetting(account))
         if previous is None:
             return
         for token in previous_minted:
@@ -224,7 +243,8 @@ class Handshake:
                     failure = list_refusal(reply, integration)
             except ServiceError as caught:
                 failure = caught
-            self._store.write(*probes.recording(account, integration, failure))
+            with _nothing_undone(account):
+                self._store.write(*probes.recording(account, integration, failure))
             if failure is not None:
                 not_ready.append(NotReady(integration, failure.upstream_detail or failure.detail))
         return tuple(not_ready)

@@ -12,7 +12,8 @@ from service.settings import Settings
 from service.subdomains import Subdomain, parse_subdomain
 from service.web import collaborator, deadline
 
-# One cookie a handshake, so that several tabs at once work; more than this at a time is no person.
+# One cookie a handshake, so that several tabs at once work; more than this at a time is no person. Browsers send the
+# oldest first (RFC 6265, section 5.4), and those go.
 MOST_COOKIES = 20
 LONGEST_PARAMETER = 4096
 
@@ -32,7 +33,7 @@ def authorize() -> ResponseReturnValue:
     account = _account(request.args.get("subdomain", ""))
     issued, url = collaborator(Handshake).begin(account)
     response = redirect(url, 302)
-    for name in _state_cookies()[MOST_COOKIES:]:
+    for name in _state_cookies()[: -(MOST_COOKIES - 1)]:
         _drop_cookie(response, name)
     settings = collaborator(Settings)
     response.set_cookie(

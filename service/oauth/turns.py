@@ -17,7 +17,7 @@ from service.errors import StoreUnavailable, ZendeskTimeout
 from service.store import Store
 from service.subdomains import Subdomain
 from service.zendesk.bulkhead import Bulkhead
-from service.zendesk.calls import NAP_SECONDS
+from service.zendesk.flights import NAP_SECONDS
 
 # Longer than any token call (10 s in total) and the write after it (2 s); not renewed, so that a process that stops
 # in the middle blocks nobody for longer.

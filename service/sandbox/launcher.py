@@ -35,11 +35,11 @@ class Options:
     changes: Mapping[str, str] = field(default_factory=dict)
 
 
-class _Died(Exception):  # a fact, as everywhere in this project
+class _Died(Exception):
     """A part ended by itself."""
 
 
-class _Stopped(Exception):  # a fact, as everywhere in this project
+class _Stopped(Exception):
     """Somebody asked for the end while starting."""
 
 

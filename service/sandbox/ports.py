@@ -9,7 +9,7 @@ LOOPBACKS = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
 TRIES = 50
 
 
-class PortTaken(Exception):  # a fact, as everywhere in this project
+class PortTaken(Exception):
     """Another program listens on the port."""
 
     def __init__(self, port: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 LONGEST_SOCKET_PATH = 100
 
 
-class StoreMissing(Exception):  # a fact, as everywhere in this project
+class StoreMissing(Exception):
     """The Valkey server is not installed, or does not run here."""
 
 

@@ -8,16 +8,17 @@ import time
 from dataclasses import dataclass
 
 import structlog
-from joserfc.errors import JoseError
 from joserfc.jwk import RSAKey
 
 from service.deadlines import Deadline
 from service.errors import ServiceError, StoreUnavailable, ZendeskUnavailable
 from service.settings import Settings
+from service.settings_parsing import parse_public_key
 from service.store import Store
 from service.subdomains import Subdomain
 from service.vault import KeyMissing, Vault
 from service.zendesk.calls import ZendeskCalls
+from service.zendesk.replies import Reply
 
 YOUNG_SECONDS = 24 * 3600
 # While it cannot be fetched, the last good key serves on for this long.
@@ -28,9 +29,12 @@ AGAIN_SECONDS = 60
 FETCHES_AT_ONCE = 2
 FETCH_SECONDS = 3.0
 LONGEST_PEM = 8192
-SHORTEST_MODULUS_BITS = 2048
 
 _log = structlog.get_logger(__name__)
+
+
+class _Busy(ZendeskUnavailable):
+    """As many keys as may be fetched at once are being fetched."""
 
 
 @dataclass(slots=True)
@@ -74,6 +78,9 @@ class AppKeys:
         else:
             try:
                 return self._fetch(account, app_id, known, deadline)
+            except _Busy as busy:
+                # Other accounts' fetches: nothing to hold against this one.
+                failure = busy
             except ServiceError as caught:
                 known.failed_at, known.failure = now, caught
                 failure = caught
@@ -103,16 +110,17 @@ class AppKeys:
 
     def _fetch(self, account: Subdomain, app_id: int, known: _Known, deadline: Deadline) -> RSAKey:
         if not self._places.acquire(blocking=False):
-            raise ZendeskUnavailable("The app's public key is being fetched. Reload the app in a moment.")
+            raise _Busy("The app's public key is being fetched. Reload the app in a moment.", retry_after=3)
         try:
             limit = deadline.sooner(FETCH_SECONDS)
             path = f"/api/v2/apps/{app_id}/public_key"
             reply = self._calls.get(account, f"{path}.pem", token=None, deadline=limit)
-            if not reply.is_success:
+            key = _key_in(reply)
+            if key is None:
                 reply = self._calls.get(account, path, token=None, deadline=limit)
+                key = _key_in(reply)
         finally:
             self._places.release()
-        key = _key_in(reply.body) if reply.is_success else None
         if key is None:
             raise ZendeskUnavailable(
                 f"Zendesk gave no public key for the app {app_id}. Check ZENDESK_APPS, or set ZENDESK_APP_PUBLIC_KEY.",
@@ -132,7 +140,7 @@ class AppKeys:
         name = _key(account, app_id)
         try:
             sealed, milliseconds = self._store.read(("GET", name), ("PTTL", name))
-            key = None if sealed is None else _key_in(self._vault.open(name, sealed))
+            key = None if sealed is None else _key_of(self._vault.open(name, sealed))
         except (StoreUnavailable, KeyMissing):
             return False
         if key is None:
@@ -145,12 +153,15 @@ def _key(account: Subdomain, app_id: int) -> str:
     return f"zis:{{{account}}}:app_key:{app_id}"
 
 
-def _key_in(pem: bytes) -> RSAKey | None:
+def _key_in(reply: Reply) -> RSAKey | None:
+    return _key_of(reply.body) if reply.is_success else None
+
+
+def _key_of(pem: bytes) -> RSAKey | None:
     """Return the RSA public key in `pem`; None: it holds none, or one too short."""
-    if len(pem) > LONGEST_PEM or b"PUBLIC KEY" not in pem:
+    if len(pem) > LONGEST_PEM:
         return None
     try:
-        key = RSAKey.import_key(pem)
-    except (JoseError, ValueError):
+        return RSAKey.import_key(parse_public_key(pem.decode()))
+    except ValueError:
         return None
-    return key if key.public_key.key_size >= SHORTEST_MODULUS_BITS else None

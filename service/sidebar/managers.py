@@ -18,6 +18,7 @@ from service.store import Command, Store
 from service.subdomains import Subdomain
 from service.vault import KeyMissing, Vault
 from service.zendesk.calls import ZendeskCalls
+from service.zendesk.flights import Flights
 
 # An answer this old may still decide about a change.
 RECENT_SECONDS = 300
@@ -69,6 +70,7 @@ class Managers:
         self._calls = calls
         self._zis_tokens = zis_tokens
         self._clock = clock
+        self._flights: Flights[Role] = Flights(calls.bulkhead)
 
     def require_manager(self, session: Session, deadline: Deadline) -> Standing:
         """Return the standing of a person who may change job specs.
@@ -85,7 +87,7 @@ class Managers:
                 "Zendesk did not say who you are, so nothing can be changed from here. The operator can name managers "
                 "in MANAGER_USER_IDS."
             )
-        role = self._recent(session) or self._ask(session.account, session.user_id, deadline)
+        role = self._recent(session) or self._ask(session.account, session.user_id, deadline, "change")
         standing = self._standing(session, role)
         if not standing.can_manage:
             raise ManagerRoleRequired(self._why_not(standing))
@@ -112,7 +114,7 @@ class Managers:
         role = self._opened(session, remembered)
         if role is None or self._clock() - role.asked_at > RECENT_SECONDS:
             try:
-                role = self._ask(session.account, session.user_id, deadline.sooner(LOOK_SECONDS))
+                role = self._ask(session.account, session.user_id, deadline.sooner(LOOK_SECONDS), "look")
             except ServiceError:
                 # Looking is allowed to whoever is not known to be outside.
                 if role is None:
@@ -140,7 +142,20 @@ class Managers:
         except KeyMissing:
             return None
 
-    def _ask(self, account: Subdomain, user_id: int, deadline: Deadline) -> Role:
+    def _ask(self, account: Subdomain, user_id: int, deadline: Deadline, purpose: str) -> Role:
+        """Return Zendesk's answer about a person; a sidebar asks several things at once, and one question serves all.
+
+        Looking waits less long than changing, so their questions are not shared.
+
+        Raises:
+            ServiceError: Zendesk could not be asked.
+        """
+        role, _ = self._flights.join(
+            account, (user_id, purpose), deadline, lambda: self._ask_zendesk(account, user_id, deadline)
+        )
+        return role
+
+    def _ask_zendesk(self, account: Subdomain, user_id: int, deadline: Deadline) -> Role:
         """Return Zendesk's answer about a person, and remember it.
 
         Raises:

@@ -1,6 +1,6 @@
 """The page that Zendesk opens by a signed POST, and the renewal of its session."""
 
-from typing import Any
+from typing import Any, cast
 
 from flask import Blueprint, g, make_response, render_template, request
 from flask.typing import ResponseReturnValue
@@ -17,8 +17,15 @@ API_BASE = "/api/v1"
 
 # Public, but of use only with a signed token.
 page = Blueprint("sidebar", __name__)
-# Its guard takes an expired token as well, so it stands in the view.
 renewal = Blueprint("session", __name__, url_prefix=API_BASE)
+
+
+@renewal.before_request
+def require_renewable_session() -> None:
+    """Let in whoever shows a session token, valid or expired, that may still be renewed."""
+    token, session = collaborator(Sessions).renew(bearer())
+    require_allowed(session.account)
+    g.renewed = _issued(token, session)
 
 
 @page.post("/sidebar")
@@ -47,10 +54,8 @@ def sidebar_closed() -> ResponseReturnValue:
 @renewal.post("/session")
 def renew_session() -> ResponseReturnValue:
     """Trade a session token, valid or expired, for a fresh one."""
-    token, session = collaborator(Sessions).renew(bearer())
-    require_allowed(session.account)
     query()
-    return _issued(token, session)
+    return cast("dict[str, Any]", g.renewed)
 
 
 def _issued(token: str, session: Session) -> dict[str, Any]:

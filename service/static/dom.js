@@ -45,6 +45,18 @@ export function setText(element, text) {
 }
 
 /**
+ * Sets the text of a name, which may break after a dot, colon or underscore rather than anywhere.
+ *
+ * @param {Element} element
+ * @param {string} name
+ */
+export function setName(element, name) {
+  if (element.textContent === name) return;
+  const parts = name.split(/(?<=[.:_])/);
+  element.replaceChildren(...parts.flatMap((part, at) => (at ? [document.createElement("wbr"), part] : [part])));
+}
+
+/**
  * Shows or hides an element.
  *
  * @param {HTMLElement} element

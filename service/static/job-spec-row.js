@@ -1,6 +1,6 @@
 /** One job spec in the list: what it reacts to, what it starts, and its switch. */
 
-import { el, setAttribute, setShown, setText } from "./dom.js";
+import { el, setAttribute, setName, setShown, setText } from "./dom.js";
 import { currentLocale, t } from "./i18n.js";
 import { ProblemSlot } from "./problem-view.js";
 
@@ -65,13 +65,13 @@ export class JobSpecRow {
     this.#spec = spec;
     setAttribute(this.element, "data-name", spec.name);
     setAttribute(this.element, "data-integration", spec.integration);
-    setText(this.#name, spec.name);
+    setName(this.#name, spec.name);
     setText(this.#description, spec.description ?? "");
     setShown(this.#description, Boolean(spec.description));
-    setText(this.#event, [spec.event_source, spec.event_type].filter(Boolean).join(" · "));
+    setName(this.#event, [spec.event_source, spec.event_type].filter(Boolean).join(" · "));
     setShown(this.#event.parentElement, Boolean(spec.event_source || spec.event_type));
     const flow = shortFlow(spec);
-    setText(this.#flow, flow ?? "");
+    setName(this.#flow, flow ?? "");
     setAttribute(this.#flow, "title", flow === spec.flow_name ? null : spec.flow_name);
     setShown(this.#flow.parentElement, Boolean(flow));
     setAttribute(this.#toggle, "aria-label", spec.name);

@@ -104,6 +104,8 @@ export class Model {
       if (list) this.#adopt(list, began);
     }
     this.#onChange();
+    // Status was asked beside the list, and may have been answered before the list found out.
+    if (problem && STATUS_OUTDATED.has(problem.code) && this.isConnected) await this.loadStatus();
   }
 
   /** The person has asked to see everything anew. */

@@ -18,14 +18,13 @@ export function problemTitle(problem) {
 /**
  * What happened and what to do next. The service's sentence knows more of the occasion, but it is English.
  *
- * @param {{code: string, detail?: string|null, retryAfter?: number|null}} problem
+ * @param {{code: string, detail?: string|null}} problem
  * @returns {string}
  */
 export function problemSentence(problem) {
   const key = `problem.${problem.code}.text`;
   if (problem.detail && (speaksEnglish() || !hasText(key))) return problem.detail;
-  const text = t(hasText(key) ? key : "problem.internal_error.text");
-  return problem.retryAfter ? `${text} ${t("problem.retry_after", { count: problem.retryAfter })}` : text;
+  return t(hasText(key) ? key : "problem.internal_error.text");
 }
 
 /** A place on the page that shows one problem or nothing. */
@@ -71,6 +70,7 @@ function problemBox(problem, account, { action, tone }) {
   if (problem.upstreamDetail) {
     box.append(el("p", {}, `${t("problem.upstream")} `, el("q", {}, problem.upstreamDetail)));
   }
+  if (problem.retryAfter) box.append(el("p", {}, t("problem.retry_after", { count: problem.retryAfter })));
   if (action) {
     const button = el("button", { type: "button", class: "button button--small" }, action.label);
     button.addEventListener("click", action.act);

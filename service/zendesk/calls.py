@@ -15,6 +15,7 @@ from service.errors import RateLimited, ServiceError, ZendeskTimeout, ZendeskUna
 from service.settings import Settings
 from service.subdomains import Subdomain
 from service.zendesk.bulkhead import Bulkhead
+from service.zendesk.flights import NAP_SECONDS
 from service.zendesk.replies import Reply
 from service.zendesk.transport import ReplyTooLarge, ZendeskAdapter, prepare_session
 
@@ -25,8 +26,6 @@ CALLS_AT_ONCE = 4
 LONGEST_WAIT_FOR_LIMIT_SECONDS = 2
 # Zendesk's per-user limit answers without Retry-After (seen 2022); its live value is otherwise 1.
 ASSUMED_RETRY_AFTER_SECONDS = 1
-# How often a waiting thread asks whether it should still wait.
-NAP_SECONDS = 0.25
 
 _PASSING_STATUSES = frozenset({502, 503, 504})
 _TOO_MANY = 429
@@ -86,7 +85,7 @@ class ZendeskCalls:
             if wait is not None and wait < deadline.left():
                 time.sleep(wait)
                 reply = self._send(account, "GET", path, token=token, deadline=deadline, query=query)
-        return _usable(reply, token)
+        return _usable(reply)
 
     def change(
         self,
@@ -109,7 +108,7 @@ class ZendeskCalls:
             reply = self._send(account, method, path, token=token, deadline=deadline, query=query, json=json)
         except NotSent:
             reply = self._send(account, method, path, token=token, deadline=deadline, query=query, json=json)
-        return _usable(reply, token)
+        return _usable(reply)
 
     @contextmanager
     def translated(self) -> Iterator[None]:
@@ -149,7 +148,7 @@ class ZendeskCalls:
         with self._place(account, deadline), self.bulkhead.calling(account), self.translated():
             seconds = min(CALL_SECONDS, deadline.left())
             response = self._http.send(request, timeout=seconds, allow_redirects=False)
-        return Reply(response.status_code, response.headers, response.content)
+        return Reply(response.status_code, response.headers, response.content, () if token is None else (token,))
 
     @contextmanager
     def _place(self, account: Subdomain, deadline: Deadline) -> Iterator[None]:
@@ -177,16 +176,16 @@ def _wait_before_repeating(reply: Reply) -> float | None:
     return None
 
 
-def _usable(reply: Reply, token: str | None) -> Reply:
-    refusal = refusal_of(reply, token)
+def _usable(reply: Reply) -> Reply:
+    refusal = refusal_of(reply)
     if refusal is not None:
         raise refusal
     return reply
 
 
-def refusal_of(reply: Reply, *secrets: str | None) -> ServiceError | None:
+def refusal_of(reply: Reply) -> ServiceError | None:
     """Return what a 3xx, 5xx or 429 of Zendesk means; None: it is none of these."""
-    told = {"upstream_status": reply.status, "upstream_detail": reply.words(*secrets)}
+    told = {"upstream_status": reply.status, "upstream_detail": reply.words()}
     if reply.status == _TOO_MANY:
         seconds = reply.retry_after()
         return RateLimited(
@@ -201,7 +200,7 @@ def refusal_of(reply: Reply, *secrets: str | None) -> ServiceError | None:
         )
     if reply.status >= 500:
         # An HTML page of a gateway tells a person nothing.
-        words = None if reply.says("<html") else reply.words(*secrets)
+        words = None if reply.says("<html") else reply.words()
         return ZendeskUnavailable(
             "Zendesk answered with an error of its own. Try again in a moment.",
             upstream_status=reply.status,

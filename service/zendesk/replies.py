@@ -18,6 +18,8 @@ class Reply:
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    """What was sent and must not come back in words: the token of the call."""
 
     @property
     def is_success(self) -> bool:
@@ -38,8 +40,8 @@ class Reply:
             )
         return parsed
 
-    def words(self, *secrets: str | None) -> str | None:
-        """Return what Zendesk says in this reply, at most 500 characters and without `secrets`; None: nothing.
+    def words(self) -> str | None:
+        """Return what Zendesk says in this reply, at most 500 characters and without secrets; None: nothing.
 
         Content types are not to be trusted: ZIS answers JSON and plain text alike (both seen, 2026-07).
         """
@@ -47,9 +49,8 @@ class Reply:
         text = _words_of(parsed) if isinstance(parsed, dict) else None
         if text is None:
             text = "" if self.is_success else self.body.decode("utf-8", "replace")
-        for secret in secrets:
-            if secret:
-                text = text.replace(secret, "…")
+        for secret in self.secrets:
+            text = text.replace(secret, "…")
         text = "".join(character if character.isprintable() else " " for character in text)
         return " ".join(text.split())[:UPSTREAM_DETAIL_CHARACTERS] or None
 

@@ -205,8 +205,8 @@ class ZendeskAdapter(HTTPAdapter):
         try:
             connect = min(CONNECT_SECONDS, timeout)
             response = super().send(request, stream=True, timeout=(connect, timeout), verify=True)
-            response._content = _read(response)  # type: ignore[attr-defined]  # noqa: SLF001 - as requests' own does
-            response._content_consumed = True  # noqa: SLF001 - likewise
+            response._content = _read(response)  # noqa: SLF001 - as requests' own does
+            response._content_consumed = True  # type: ignore[attr-defined]  # noqa: SLF001 - likewise
         except (requests.RequestException, HTTPError, OSError) as fault:
             if watch.expired:
                 raise TotalTimeout(request=request) from fault

@@ -1,13 +1,15 @@
-"""A real browser in front of a real sandbox."""
+"""A real browser in front of the service under gunicorn and the simulated Zendesk."""
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.browser.sandbox_process import Sandbox, running_sandbox
+from service.sandbox.simulator import Simulator
+from tests.browser.workspace import Workspace
+from tests.workers import LiveService
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 SDK = "https://static.zdassets.com/**"
@@ -30,20 +32,6 @@ def chromium() -> str:
     pytest.skip(reason)
 
 
-@pytest.fixture(scope="session")
-def running(chromium: str) -> Iterator[Sandbox]:
-    # The browser is asked for first: where there is none, nothing needs to start.
-    del chromium
-    with running_sandbox() as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-def sandbox(running: Sandbox) -> Sandbox:
-    running.start_over()
-    return running
-
-
 # One module long, not one session: Playwright's synchronous API allows only one of its kind at a time.
 @pytest.fixture(scope="module")
 def browser(chromium: str) -> Iterator[Browser]:
@@ -55,7 +43,7 @@ def browser(chromium: str) -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A fresh window, without Zendesk's SDK; what goes wrong in any page of it fails the test."""
+    """A fresh window, without Zendesk's SDK; a script's error or a breach of the page policy fails the test."""
     context = browser.new_context(viewport={"width": 1280, "height": 900}, locale="en-US")
     context.route(SDK, lambda route: route.abort())
     faults: list[str] = []
@@ -67,3 +55,13 @@ def page(browser: Browser) -> Iterator[Page]:
     yield context.new_page()
     context.close()
     assert not faults
+
+
+@pytest.fixture
+def workspace(simulator: Simulator, live_service: Callable[..., LiveService], page: Page) -> Workspace:
+    """The agent workspace, with nothing connected yet.
+
+    The page comes last, so that it goes first: gunicorn waits at its end for connections a browser keeps open.
+    """
+    live_service(workers=2)
+    return Workspace(page, simulator)

@@ -2,46 +2,66 @@
 
 from playwright.sync_api import FrameLocator, Locator, Page, expect
 
-from tests.browser.sandbox_process import ADMINS, Sandbox
+from service.sandbox.simulator import Simulator
+
+ADMINS = {"acme": 101, "globex": 201}
 
 
-def open_app(page: Page, sandbox: Sandbox, *, account: str = "acme", user_id: int | None = None) -> FrameLocator:
-    """Open the app in a ticket's sidebar; return its frame once it knows how the account is connected."""
-    page.goto(f"{sandbox.workspace}/?account={account}&user={user_id or ADMINS[account]}&location=ticket_sidebar")
-    app = page.frame_locator("iframe[name=app]")
-    expect(app.locator("#app")).not_to_have_attribute("aria-busy", "true")
-    return app
+class Workspace:
+    """One browser window on the agent workspace; `app` is the sidebar's frame."""
 
+    def __init__(self, page: Page, simulator: Simulator) -> None:
+        self.page = page
+        self.simulator = simulator
+        self.app: FrameLocator = page.frame_locator("iframe[name=app]")
 
-def press_connect(page: Page, app: FrameLocator) -> Page:
-    """Press Connect; return the window that opens, on Zendesk's consent page."""
-    with page.expect_popup() as popup:
-        app.get_by_test_id("connect").click()
-    popup.value.locator("#allow").wait_for()
-    return popup.value
+    def open_app(self, account: str = "acme", user_id: int | None = None) -> None:
+        """Open the app in a ticket's sidebar, and wait until it knows how the account is connected."""
+        person = user_id or ADMINS[account]
+        self.page.goto(f"{self.simulator.address}/?account={account}&user={person}&location=ticket_sidebar")
+        expect(self.app.locator("#app")).not_to_have_attribute("aria-busy", "true")
 
+    def press_connect(self) -> Page:
+        """Press Connect; return the window that opens, on Zendesk's consent page."""
+        with self.page.expect_popup() as popup:
+            self.see("connect").click()
+        popup.value.locator("#allow").wait_for()
+        return popup.value
 
-def connect(page: Page, app: FrameLocator, *, account: str = "acme") -> None:
-    """Connect the account as its admin, and wait for the end of the window and for the list."""
-    consent = press_connect(page, app)
-    consent.locator("#user_id").select_option(str(ADMINS[account]))
-    # While it is open, another click would use it again instead of opening one.
-    with consent.expect_event("close"):
-        consent.locator("#allow").click()
-    expect_state(app, "connected")
-    expect(app.get_by_test_id("job-spec").first).to_be_visible()
+    def connect(self, account: str = "acme") -> None:
+        """Connect the account as its admin, and wait for the end of the window and for the list."""
+        consent = self.press_connect()
+        consent.locator("#user_id").select_option(str(ADMINS[account]))
+        # While it is open, another click would use it again instead of opening one.
+        with consent.expect_event("close"):
+            consent.locator("#allow").click()
+        self.expect_state("connected")
+        expect(self.see("job-spec").first).to_be_visible()
 
+    def expect_state(self, state: str) -> None:
+        """Wait until the page shows this state of the connection."""
+        expect(self.see("connection")).to_have_attribute("data-state", state)
 
-def expect_state(app: FrameLocator, state: str) -> None:
-    """Wait until the page shows this state of the connection."""
-    expect(app.get_by_test_id("connection")).to_have_attribute("data-state", state)
+    def see(self, test_id: str) -> Locator:
+        """Return a part of the sidebar."""
+        return self.app.get_by_test_id(test_id)
 
+    def rows(self, integration: str) -> Locator:
+        """Return the rows of one integration."""
+        return self.app.locator(f'[data-testid="job-spec"][data-integration="{integration}"]')
 
-def row(app: FrameLocator, integration: str, name: str) -> Locator:
-    """The row of one job spec."""
-    return app.locator(f'[data-testid="job-spec"][data-integration="{integration}"][data-name="{name}"]')
+    def row(self, integration: str, name: str) -> Locator:
+        """Return the row of one job spec."""
+        return self.app.locator(f'[data-testid="job-spec"][data-integration="{integration}"][data-name="{name}"]')
 
+    def switch(self, integration: str, name: str) -> Locator:
+        """Return the switch of one job spec."""
+        return self.row(integration, name).get_by_test_id("toggle")
 
-def switch(app: FrameLocator, integration: str, name: str) -> Locator:
-    """The switch of one job spec."""
-    return row(app, integration, name).get_by_test_id("toggle")
+    def expect_switch(self, integration: str, name: str, *, on: bool) -> None:
+        """Wait until the page shows this switch on or off, and check that Zendesk has it so."""
+        expect(self.switch(integration, name)).to_have_attribute("aria-checked", str(on).lower())
+        account = self.simulator.world.account(integration.partition("_")[0])
+        spec = account.integrations[integration].find(name)
+        assert spec is not None
+        assert spec.installed is on

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 import requests
 
+from service.sandbox.environment import service_environment
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -109,9 +111,25 @@ def test_it_can_be_stopped_while_starting() -> None:
         assert "Traceback" not in rest
 
 
-def test_a_service_that_cannot_start_is_quoted() -> None:
-    with launched("--port", "0", "--workers", "1", "--set", "SECRET_KEYS=short") as process:
+def test_a_service_that_cannot_start_is_quoted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    # The log is kept, but not for ever; the path is also too long for the store's socket.
+    folder = tmp_path / ("long" * 25)
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    with launched("--port", "0", "--set", "PYTHONHOME=/nowhere") as process:
         output = output_until(process, "Logs are kept in")
-        assert "SECRET_KEYS" in output
+        assert "ended by itself" in output
+        assert "  | " in output
         process.communicate(timeout=60)
         assert process.returncode == 1
+
+
+def test_settings_of_the_caller_do_not_reach_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZENDESK_APPS", "1")
+    monkeypatch.setenv("GUNICORN_CMD_ARGS", "--bind nonsense")
+    environment = service_environment(
+        service_url="http://localhost:1", store_url="unix:///s", url_template="t", is_direct=False, changes={"PATH": ""}
+    )
+    assert environment["ZENDESK_APPS"] == "500001"
+    assert "GUNICORN_CMD_ARGS" not in environment
+    assert "PATH" not in environment

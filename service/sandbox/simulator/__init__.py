@@ -5,7 +5,7 @@ world              accounts, the call log, held requests; one lock
 accounts, people, integrations    what one account holds
 default_world      what they hold at the start
 application        a request's way: account, faults, handler
-authorize, token_endpoint, api_v2, registry, registry_lists    Zendesk's behaviour
+authorize, token_endpoint, api_v2, api_clients, api_tokens, registry, registry_lists, refusals    Zendesk's behaviour
 switches, faults, actions, control    how to bend it, in Python and at `/_sim`
 signing            signed requests for the sidebar
 workspace_pages    the agent workspace page

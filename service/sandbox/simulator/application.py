@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable
 
 from service.sandbox.simulator.accounts import Account
-from service.sandbox.simulator.api_v2 import api_v2, not_found
+from service.sandbox.simulator.api_v2 import api_v2
 from service.sandbox.simulator.authorize import authorize
 from service.sandbox.simulator.exchange import ADMIN_SESSION_COOKIE, API_TOKEN, API_TOKEN_USER_SUFFIX, Exchange
 from service.sandbox.simulator.faults import PAGING_KINDS, Fault
 from service.sandbox.simulator.messages import Delivery, Reply, Request, redirect_reply, text_reply
 from service.sandbox.simulator.people import User
+from service.sandbox.simulator.refusals import not_found
 from service.sandbox.simulator.registry import named_integration, registry
 from service.sandbox.simulator.token_endpoint import token_endpoint
 from service.sandbox.simulator.world import Call, World

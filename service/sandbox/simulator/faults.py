@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from service.sandbox.simulator.messages import Delivery, Reply, html_reply, json_reply, text_reply
+from service.sandbox.simulator.refusals import dead_token, not_found, scope_missing, zis_envelope
 
 PLACES = (
     "token", "authorize", "registry", "list", "change", "bundles", "clients", "mint", "tokens", "revoke", "users",
@@ -219,7 +220,7 @@ def _canned(fault: Fault, target: str) -> Reply:  # noqa: C901, PLR0911, PLR0912
         case "http_403_scope":
             return scope_missing("read")
         case "http_404":
-            return json_reply(404, {"error": "RecordNotFound", "description": "Not found"})
+            return not_found()
         case "no_json_error":
             return json_reply(status or 401, {"message": "Unauthorized"})
         case "empty_200":
@@ -230,20 +231,3 @@ def _canned(fault: Fault, target: str) -> Reply:  # noqa: C901, PLR0911, PLR0912
         case _:
             padding = "x" * BIG_BODY_BYTES
             return json_reply(200, {"job_specs": [], "meta": {"has_more": False}, "padding": padding})
-
-
-def zis_envelope(status: int, code: str, message: str, detail: str) -> Reply:
-    """Return ZIS's documented error; `code` and `status` are texts in it."""
-    return json_reply(status, {"errors": [{"code": code, "detail": detail, "status": str(status)}], "message": message})
-
-
-def dead_token() -> Reply:
-    """Return the API's answer to an expired, revoked or unknown token (observed 2016 to 2020)."""
-    description = "The access token provided is expired, revoked, malformed or invalid for other reasons."
-    return json_reply(401, {"error": "invalid_token", "error_description": description})
-
-
-def scope_missing(scope: str) -> Reply:
-    """Return a 403 for want of scope; its body is undocumented, this one is RFC 6750's."""
-    description = f"Missing the following required scopes: {scope}"
-    return json_reply(403, {"error": "insufficient_scope", "error_description": description})

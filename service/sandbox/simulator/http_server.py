@@ -75,7 +75,7 @@ def _will_reset(connection: socket.socket) -> bool:
     return connection.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, len(_ABORT)) == _ABORT
 
 
-class _BadRequest(Exception):  # a fact, as everywhere in this project
+class _BadRequest(Exception):
     """What came is no HTTP request."""
 
 

@@ -5,9 +5,9 @@
 """
 
 from service.sandbox.simulator.exchange import Exchange
-from service.sandbox.simulator.faults import scope_missing, zis_envelope
 from service.sandbox.simulator.integrations import Integration, JobSpec
 from service.sandbox.simulator.messages import Reply, json_reply, text_reply
+from service.sandbox.simulator.refusals import scope_missing, zis_envelope
 from service.sandbox.simulator.registry_lists import list_job_specs
 
 FQN_PARTS = 4

@@ -39,7 +39,7 @@ KNOWN_SCOPES = frozenset({"read", "write", "impersonate", "zis:read", "zis:write
 }
 
 
-class OAuthRefusal(Exception):  # a fact, as everywhere in this project
+class OAuthRefusal(Exception):
     """The endpoint refuses; `error` is OAuth's word for it."""
 
     def __init__(self, error: str, description: str, status: int = 400) -> None:

@@ -37,14 +37,13 @@ export class JobSpecPanel {
     summary.append(`${name} `, element("span", `${installed} of ${count} installed`, "hint"));
     const table = document.createElement("table");
     const head = table.createTHead().insertRow();
-    for (const title of ["Job spec", "Event", "In Zendesk"]) head.append(element("th", title));
+    for (const title of ["Job spec and event", "In Zendesk"]) head.append(element("th", title));
     const body = table.createTBody();
     for (const spec of specs.filter((one) => one.integration === name)) {
       const row = body.insertRow();
       row.dataset.name = spec.name;
       row.className = changed.has(key(spec)) ? "changed" : "";
-      row.insertCell().append(element("code", spec.name));
-      row.insertCell().textContent = spec.event_type;
+      row.insertCell().append(element("code", spec.name), " ", element("span", spec.event_type, "hint"));
       row.insertCell().append(element("span", state(spec), `tag tag--${state(spec).split(",")[0].replace(" ", "-")}`));
     }
     details.append(summary, table);

@@ -25,16 +25,22 @@ let accounts = [];
 let account = null;
 let app = null;
 let token = null;
+// Of two openings on their way the later one counts.
+let openings = 0;
 
 // --- the app's frame ---
 
 /** Opens the app: with a newly signed request, or (a reload) with the same one again. */
 async function open({ again = false } = {}) {
-  app?.close();
+  openings += 1;
+  const opening = openings;
   if (!again || !token) {
     const asked = { account: choice.account.value, user_id: Number(choice.user.value), location: choice.location.value };
-    ({ token } = await ask("POST", "/sign", { ...asked, ...SIGNATURES[choice.signature.value] }));
+    const signed = await ask("POST", "/sign", { ...asked, ...SIGNATURES[choice.signature.value] });
+    if (opening !== openings) return;
+    token = signed.token;
   }
+  app?.close();
   const guid = crypto.randomUUID();
   const frame = document.createElement("iframe");
   frame.name = "app";
@@ -256,5 +262,7 @@ remember();
 await refresh();
 document.getElementById("choices").addEventListener("change", chosen);
 document.getElementById("reload").addEventListener("click", () => open({ again: true }));
+// Until here a choice would have been missed.
+document.querySelector("#choices fieldset").disabled = false;
 await open();
 setTimeout(poll, POLL_MILLISECONDS);

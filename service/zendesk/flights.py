@@ -1,0 +1,68 @@
+"""One question for all threads of this process that ask the same at the same time."""
+
+import threading
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+from service.deadlines import Deadline
+from service.errors import InternalError, ServiceError, ZendeskTimeout
+from service.subdomains import Subdomain
+from service.zendesk.bulkhead import Bulkhead
+
+# How often a waiting thread asks whether it should still wait.
+NAP_SECONDS = 0.25
+
+T = TypeVar("T")
+
+
+class _Flight(Generic[T]):
+    """A question under way; `outcome` is set before `done`."""
+
+    def __init__(self) -> None:
+        self.done = threading.Event()
+        self.outcome: T | ServiceError = InternalError("The question was not finished.")
+
+
+class Flights(Generic[T]):
+    """Questions under way, by what they are about."""
+
+    def __init__(self, bulkhead: Bulkhead) -> None:
+        self._bulkhead = bulkhead
+        self._lock = threading.Lock()
+        self._flights: dict[tuple[Subdomain, Hashable], _Flight[T]] = {}
+
+    def join(self, account: Subdomain, about: Hashable, deadline: Deadline, ask: Callable[[], T]) -> tuple[T, bool]:
+        """Return what asking brought, and whether this thread asked; the others share its result or its failure.
+
+        Raises:
+            ZendeskTimeout: no result within the deadline, or the account is slow and holds enough threads.
+            ServiceError: what the asking thread met.
+        """
+        key = (account, about)
+        with self._bulkhead.holding(account):
+            with self._lock:
+                flight = self._flights.get(key)
+                leads = flight is None
+                if flight is None:
+                    flight = self._flights[key] = _Flight()
+            if leads:
+                return self._lead(key, flight, ask), True
+            while not flight.done.wait(max(0.0, min(NAP_SECONDS, deadline.left()))):
+                if deadline.left() <= 0:
+                    raise ZendeskTimeout("Zendesk did not answer in time. Try again in a moment.", retry_after=2)
+                self._bulkhead.check(account)
+        if isinstance(flight.outcome, ServiceError):
+            raise flight.outcome
+        return flight.outcome, False
+
+    def _lead(self, key: tuple[Subdomain, Hashable], flight: _Flight[T], ask: Callable[[], T]) -> T:
+        try:
+            result = flight.outcome = ask()
+        except ServiceError as failure:
+            flight.outcome = failure
+            raise
+        finally:
+            with self._lock:
+                del self._flights[key]
+            flight.done.set()
+        return result

@@ -1,0 +1,454 @@
+"""The token hand-out: one refresh for everybody, stored before use, and no verdict from what may pass."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import pytest
+import time_machine
+from redis import Redis
+
+from service.deadlines import Deadline
+from service.errors import AuthorizationRequired, ClientMisconfigured, ServiceError, ZendeskUnavailable
+from service.oauth.access_tokens import AccessTokens, Freshness, freshness
+from service.oauth.grants import Grant, Grants
+from service.oauth.turns import LEASE_SECONDS
+from service.sandbox.simulator.faults import Fault
+from service.subdomains import Subdomain
+from service.zendesk.calls import CALL_SECONDS
+from tests.conftest import MakeAdmin, MakeApp
+from tests.steps import Admin
+from tests.workers import at_once
+
+T = TypeVar("T")
+ACME = Subdomain("acme")
+LATER_SECONDS = 1801
+
+
+def collaborator(admin: Admin, kind: type[T]) -> T:
+    found: T = admin.app.extensions["zis_collaborators"][kind]
+    return found
+
+
+def access_tokens(admin: Admin) -> AccessTokens:
+    return collaborator(admin, AccessTokens)
+
+
+def stored(admin: Admin) -> Grant:
+    grant = collaborator(admin, Grants).get(ACME)
+    assert grant is not None
+    return grant
+
+
+def refreshes(admin: Admin) -> int:
+    return len(admin.simulator.world.calls(account="acme", grant_type="refresh_token"))
+
+
+def deadline() -> Deadline:
+    return Deadline.after(25)
+
+
+@pytest.fixture
+def later() -> Callable[[], time_machine.travel]:
+    """Move our clock past the life of an access token; Zendesk's tokens are ended by the test."""
+    return lambda: time_machine.travel(time.time() + LATER_SECONDS, tick=True)
+
+
+def expire(admin: Admin) -> None:
+    """End the access token at Zendesk and in our record, as if half an hour had passed for both."""
+    with admin.simulator.world.lock:
+        admin.simulator.world.account("acme").expire_access_tokens("job_specs_sidebar")
+    grants = collaborator(admin, Grants)
+    grant = stored(admin)
+    now = time.time()
+    assert grants.update(ACME, grant, grant.changed(obtained_at=now - LATER_SECONDS, expires_at=now - 1))
+
+
+def fault(admin: Admin, **described: object) -> None:
+    with admin.simulator.world.lock:
+        admin.simulator.world.account("acme").faults[:] = [Fault.from_json(described)]
+
+
+def make_grant(**fields: object) -> Grant:
+    defaults: dict[str, object] = {
+        "id": "1", "generation": "1", "client_id": "c", "scope": "read", "access_token": "a", "refresh_token": "r",
+        "obtained_at": 0.0, "expires_at": 1800.0, "refresh_token_expires_at": None, "authorized_at": 0.0,
+        "authorized_by": None,
+    }  # fmt: skip
+    return Grant(**{**defaults, **fields})  # type: ignore[arg-type]  # a factory of any fields
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [(0, Freshness.FRESH), (1619, Freshness.FRESH), (1620, Freshness.STALE), (1794, Freshness.STALE),
+     (1795, Freshness.EXPIRED), (9999, Freshness.EXPIRED)],
+)  # fmt: skip
+def test_a_token_is_stale_in_its_last_tenth_and_expired_just_before_its_end(now: float, expected: Freshness) -> None:
+    assert freshness(make_grant(), now) is expected
+
+
+def test_a_token_without_expiry_is_fresh() -> None:
+    assert freshness(make_grant(expires_at=None, refresh_token=None), 10**9) is Freshness.FRESH
+
+
+def test_the_lease_outlasts_a_token_call() -> None:
+    assert LEASE_SECONDS > CALL_SECONDS + 2
+
+
+def test_a_fresh_token_is_used_without_asking(admin: Admin) -> None:
+    assert access_tokens(admin).get(ACME, deadline()).access_token == stored(admin).access_token
+    assert refreshes(admin) == 0
+
+
+def test_an_expired_token_is_refreshed_and_stored_before_it_is_handed_out(admin: Admin) -> None:
+    before = stored(admin)
+    expire(admin)
+    handed_out = access_tokens(admin).get(ACME, deadline())
+    assert handed_out.access_token != before.access_token
+    assert stored(admin) == handed_out
+    assert handed_out.refresh_begun_at is None
+    assert handed_out.id == before.id
+
+
+def test_fifty_threads_refresh_once(admin: Admin) -> None:
+    expire(admin)
+    fault(admin, where="token", kind="slow", seconds=0.3)
+    tokens = at_once(50, lambda _: access_tokens(admin).get(ACME, deadline()).access_token)
+    assert set(tokens) == {stored(admin).access_token}
+    assert refreshes(admin) == 1
+
+
+def test_two_processes_refresh_once(admin: Admin, make_admin: MakeAdmin) -> None:
+    expire(admin)
+    fault(admin, where="token", kind="slow", seconds=0.3)
+    both = [admin, make_admin()]
+    tokens = at_once(20, lambda number: access_tokens(both[number % 2]).get(ACME, deadline()).access_token)
+    assert set(tokens) == {stored(admin).access_token}
+    assert refreshes(admin) == 1
+
+
+def test_while_a_stale_token_is_refreshed_the_others_go_on_with_it(admin: Admin) -> None:
+    grants = collaborator(admin, Grants)
+    grant = stored(admin)
+    now = time.time()
+    assert grants.update(ACME, grant, grant.changed(obtained_at=now - 1700, expires_at=now + 100))
+    old = stored(admin).access_token
+    fault(admin, where="token", kind="hold")
+
+    def call(number: int) -> str:
+        if number:
+            admin.simulator.world.wait_until_held(1)
+            token = access_tokens(admin).get(ACME, deadline()).access_token
+            admin.simulator.release()
+            return token
+        return access_tokens(admin).get(ACME, deadline()).access_token
+
+    refreshed, meanwhile = at_once(2, call)
+    assert meanwhile == old
+    assert refreshed == stored(admin).access_token != old
+
+
+def test_a_stale_token_serves_on_while_the_token_endpoint_fails(admin: Admin) -> None:
+    grant = stored(admin)
+    now = time.time()
+    collaborator(admin, Grants).update(ACME, grant, grant.changed(obtained_at=now - 1700, expires_at=now + 100))
+    fault(admin, where="token", kind="http_503_html")
+    assert access_tokens(admin).get(ACME, deadline()).access_token == grant.access_token
+    assert access_tokens(admin).get(ACME, deadline()).access_token == grant.access_token
+    # The second caller asks nobody: the failure is being waited out.
+    assert refreshes(admin) == 1
+
+
+def test_a_refused_token_is_refreshed_once_and_the_call_repeated(admin: Admin) -> None:
+    with admin.simulator.world.lock:
+        admin.simulator.world.account("acme").expire_access_tokens("job_specs_sidebar")
+    grant = stored(admin)
+    collaborator(admin, Grants).update(ACME, grant, grant.changed(obtained_at=time.time() - 120))
+    assert access_tokens(admin).after_refusal(ACME, grant.access_token, deadline()).access_token != grant.access_token
+    assert refreshes(admin) == 1
+
+
+def test_a_refused_token_that_was_replaced_meanwhile_is_not_refreshed(admin: Admin) -> None:
+    assert access_tokens(admin).after_refusal(ACME, "another", deadline()) == stored(admin)
+    assert refreshes(admin) == 0
+
+
+def test_a_401_for_a_token_not_a_minute_old_condemns_no_grant(admin: Admin) -> None:
+    with pytest.raises(ZendeskUnavailable):
+        access_tokens(admin).after_refusal(ACME, stored(admin).access_token, deadline())
+    assert stored(admin).dead is None
+    assert refreshes(admin) == 0
+
+
+def test_a_revoked_grant_is_dead_and_says_so(admin: Admin) -> None:
+    admin.simulator.world.account("acme").revoke_grants()
+    expire(admin)
+    with pytest.raises(AuthorizationRequired) as refusal:
+        access_tokens(admin).get(ACME, deadline())
+    assert refusal.value.authorize_url == "http://localhost:9001/oauth/authorize?subdomain=acme"
+    assert stored(admin).dead == "grant_revoked"
+    with pytest.raises(AuthorizationRequired):
+        access_tokens(admin).get(ACME, deadline())
+    assert refreshes(admin) == 1
+    assert admin.status()["connection"]["reason"] == "grant_revoked"
+
+
+def test_a_lost_answer_is_asked_for_once_more_and_then_told_apart_from_a_revocation(
+    admin: Admin, redis: Redis
+) -> None:
+    expire(admin)
+    fault(admin, where="token", kind="reset", after_effect=True, times=1)
+    with pytest.raises(ZendeskUnavailable) as lost:
+        access_tokens(admin).get(ACME, deadline())
+    assert lost.value.retry_after
+    with pytest.raises(ZendeskUnavailable):
+        access_tokens(admin).get(ACME, deadline())
+    assert refreshes(admin) == 1
+    redis.delete("zis:{acme}:cool_down")
+    with pytest.raises(AuthorizationRequired):
+        access_tokens(admin).get(ACME, deadline())
+    assert refreshes(admin) == 2
+    assert stored(admin).dead == "refresh_outcome_unknown"
+
+
+def test_a_lost_request_costs_nothing_but_a_wait(admin: Admin, redis: Redis) -> None:
+    expire(admin)
+    fault(admin, where="token", kind="reset", times=1)
+    with pytest.raises(ZendeskUnavailable):
+        access_tokens(admin).get(ACME, deadline())
+    redis.delete("zis:{acme}:cool_down")
+    assert access_tokens(admin).get(ACME, deadline()) == stored(admin)
+    assert stored(admin).dead is None
+
+
+@pytest.mark.parametrize(
+    ("described", "code"),
+    [
+        ({"kind": "oauth_error", "error": "invalid_client"}, "client_misconfigured"),
+        ({"kind": "oauth_error", "error": "unauthorized_client"}, "client_misconfigured"),
+        ({"kind": "oauth_error", "error": "server_error"}, "zendesk_unavailable"),
+        ({"kind": "no_json_error"}, "zendesk_unavailable"),
+        ({"kind": "http_429", "retry_after": 30}, "rate_limited"),
+        ({"kind": "http_500_text"}, "zendesk_unavailable"),
+        ({"kind": "html_200"}, "zendesk_unavailable"),
+        ({"kind": "empty_200"}, "zendesk_unavailable"),
+        ({"kind": "truncated_json"}, "zendesk_unavailable"),
+        ({"kind": "wrong_types"}, "zendesk_unavailable"),
+        ({"kind": "redirect"}, "zendesk_unavailable"),
+        ({"kind": "big_body"}, "zendesk_unavailable"),
+    ],
+    ids=lambda value: str(value.get("error") or value["kind"]) if isinstance(value, dict) else value,
+)
+def test_no_failure_of_the_token_endpoint_discards_the_grant(
+    admin: Admin, redis: Redis, described: dict[str, object], code: str
+) -> None:
+    expire(admin)
+    refresh_token = stored(admin).refresh_token
+    fault(admin, where="token", **described)
+    with pytest.raises(ServiceError) as failure:
+        access_tokens(admin).get(ACME, deadline())
+    assert failure.value.code == code
+    assert failure.value.retry_after
+    assert stored(admin).dead is None
+    assert stored(admin).refresh_token == refresh_token
+    with pytest.raises(ServiceError) as again:
+        access_tokens(admin).get(ACME, deadline())
+    assert again.value.code == code
+    assert again.value.retry_after
+    assert refreshes(admin) == 1, "while it cools down nobody asks"
+    assert 0 < int(redis.pttl("zis:{acme}:cool_down")) <= 60_000  # type: ignore[arg-type]  # synchronous client
+
+
+def test_the_waits_grow_and_end_with_a_success(admin: Admin, redis: Redis) -> None:
+    expire(admin)
+    fault(admin, where="token", kind="http_500_text", times=3)
+    waits = []
+    for _ in range(3):
+        with pytest.raises(ZendeskUnavailable):
+            access_tokens(admin).get(ACME, deadline())
+        waits.append(int(redis.pttl("zis:{acme}:cool_down")))  # type: ignore[arg-type]  # synchronous client
+        redis.delete("zis:{acme}:cool_down")
+    assert waits[0] < waits[1] < waits[2] <= 8000
+    access_tokens(admin).get(ACME, deadline())
+    assert not redis.exists("zis:{acme}:cool_down_step")
+
+
+def test_an_answered_failure_does_not_make_a_later_revocation_look_like_a_lost_answer(
+    admin: Admin, redis: Redis
+) -> None:
+    expire(admin)
+    fault(admin, where="token", kind="oauth_error", error="invalid_client", times=1)
+    with pytest.raises(ClientMisconfigured):
+        access_tokens(admin).get(ACME, deadline())
+    redis.delete("zis:{acme}:cool_down")
+    admin.simulator.world.account("acme").revoke_grants()
+    with pytest.raises(AuthorizationRequired):
+        access_tokens(admin).get(ACME, deadline())
+    assert stored(admin).dead == "grant_revoked"
+
+
+def test_a_refresh_is_not_begun_with_too_little_time_left(admin: Admin) -> None:
+    expire(admin)
+    with pytest.raises(ServiceError) as failure:
+        access_tokens(admin).get(ACME, Deadline.after(12))
+    assert failure.value.code == "zendesk_timeout"
+    assert refreshes(admin) == 0
+    assert stored(admin).refresh_begun_at is None
+
+
+def test_without_a_note_in_the_record_zendesk_is_not_asked(admin: Admin, redis: Redis) -> None:
+    expire(admin)
+    redis.config_set("maxmemory", "1")
+    try:
+        with pytest.raises(ServiceError) as failure:
+            access_tokens(admin).get(ACME, deadline())
+    finally:
+        redis.config_set("maxmemory", "0")
+    assert failure.value.code == "store_unavailable"
+    assert refreshes(admin) == 0
+    assert access_tokens(admin).get(ACME, deadline()) == stored(admin)
+
+
+def test_a_pair_that_redis_does_not_take_is_kept_and_stored_later(admin: Admin, redis: Redis) -> None:
+    expire(admin)
+    fault(admin, where="token", kind="hold")
+
+    def call(number: int) -> ServiceError | None:
+        if number:
+            admin.simulator.world.wait_until_held(1)
+            redis.config_set("maxmemory", "1")
+            admin.simulator.release()
+            return None
+        with pytest.raises(ServiceError) as failure:
+            access_tokens(admin).get(ACME, deadline())
+        return failure.value
+
+    failure, _ = at_once(2, call)
+    assert failure is not None
+    assert failure.code == "store_unavailable"
+    assert access_tokens(admin).unsaved.holds(ACME)
+    with pytest.raises(ServiceError) as meanwhile:
+        access_tokens(admin).get(ACME, deadline())
+    assert meanwhile.value.code == "store_unavailable"
+    redis.config_set("maxmemory", "0")
+    access_tokens(admin).unsaved.finish(20)
+    assert not access_tokens(admin).unsaved.holds(ACME)
+    assert access_tokens(admin).get(ACME, deadline()).access_token == stored(admin).access_token
+    assert refreshes(admin) == 1
+    assert admin.job_specs()["job_specs"]
+
+
+def held_refresh(admin: Admin, meanwhile: Callable[[], object]) -> object:
+    """Let `meanwhile` happen between Zendesk's answer to a refresh and our write; return what the refresher got."""
+    expire(admin)
+    fault(admin, where="token", kind="hold", after_effect=True)
+
+    def call(number: int) -> object:
+        if number:
+            admin.simulator.world.wait_until_held(1)
+            meanwhile()
+            admin.simulator.release()
+            return None
+        return access_tokens(admin).get(ACME, deadline())
+
+    return at_once(2, call)[0]
+
+
+def test_a_disconnect_during_a_refresh_stays_and_the_new_pair_is_revoked(admin: Admin) -> None:
+    outcome = held_refresh(admin, lambda: collaborator(admin, Grants).delete(ACME))
+    assert isinstance(outcome, AuthorizationRequired)
+    assert collaborator(admin, Grants).get(ACME) is None
+    # What the deleted grant had minted is not this refresh's to revoke.
+    assert admin.simulator.world.account("acme").live_tokens().get("job_specs_sidebar", 0) == 0
+
+
+def test_a_reconnect_during_a_refresh_wins_and_the_new_pair_is_revoked(admin: Admin) -> None:
+    end = time.time() + 999
+    fresh = make_grant(id="reconnected", client_id="job_specs_sidebar", scope="read write", expires_at=end)
+    outcome = held_refresh(admin, lambda: collaborator(admin, Grants).replace(ACME, fresh))
+    assert outcome == fresh
+    assert stored(admin) == fresh
+    assert admin.simulator.world.account("acme").live_tokens().get("job_specs_sidebar", 0) == 0
+
+
+def test_a_new_pair_beats_a_verdict_on_its_predecessor(admin: Admin) -> None:
+    def condemn() -> None:
+        grant = stored(admin)
+        assert collaborator(admin, Grants).update(ACME, grant, grant.changed(dead="grant_revoked"))
+
+    outcome = held_refresh(admin, condemn)
+    assert isinstance(outcome, Grant)
+    assert stored(admin) == outcome
+    assert stored(admin).dead is None
+
+
+def test_a_record_sealed_anew_during_a_refresh_takes_the_new_pair(admin: Admin, make_app: MakeApp) -> None:
+    other = make_app(SECRET_KEYS="third-key-of-the-tests-0123456789abcdef")
+    grants: Grants = other.extensions["zis_collaborators"][Grants]
+
+    def seal_anew() -> None:
+        grant = stored(admin)
+        # Under a key this process does not have yet.
+        assert grants.update_generation(ACME, grant.generation, grant.changed())
+
+    outcome = held_refresh(admin, seal_anew)
+    assert isinstance(outcome, Grant)
+    assert stored(admin) == outcome
+
+
+def test_another_client_asks_for_a_new_authorization_and_keeps_the_old_one(
+    admin: Admin, make_admin: MakeAdmin
+) -> None:
+    other = make_admin(ZENDESK_CLIENT_ID="another_client")
+    other.open_sidebar("acme")
+    assert other.call("GET", "/job_specs").get_json()["code"] == "authorization_required"
+    connection = other.status()["connection"]
+    assert (connection["state"], connection["reason"]) == ("reauthorization_required", "client_changed")
+    assert admin.status()["connection"]["state"] == "connected"
+    assert refreshes(admin) == 0
+
+
+def test_a_key_that_is_gone_loses_nothing(admin: Admin, make_admin: MakeAdmin) -> None:
+    other = make_admin(SECRET_KEYS="third-key-of-the-tests-0123456789abcdef")
+    other.open_sidebar("acme")
+    assert other.status()["connection"]["reason"] == "key_missing"
+    assert other.call("GET", "/job_specs").status_code == 409
+    assert admin.status()["connection"]["state"] == "connected"
+
+
+def test_a_wider_scope_is_said_and_the_grant_still_used(admin: Admin, make_admin: MakeAdmin) -> None:
+    assert admin.status()["connection"]["reason"] is None
+    other = make_admin(ZENDESK_SCOPE="read write impersonate")
+    other.open_sidebar("acme")
+    assert other.status()["connection"]["reason"] == "scope_changed"
+    assert other.job_specs()["job_specs"]
+
+
+def test_a_token_that_never_expires_is_used_until_refused(make_admin: MakeAdmin) -> None:
+    admin = make_admin()
+    admin.simulator.world.account("acme").switches.token_lifetime = "never"
+    admin.connect()
+    assert stored(admin).expires_at is None
+    assert stored(admin).refresh_token is None
+    with time_machine.travel(time.time() + 10**6):
+        assert access_tokens(admin).get(ACME, deadline()).access_token == stored(admin).access_token
+        admin.simulator.world.account("acme").revoke_grants()
+        with pytest.raises(AuthorizationRequired):
+            access_tokens(admin).after_refusal(ACME, stored(admin).access_token, deadline())
+    assert stored(admin).dead == "not_refreshable"
+
+
+def test_an_expiry_that_was_not_announced_is_assumed(make_admin: MakeAdmin) -> None:
+    admin = make_admin()
+    admin.simulator.world.account("acme").switches.expires_in = "never"
+    admin.connect()
+    grant = stored(admin)
+    assert grant.expires_at == grant.obtained_at + 1800
+
+
+def test_a_refresh_without_a_new_refresh_token_keeps_the_old_one(admin: Admin) -> None:
+    admin.simulator.world.account("acme").switches.refresh = "no_new_refresh_token"
+    before = stored(admin).refresh_token
+    expire(admin)
+    assert access_tokens(admin).get(ACME, deadline()).refresh_token == before
+    assert stored(admin).expires_at is not None

@@ -1,0 +1,161 @@
+"""The guarantees that only several real gunicorn processes can show."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import requests
+from redis import Redis
+
+from service.oauth.grants import Grants, grant_key
+from service.sandbox.simulator import Simulator
+from service.sandbox.simulator.faults import Fault
+from service.settings import Settings
+from service.store import Store
+from service.subdomains import Subdomain
+from service.vault import Vault
+from tests.steps import SECRET_KEYS, bootstrap_in
+from tests.workers import LiveService, at_once
+
+pytestmark = pytest.mark.load
+
+ACME = Subdomain("acme")
+CALLERS = 300
+StartService = Callable[..., LiveService]
+
+
+class Caller:
+    """A sidebar of one account, over HTTP."""
+
+    def __init__(self, service: LiveService, simulator: Simulator, account: str, user_id: int) -> None:
+        self.service = service
+        address = f"{service.address}/sidebar?origin={simulator.address}&app_guid=1"
+        page = requests.post(address, data={"token": simulator.sign(account, user_id)}, timeout=30)
+        self.headers = {"Authorization": f"Bearer {bootstrap_in(page.text)['session_token']}"}
+
+    def get(self, path: str, **headers: str) -> requests.Response:
+        return requests.get(f"{self.service.address}/api/v1{path}", headers=self.headers | headers, timeout=60)
+
+
+def connect(service: LiveService, simulator: Simulator, account: str, user_id: int) -> Caller:
+    """Connect an account through the service's own pages."""
+    with requests.Session() as browser:
+        asked = browser.get(f"{service.url}/oauth/authorize?subdomain={account}", allow_redirects=False, timeout=30)
+        done = browser.get(simulator.consent(asked.headers["Location"], user_id), timeout=30)
+        assert done.status_code == 200, done.text
+    return Caller(service, simulator, account, user_id)
+
+
+def expire(simulator: Simulator, redis: Redis) -> None:
+    """End acme's access token at Zendesk and in the stored record."""
+    simulator.world.account("acme").expire_access_tokens("job_specs_sidebar")
+    grants = Grants(Store(redis), Vault(tuple(SECRET_KEYS.split(","))), time.time)
+    grant = grants.get(ACME)
+    assert grant is not None
+    now = time.time()
+    assert grants.update(ACME, grant, grant.changed(obtained_at=now - 1900, expires_at=now - 100))
+
+
+def drop_minted(simulator: Simulator, redis: Redis) -> None:
+    """Make every list need the grant's own token: forget what was minted."""
+    for name in redis.hkeys(grant_key(ACME)):  # type: ignore[union-attr]  # synchronous client
+        if name.startswith(b"minted:"):
+            redis.hdel(grant_key(ACME), name)
+    simulator.world.account("acme").expire_access_tokens("zis_acme_orders")
+
+
+@pytest.mark.parametrize("cache_seconds", ["15", "0"])
+@pytest.mark.parametrize("slow_seconds", [0.0, 2.0], ids=["quick", "slow"])
+def test_300_callers_with_an_expired_token_cause_one_refresh_and_no_failure(
+    slow_seconds: float, cache_seconds: str, live_service: StartService, simulator: Simulator, redis: Redis
+) -> None:
+    service = live_service(
+        3, ZIS_INTEGRATIONS="{subdomain}_orders", LIST_CACHE_SECONDS=cache_seconds, RATE_LIMITS="off"
+    )
+    caller = connect(service, simulator, "acme", 101)
+    expire(simulator, redis)
+    drop_minted(simulator, redis)
+    redis.delete("zis:{acme}:role:101")
+    if slow_seconds:
+        slow = Fault.from_json({"where": "token", "kind": "slow", "seconds": slow_seconds})
+        simulator.world.account("acme").faults[:] = [slow]
+    simulator.world.clear_calls()
+    paths = ["/job_specs", "/status", "/job_specs?installed=true"]
+    replies = at_once(CALLERS, lambda number: caller.get(paths[number % 3]))
+    assert [reply.text for reply in replies if not isinstance(reply, requests.Response)] == []
+    assert {reply.status_code for reply in replies} == {200}, {r.text for r in replies if r.status_code != 200}
+    assert len(simulator.world.calls(account="acme", grant_type="refresh_token")) == 1
+    assert len(simulator.world.calls(account="acme", method="POST", path_contains="/api/v2/oauth/tokens")) == 1
+    if cache_seconds != "0":
+        assert len(simulator.world.calls(account="acme", path_contains="/registry/acme_orders/job_specs")) == 1
+
+
+def test_a_direct_grant_refreshes_once_too(live_service: StartService, simulator: Simulator, redis: Redis) -> None:
+    from service.sandbox.simulator import secret_of
+
+    service = live_service(
+        3,
+        ZENDESK_CLIENT_ID="zis_acme_orders",
+        ZENDESK_CLIENT_SECRET=secret_of("zis_acme_orders"),
+        ZIS_INTEGRATIONS="",
+        ZENDESK_SUBDOMAINS="acme",
+        LIST_CACHE_SECONDS="0",
+    )
+    caller = connect(service, simulator, "acme", 101)
+    simulator.world.account("acme").expire_access_tokens("zis_acme_orders")
+    expire(simulator, redis)
+    simulator.world.clear_calls()
+    replies = at_once(CALLERS, lambda _: caller.get("/job_specs"))
+    assert {reply.status_code for reply in replies} == {200}
+    assert len(simulator.world.calls(account="acme", grant_type="refresh_token")) == 1
+
+
+def test_an_account_that_hangs_does_not_slow_another(live_service: StartService, simulator: Simulator) -> None:
+    service = live_service(1)
+    acme = connect(service, simulator, "acme", 101)
+    globex = connect(service, simulator, "globex", 201)
+    simulator.world.account("acme").faults[:] = [Fault.from_json({"where": "all", "kind": "hang"})]
+    hung: list[Any] = []
+    with ThreadPoolExecutor(120) as pool:
+        hanging = [pool.submit(acme.get, "/job_specs", **{"Cache-Control": "no-cache"}) for _ in range(120)]
+        # Four calls hang and everybody else waits for them.
+        simulator.world.wait_until_held(3)
+        elsewhere = [pool.submit(globex.get, "/job_specs", **{"Cache-Control": "no-cache"}) for _ in range(3)]
+        alive = [requests.get(f"{service.address}/livez", timeout=60) for _ in range(10)]
+        assert all(reply.ok for reply in alive)
+        assert [future.result().status_code for future in elsewhere] == [200] * 3
+        # All of acme's are still unanswered or were told so: none has had a list, and globex did not wait for them.
+        assert sum(future.done() for future in hanging) < len(hanging)
+        hung = [future.result() for future in hanging]
+    assert {reply.status_code for reply in hung} <= {504, 429}
+    told = [reply for reply in hung if reply.status_code == 504]
+    assert all(reply.json()["code"] == "zendesk_timeout" for reply in told)
+
+
+def test_sigterm_lets_a_call_in_progress_finish(live_service: StartService, simulator: Simulator) -> None:
+    service = live_service(2)
+    caller = connect(service, simulator, "acme", 101)
+    simulator.world.account("acme").faults[:] = [Fault.from_json({"where": "list", "kind": "hold"})]
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(caller.get, "/job_specs?integration=acme_orders", **{"Cache-Control": "no-cache"})
+        simulator.world.wait_until_held(1)
+        service.process.terminate()
+        simulator.release()
+        assert waiting.result().status_code == 200
+    assert service.process.wait(40) == 0
+
+
+def test_settings_that_do_not_work_end_the_boot_with_their_names(environment: dict[str, str]) -> None:
+    service = LiveService({**environment, "SECRET_KEYS": "short", "REDIS_URL": "http://nowhere"}, 1)
+    try:
+        assert service.process.wait(30) != 0
+        assert "SECRET_KEYS entry 1 has 5 characters" in service.log()
+        assert "REDIS_URL must start with" in service.log()
+    finally:
+        service.stop()
+
+
+def test_settings_are_read_from_the_environment_alone(environment: dict[str, str]) -> None:
+    assert Settings.from_env({**environment, "SOMETHING_ELSE": "x"}) == Settings.from_env(environment)
