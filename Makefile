@@ -6,7 +6,7 @@ BIN := .venv/bin
 PORT ?= 9000
 TESTS ?=
 
-.PHONY: sandbox test venv check format lock bench
+.PHONY: sandbox test venv check format lock
 
 sandbox: venv
 	@exec $(BIN)/python -m service.sandbox --port $(PORT)
@@ -30,9 +30,6 @@ format: venv
 
 lock: venv
 	$(BIN)/python tools/lock.py
-
-bench: venv
-	$(BIN)/python -m benchmarks
 
 venv: .venv/complete
 

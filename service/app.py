@@ -175,7 +175,7 @@ def _assemble(app: Flask, settings: Settings, store: Store) -> None:
         connection,
         Upkeep(store, grants, access_tokens, clock),
         Sessions(settings, clock),
-        ZAFTokens(settings, AppKeys(settings, store, vault, calls), clock),
+        ZAFTokens(settings, AppKeys(settings, store, vault, calls, clock), clock),
         RateLimits(settings, store),
         Release.current(),
     )

@@ -189,7 +189,7 @@ def _redis_url(text: str) -> str:
     if not text.startswith(("redis://", "rediss://", "unix://")):
         raise ValueError("must start with redis://, rediss:// or unix://")
     try:
-        parse_url(text)
+        parse_url(text)  # type: ignore[no-untyped-call]  # redis-py leaves it so
     except ValueError:
         # Its words may hold a piece of the password.
         raise ValueError("cannot be read: is everything but letters and digits in the password %-encoded?") from None
@@ -262,6 +262,7 @@ def _integrations(faults: Faults, client_id: str | None, subdomains: frozenset[S
         faults.add(
             "ZENDESK_CLIENT_ID", f"{client_id!r} names no integration behind `zis_`: 1 to 64 of a-z, 0-9, - and _"
         )
+        return names
     accounts = subdomains if isinstance(subdomains, frozenset) else frozenset[Subdomain]()
     for name in names or ():
         if name != own and own not in {name.replace("{subdomain}", account) for account in accounts}:

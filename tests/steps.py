@@ -2,16 +2,27 @@
 
 import json
 import re
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from service.sandbox.simulator import Simulator
+from service.sandbox.simulator import Simulator, secret_of
+from service.sandbox.simulator.faults import Fault
+from service.sandbox.simulator.world import Call
 
 PUBLIC_URL = "http://localhost:9001"
 SECRET_KEYS = "first-key-of-the-tests-0123456789abcdef,second-key-of-the-tests-0123456789abcde"
+DIRECT: dict[str, str | None] = {
+    "ZENDESK_CLIENT_ID": "zis_acme_orders",
+    "ZENDESK_CLIENT_SECRET": secret_of("zis_acme_orders"),
+    "ZIS_INTEGRATIONS": None,
+    "ZENDESK_SUBDOMAINS": "acme",
+}
+"""Settings of direct mode, where the grant's own token is the ZIS token of acme_orders."""
+ORDERS_ONLY = {"ZIS_INTEGRATIONS": "{subdomain}_orders"}
+T = TypeVar("T")
 _BOOTSTRAP = re.compile(r'<script type="application/json" id="bootstrap">(.*?)</script>', re.DOTALL)
 
 
@@ -25,6 +36,12 @@ def bootstrap_in(page: str) -> dict[str, Any]:
     """Return what the sidebar's page was given."""
     bootstrap: dict[str, Any] = json.loads(_BOOTSTRAP.findall(page)[0])
     return bootstrap
+
+
+def collaborator(app: Flask, kind: type[T]) -> T:
+    """Return the application's one object of a class."""
+    found: T = app.extensions["zis_collaborators"][kind]
+    return found
 
 
 class Admin:
@@ -94,3 +111,35 @@ class Admin:
         spec = self.simulator.world.account(integration.partition("_")[0]).integrations[integration].find(name)
         assert spec is not None
         return spec.installed
+
+    def list_fresh(self, query: str = "") -> TestResponse:
+        """Ask for a list that is not older than the request."""
+        return self.call("GET", f"/job_specs{query}", headers={"Cache-Control": "no-cache"})
+
+    def disconnect(self, query: str = "") -> TestResponse:
+        return self.call("DELETE", f"/connection{query}")
+
+    # --- Zendesk's side ---
+
+    def meets(self, *faults: dict[str, Any], account: str = "acme") -> None:
+        """Let the account's callers meet these faults from now on, and no others; what is held is let go."""
+        with self.simulator.world.lock:
+            of_account = self.simulator.world.account(account)
+            of_account.faults[:] = [Fault.from_json(fault) for fault in faults]
+            of_account.release()
+
+    def switch(self, *, account: str = "acme", **values: Any) -> None:
+        with self.simulator.world.lock:
+            self.simulator.world.account(account).switches.set(values)
+
+    def calls(self, path_contains: str = "", **criteria: Any) -> list[Call]:
+        """Return what Zendesk was asked."""
+        return self.simulator.world.calls(path_contains=path_contains, **criteria)
+
+    def lists_asked(self, integration: str = "acme_orders") -> int:
+        """Return how many pages of lists Zendesk was asked for."""
+        return len(self.calls(f"/registry/{integration}/job_specs", method="GET"))
+
+    def changes_sent(self) -> list[tuple[str, str | None]]:
+        """Return (method, qualified name) of every change that Zendesk was sent."""
+        return [(call.method, call.job_spec_name) for call in self.calls("/job_specs/install")]

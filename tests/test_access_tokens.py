@@ -193,9 +193,7 @@ def test_a_revoked_grant_is_dead_and_says_so(admin: Admin) -> None:
     assert admin.status()["connection"]["reason"] == "grant_revoked"
 
 
-def test_a_lost_answer_is_asked_for_once_more_and_then_told_apart_from_a_revocation(
-    admin: Admin, redis: Redis
-) -> None:
+def test_a_lost_answer_is_asked_for_once_more_and_then_told_apart_from_a_revocation(admin: Admin, redis: Redis) -> None:
     expire(admin)
     fault(admin, where="token", kind="reset", after_effect=True, times=1)
     with pytest.raises(ZendeskUnavailable) as lost:
@@ -256,7 +254,7 @@ def test_no_failure_of_the_token_endpoint_discards_the_grant(
     assert again.value.code == code
     assert again.value.retry_after
     assert refreshes(admin) == 1, "while it cools down nobody asks"
-    assert 0 < int(redis.pttl("zis:{acme}:cool_down")) <= 60_000  # type: ignore[arg-type]  # synchronous client
+    assert 0 < int(redis.pttl("zis:{acme}:cool_down")) <= 60_000
 
 
 def test_the_waits_grow_and_end_with_a_success(admin: Admin, redis: Redis) -> None:
@@ -266,7 +264,7 @@ def test_the_waits_grow_and_end_with_a_success(admin: Admin, redis: Redis) -> No
     for _ in range(3):
         with pytest.raises(ZendeskUnavailable):
             access_tokens(admin).get(ACME, deadline())
-        waits.append(int(redis.pttl("zis:{acme}:cool_down")))  # type: ignore[arg-type]  # synchronous client
+        waits.append(int(redis.pttl("zis:{acme}:cool_down")))
         redis.delete("zis:{acme}:cool_down")
     assert waits[0] < waits[1] < waits[2] <= 8000
     access_tokens(admin).get(ACME, deadline())
@@ -396,9 +394,7 @@ def test_a_record_sealed_anew_during_a_refresh_takes_the_new_pair(admin: Admin, 
     assert stored(admin) == outcome
 
 
-def test_another_client_asks_for_a_new_authorization_and_keeps_the_old_one(
-    admin: Admin, make_admin: MakeAdmin
-) -> None:
+def test_another_client_asks_for_a_new_authorization_and_keeps_the_old_one(admin: Admin, make_admin: MakeAdmin) -> None:
     other = make_admin(ZENDESK_CLIENT_ID="another_client")
     other.open_sidebar("acme")
     assert other.call("GET", "/job_specs").get_json()["code"] == "authorization_required"

@@ -87,6 +87,7 @@ def test_a_journey_with_every_fault_leaks_nothing(witness: Witness, capsys: pyte
                 witness.keep(admin.call("DELETE", "/connection"))
             witness.note()
             account.faults.clear()
+            witness.redis.delete("zis:{acme}:role:101")
             if admin.status()["connection"]["state"] != "connected":
                 witness.connect()
     witness.keep(admin.call("GET", "/status"))
@@ -135,7 +136,7 @@ def test_the_grant_as_stored_holds_no_word_of_the_grant(witness: Witness) -> Non
     witness.connect()
     grant: Grant = witness.admin.app.extensions["zis_collaborators"][Grants].get(ACME)
     held = witness.redis.hgetall("zis:{acme}:grant")
-    clear = {name: value for name, value in held.items() if not value.startswith(b"ey")}  # type: ignore[union-attr]
+    clear = {name: value for name, value in held.items() if not str(value).startswith("b'ey")}
     assert set(clear) == {b"id", b"generation", b"mints"}
     assert grant.scope not in str(held)
 

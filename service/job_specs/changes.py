@@ -211,8 +211,9 @@ class Changes:
             listed = _find(answer, target.name.name)
             if listed is not None and listed.installed is install:
                 return Changed(listed, is_verified=True)
-            if listed is None and not install and lost is None:
-                if acknowledged:
+            if listed is None and not install and (lost is None or target.listed is not None):
+                # What an earlier bundle left behind is listed only as long as it is installed.
+                if acknowledged or lost is not None:
                     return Changed(_assumed(target, install), is_verified=True)
                 raise JobSpecNotFound("Zendesk knows no job spec of this name.", upstream_status=404)
             if look == 0 and deadline.left() > SECOND_LOOK_SECONDS + READ_BACK_NEEDS_SECONDS:

@@ -1,12 +1,12 @@
 """Where lists are kept in Redis: the bytes to be sent, and when their first page was asked.
 
-All instants are Redis's own (milliseconds), so that machines whose clocks differ agree. One hash an integration:
+All instants are Redis's own (microseconds), so that machines whose clocks differ agree. One hash an integration:
   asked_at  when the kept list was asked; a newer one replaces it, an older never does
   floor     when a change was last sent: a list asked before is not young any more
   grant     id of the grant it was asked with; another's is not served
   etag      of the rows
   rows      the JSON rows without brackets, ready to be joined and sent
-and a string for the last failure, which lives as long as it is remembered.
+and a string for the last failure, which lives as long as it is remembered; it names its grant, too.
 """
 
 import hashlib
@@ -21,6 +21,8 @@ from service.zis_registry import JobSpec
 
 # Served stale, with its error, up to this age.
 STALE_SECONDS = 600
+# What instants are counted in: two commands of one process would often meet in a millisecond.
+SECOND = 1_000_000
 
 _STORE = """
 local floor = tonumber(redis.call('HGET', KEYS[1], 'floor') or '0')
@@ -35,10 +37,9 @@ return 1
 
 _MARK = """
 local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000) + 1
-redis.call('HSET', KEYS[1], 'floor', now)
+local now = time[1] * 1000000 + time[2] + 1
+redis.call('HSET', KEYS[1], 'floor', string.format('%.0f', now))
 redis.call('EXPIRE', KEYS[1], ARGV[1])
-return now
 """
 
 
@@ -47,7 +48,7 @@ class KeptList:
     """One integration's list."""
 
     asked_at: int
-    """Milliseconds of Redis's clock."""
+    """Microseconds of Redis's clock."""
     etag: str
     rows: bytes
     """JSON objects joined by commas, without brackets; b"" for none."""
@@ -68,21 +69,21 @@ class Kept:
 
     list: KeptList | None
     floor: int
-    """Milliseconds: when a change was last sent; 0: none lately."""
+    """Microseconds: when a change was last sent; 0: none lately."""
     failure: ServiceError | None
     """The remembered failure; None: the next question may be asked."""
 
     def young(self, now: int, seconds: int) -> KeptList | None:
         """Return the list if it is younger than `seconds` and than the last change; None: ask."""
         held = self.list
-        if held is None or held.asked_at < self.floor or now - held.asked_at >= seconds * 1000:
+        if held is None or held.asked_at < self.floor or now - held.asked_at >= seconds * SECOND:
             return None
         return held
 
     def stale(self, now: int) -> KeptList | None:
         """Return the list if it is young enough to be shown with an error."""
         held = self.list
-        return held if held is not None and now - held.asked_at < STALE_SECONDS * 1000 else None
+        return held if held is not None and now - held.asked_at < STALE_SECONDS * SECOND else None
 
 
 def _key(account: Subdomain, integration: str) -> str:
@@ -107,12 +108,12 @@ def kept_in(fields: list[bytes | None], failure: bytes | None, grant_id: str) ->
     held = None
     if asked_at is not None and etag is not None and rows is not None and grant == grant_id.encode():
         held = KeptList(int(asked_at), etag.decode(), rows)
-    return Kept(held, int(floor or 0), None if failure is None else _failure_in(failure))
+    return Kept(held, int(floor or 0), None if failure is None else _failure_in(failure, grant_id))
 
 
-def milliseconds(time: tuple[int, int]) -> int:
-    """Return Redis's TIME in milliseconds."""
-    return time[0] * 1000 + time[1] // 1000
+def microseconds(time: tuple[int, int]) -> int:
+    """Return Redis's TIME in microseconds."""
+    return time[0] * SECOND + time[1]
 
 
 def keep(store: Store, account: Subdomain, integration: str, grant_id: str, held: KeptList) -> None:
@@ -126,12 +127,13 @@ def mark_changed(store: Store, account: Subdomain, integration: str) -> None:
     store.run(_MARK, [_key(account, integration)], [STALE_SECONDS])
 
 
-def remembering(account: Subdomain, integration: str, failure: ServiceError, seconds: float) -> Command:
+def remembering(account: Subdomain, integration: str, grant_id: str, failure: ServiceError, seconds: float) -> Command:
     """Return the command that remembers a failure for `seconds`."""
-    told: dict[str, Any] = {"code": failure.code, "detail": failure.detail, **failure.members()}
+    told: dict[str, Any] = {"grant": grant_id, "code": failure.code, "detail": failure.detail, **failure.members()}
     return ("SET", _failure_key(account, integration), json.dumps(told), "PX", max(1, int(seconds * 1000)))
 
 
-def _failure_in(remembered: bytes) -> ServiceError:
+def _failure_in(remembered: bytes, grant_id: str) -> ServiceError | None:
+    """Return the remembered failure; None: another grant met it."""
     told = json.loads(remembered)
-    return error_class(told.pop("code"))(**told)
+    return error_class(told.pop("code"))(**told) if told.pop("grant") == grant_id else None

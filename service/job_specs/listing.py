@@ -11,7 +11,7 @@ import structlog
 from service.deadlines import Deadline
 from service.errors import AuthorizationRequired, InternalError, ServiceError, StoreUnavailable
 from service.job_specs import kept_lists
-from service.job_specs.kept_lists import Kept, KeptList, kept_in, milliseconds
+from service.job_specs.kept_lists import Kept, KeptList, kept_in, microseconds
 from service.oauth import probes
 from service.oauth.turns import Turns
 from service.oauth.zis_tokens import ZISTokens
@@ -47,7 +47,7 @@ class Wanted:
     integration: str
     grant_id: str
     not_before: int | None
-    """Milliseconds of Redis's clock: nothing asked earlier will do (`no-cache`). None: what is young will do."""
+    """Microseconds of Redis's clock: nothing asked earlier will do (`no-cache`). None: what is young will do."""
     deadline: Deadline
 
 
@@ -59,8 +59,9 @@ class _Result:
     failure: ServiceError | None
     asked_at: int
 
-    def suits(self, wanted: Wanted) -> bool:
-        return wanted.not_before is None or self.asked_at >= wanted.not_before
+    def suits(self, wanted: Wanted, floor: int) -> bool:
+        """Return whether it is young enough for a caller who knows of a change sent at `floor`."""
+        return self.asked_at >= max(wanted.not_before or 0, floor)
 
 
 class Listing:
@@ -84,7 +85,7 @@ class Listing:
         self._flights: Flights[_Result] = Flights(bulkhead)
 
     def answer(self, wanted: Wanted, kept: Kept, now: int) -> Answer:
-        """Return the list from what is `kept`, else ask; `now` in milliseconds of Redis's clock.
+        """Return the list from what is `kept`, else ask; `now` in microseconds of Redis's clock.
 
         A failure is in the answer, not raised; a list under ten minutes old then stands in, unless the caller wants
         nothing older than the request.
@@ -99,7 +100,7 @@ class Listing:
                     return Answer(wanted.integration, young, None)
                 if kept.failure is not None:
                     return _stood_in(wanted, kept, now, kept.failure)
-            result = self._ask_once(wanted)
+            result = self._ask_once(wanted, kept.floor)
         except ServiceError as failure:
             return _stood_in(wanted, kept, now, failure)
         if result.failure is not None:
@@ -125,7 +126,7 @@ class Listing:
         return [answers[position] for position in range(len(wanted))]
 
     def look(self, account: Subdomain, integrations: list[str], grant_id: str) -> tuple[int, list[Kept]]:
-        """Return Redis's time (milliseconds) and what is kept of each integration, in one round trip.
+        """Return Redis's time (microseconds) and what is kept of each integration, in one round trip.
 
         Raises:
             StoreUnavailable: Redis did not answer.
@@ -133,21 +134,23 @@ class Listing:
         commands = [command for name in integrations for command in kept_lists.reading(account, name)]
         now, *replies = self._store.read(("TIME",), *commands)
         pairs = zip(replies[::2], replies[1::2], strict=True)
-        return milliseconds(now), [kept_in(fields, failure, grant_id) for fields, failure in pairs]
+        return microseconds(now), [kept_in(fields, failure, grant_id) for fields, failure in pairs]
 
     def _is_quick(self, wanted: Wanted, kept: Kept, now: int) -> bool:
         if self._seconds == 0 or wanted.not_before is not None:
             return False
         return kept.failure is not None or kept.young(now, self._seconds) is not None
 
-    def _ask_once(self, wanted: Wanted) -> _Result:
+    def _ask_once(self, wanted: Wanted, floor: int) -> _Result:
         """Return the result of one question that everybody waiting in this process shares."""
         while True:
+            # Not shared with another grant's callers: its failures are not ours.
+            about = (wanted.integration, wanted.grant_id)
             result, asked = self._flights.join(
-                wanted.account, wanted.integration, wanted.deadline, lambda: self._ask_among_processes(wanted)
+                wanted.account, about, wanted.deadline, lambda: self._ask_among_processes(wanted)
             )
             # One that began before this request may be too old for it; then the next one is waited for, or led.
-            if asked or result.suits(wanted):
+            if asked or result.suits(wanted, floor):
                 return result
 
     def _ask_among_processes(self, wanted: Wanted) -> _Result:
@@ -167,7 +170,7 @@ class Listing:
             self._turns.nap(wanted.account, wanted.deadline)
 
     def _ask(self, wanted: Wanted) -> _Result:
-        asked_at = milliseconds(self._store.read(("TIME",))[0])
+        asked_at = microseconds(self._store.read(("TIME",))[0])
         try:
             held = self._fetch(wanted, asked_at)
         except (AuthorizationRequired, StoreUnavailable):
@@ -178,27 +181,31 @@ class Listing:
             return _Result(None, failure, asked_at)
         if self._store.has_room():
             kept_lists.keep(self._store, wanted.account, wanted.integration, wanted.grant_id, held)
-        self._store.write(*probes.recording(wanted.account, wanted.integration, None))
         return _Result(held, None, asked_at)
 
     def _remember(self, wanted: Wanted, failure: ServiceError) -> None:
         seconds = min(self._seconds, failure.retry_after or FAILURE_SECONDS)
-        _log.warning(
-            "list_failed", account=wanted.account, integration=wanted.integration, code=failure.code,
-            upstream_status=failure.upstream_status,
-        )  # fmt: skip
-        self._store.write(
-            kept_lists.remembering(wanted.account, wanted.integration, failure, seconds),
-            *probes.recording(wanted.account, wanted.integration, failure),
-        )
+        self._store.write(kept_lists.remembering(wanted.account, wanted.integration, wanted.grant_id, failure, seconds))
 
     def _fetch(self, wanted: Wanted, asked_at: int) -> KeptList:
-        specs = self._registry.list_job_specs(
-            wanted.account,
-            wanted.integration,
-            lambda call: self._zis_tokens.call_zis(wanted.account, wanted.integration, wanted.deadline, call),
-            wanted.deadline,
-        )
+        """Return the list as Zendesk gives it, and note what that says of the integration."""
+        try:
+            specs = self._registry.list_job_specs(
+                wanted.account,
+                wanted.integration,
+                lambda call: self._zis_tokens.call_zis(wanted.account, wanted.integration, wanted.deadline, call),
+                wanted.deadline,
+            )
+        except (AuthorizationRequired, StoreUnavailable):
+            raise
+        except ServiceError as failure:
+            _log.warning(
+                "list_failed", account=wanted.account, integration=wanted.integration, code=failure.code,
+                upstream_status=failure.upstream_status,
+            )  # fmt: skip
+            self._store.write(*probes.recording(wanted.account, wanted.integration, failure))
+            raise
+        self._store.write(*probes.recording(wanted.account, wanted.integration, None))
         return KeptList.of(specs, asked_at)
 
 

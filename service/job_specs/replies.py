@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.errors import ServiceError
+from service.job_specs.kept_lists import SECOND
 from service.job_specs.listing import Answer
 from service.timestamps import timestamp
 
@@ -33,7 +34,7 @@ class ListReply:
 
 
 def list_reply(answers: list[Answer], installed: bool | None, now: int) -> ListReply:
-    """Return the merged list; `installed` None: all of them. `now` in milliseconds of Redis's clock.
+    """Return the merged list; `installed` None: all of them. `now` in microseconds of Redis's clock.
 
     Raises:
         ServiceError: every integration failed.
@@ -46,7 +47,7 @@ def list_reply(answers: list[Answer], installed: bool | None, now: int) -> ListR
     tagged = [{**part, "fetched_at": None} for part in integrations]
     seed = json.dumps([installed, tagged, [one.etag for one in held]], sort_keys=True)
     body = b'{"job_specs":[' + rows + b'],"integrations":' + json.dumps(integrations, separators=(",", ":")).encode()
-    age = max(0, now - min(one.asked_at for one in held)) // 1000
+    age = max(0, now - min(one.asked_at for one in held)) // SECOND
     return ListReply(body + b"}", hashlib.sha256(seed.encode()).hexdigest()[:24], age)
 
 
@@ -60,7 +61,7 @@ def _rows(rows: bytes, installed: bool | None) -> bytes:
 def _part(answer: Answer) -> dict[str, Any]:
     return {
         "name": answer.integration,
-        "fetched_at": timestamp(answer.list.asked_at / 1000) if answer.list else None,
+        "fetched_at": timestamp(answer.list.asked_at / SECOND) if answer.list else None,
         "stale": answer.is_stale,
         "error": None if answer.error is None else _described(answer.error),
     }

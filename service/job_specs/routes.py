@@ -6,7 +6,7 @@ from flask.typing import ResponseReturnValue
 from service.errors import NotFound
 from service.job_specs import kept_lists
 from service.job_specs.changes import Changes
-from service.job_specs.kept_lists import kept_in, milliseconds
+from service.job_specs.kept_lists import kept_in, microseconds
 from service.job_specs.listing import Listing, Wanted
 from service.job_specs.replies import list_reply
 from service.oauth.access_tokens import AccessTokens
@@ -45,7 +45,7 @@ def list_job_specs() -> ResponseReturnValue:
     collaborator(Managers).require_looker(session, role_reply, deadline())
     if is_fresh:
         collaborator(RateLimits).count(FRESH_LISTS, _who(session))
-    now = milliseconds(time)
+    now = microseconds(time)
     kept = [kept_in(fields, failure, grant.id) for fields, failure in zip(replies[::2], replies[1::2], strict=True)]
     wanted = [Wanted(session.account, name, grant.id, now if is_fresh else None, deadline()) for name in integrations]
     reply = list_reply(collaborator(Listing).answers(wanted, kept, now), installed, now)

@@ -4,7 +4,6 @@
 (tickets and observations of 2026-07; from a grant by authorization code it is not documented).
 """
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +17,7 @@ from service.errors import (
     ZISRejected,
 )
 from service.oauth.grants import MintedToken
-from service.oauth.revocation import Authorized
+from service.oauth.revocation import CURRENT_TOKEN, Authorized
 from service.settings import Settings
 from service.subdomains import Subdomain
 from service.timestamps import parse_timestamp
@@ -70,9 +69,13 @@ class Minting:
         return MintedToken(access_token, token_id if isinstance(token_id, int) else None, now, expires_at)
 
     def _expiry(self, account: Subdomain, access_token: str, deadline: Deadline) -> float | None:
-        """Return the expiry Zendesk names for a token; None: none, or the token may not ask."""
-        reply = self._calls.get(account, "/api/v2/oauth/tokens/current", token=access_token, deadline=deadline)
-        return parse_timestamp(_token_in(reply).get("expires_at")) if reply.is_success else None
+        """Return the expiry Zendesk names for a token; None: none, or it cannot be had."""
+        try:
+            reply = self._calls.get(account, CURRENT_TOKEN, token=access_token, deadline=deadline)
+            return parse_timestamp(_token_in(reply).get("expires_at")) if reply.is_success else None
+        except ServiceError:
+            # Raised, it would lose a token that exists.
+            return None
 
     def _client_number(self, account: Subdomain, integration: str, authorized: Authorized, deadline: Deadline) -> int:
         identifier = f"zis_{integration}"
@@ -87,12 +90,14 @@ class Minting:
             for client in clients if isinstance(clients, list) else []:
                 if isinstance(client, dict) and client.get("identifier") == identifier:
                     number = client.get("id")
-                    if isinstance(number, int) and math.isfinite(number):
+                    if isinstance(number, int):
                         return number
             meta = body.get("meta")
             meta = meta if isinstance(meta, dict) else {}
             cursor = meta.get("after_cursor")
-            if meta.get("has_more") is True and isinstance(cursor, str) and cursor not in seen:
+            if meta.get("has_more") is True and isinstance(cursor, str):
+                if cursor in seen:
+                    raise _endless()
                 seen.add(cursor)
                 query = {"page[size]": str(CLIENTS_PAGE_SIZE), "page[after]": cursor}
             elif "meta" not in body and body.get("next_page"):
@@ -100,10 +105,16 @@ class Minting:
                 query = {"per_page": str(CLIENTS_PAGE_SIZE), "page": str(page + 1)}
             else:
                 break
+        else:
+            raise _endless()
         raise IntegrationNotRegistered(
             f"Zendesk knows no integration {integration} in this account: it has no OAuth client {identifier}. "
             "Register the integration in Zendesk, or correct ZIS_INTEGRATIONS."
         )
+
+
+def _endless() -> ZendeskUnavailable:
+    return ZendeskUnavailable("Zendesk's list of OAuth clients does not end. Ask Zendesk's support.")
 
 
 def _page_call(

@@ -48,16 +48,23 @@ class Revocation:
         path = f"/api/v2/oauth/tokens/{token_id}" if isinstance(token_id, int) else CURRENT_TOKEN
         self._delete(account, path, authorized, deadline)
 
-    def revoke_minted(
-        self, account: Subdomain, minted: MintedToken, authorized: Authorized, deadline: Deadline
-    ) -> None:
-        """Revoke a minted token by its id, on the grant's authority.
+    def revoke_minted(self, account: Subdomain, minted: MintedToken, authority: str, deadline: Deadline) -> None:
+        """Revoke a minted token by its id: by the grant's access token, else by its own.
 
         Raises:
             ServiceError: as `revoke_own`.
         """
-        if minted.token_id is not None:
-            self._delete(account, f"/api/v2/oauth/tokens/{minted.token_id}", authorized, deadline)
+        if minted.token_id is None:
+            if minted.access_token:
+                self.revoke_own(account, lambda call: call(minted.access_token), deadline)
+            return
+
+        def authorized(call: Callable[[str], Reply]) -> Reply:
+            reply = call(authority)
+            # That is about the grant's token, which may be dead while this one lives.
+            return call(minted.access_token) if reply.status == 401 else reply
+
+        self._delete(account, f"/api/v2/oauth/tokens/{minted.token_id}", authorized, deadline)
 
     def drop(self, account: Subdomain, access_token: str, deadline: Deadline | None = None) -> None:
         """Revoke a token that nobody will use, on its own authority; a failure is logged, not raised.

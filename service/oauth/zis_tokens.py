@@ -73,18 +73,13 @@ class ZISTokens:
         return _accepted(reply)
 
     def call_unproven(self, account: Subdomain, deadline: Deadline, operation: Operation) -> Reply:
-        """Return Zendesk's reply, a 401 included, to a call that the grant's token may not be good for at all.
+        """Return Zendesk's reply to a call that the grant's token may not be good for at all, then a 401 included.
 
         Whether a ZIS client's token works outside the registry is not known; where it could not read the admin who
-        authorized, a 401 says nothing about the token.
+        authorized, a 401 says nothing about the token. Raises as `call`.
         """
         grant = self._access_tokens.get(account, deadline)
-        reply = operation(grant.access_token)
-        if not is_token_refused(reply) or grant.authorized_by is None:
-            return reply
-        if self._clock() - grant.obtained_at < YOUNG_SECONDS:
-            return reply
-        return operation(self._access_tokens.after_refusal(account, grant.access_token, deadline).access_token)
+        return operation(grant.access_token) if grant.authorized_by is None else self.call(account, deadline, operation)
 
     def call_zis(self, account: Subdomain, integration: str, deadline: Deadline, operation: Operation) -> Reply:
         """Return Zendesk's reply to a call with the integration's token; raises as `call`, and where minting fails."""
@@ -94,16 +89,21 @@ class ZISTokens:
         reply = operation(minted.access_token)
         if not is_token_refused(reply):
             return reply
-        if self._clock() - minted.obtained_at < YOUNG_SECONDS:
-            raise young_token_refused()
         reply = operation(self._minted(account, integration, minted.access_token, deadline).access_token)
         return _accepted(reply)
 
     def _minted(self, account: Subdomain, integration: str, refused: str | None, deadline: Deadline) -> MintedToken:
-        """Return a live minted token that is not the one Zendesk `refused`; mints it if need be, once for everybody."""
+        """Return a live minted token that is not the one Zendesk `refused`; mints it if need be, once for everybody.
+
+        Raises:
+            ZendeskUnavailable: the refused token is not a minute old.
+            ServiceError: no token could be had.
+        """
         _, minted = self._held(account, integration)
         if minted is not None and self._is_alive(minted, refused):
             return minted
+        if minted is not None and minted.access_token == refused and self._is_young(minted):
+            raise young_token_refused()
         name = f"mint:{integration}"
         with self._turns.wait(account, name, deadline):
             while True:
@@ -128,6 +128,9 @@ class ZISTokens:
         if not minted.access_token or minted.access_token == refused:
             return False
         return minted.expires_at is None or minted.expires_at - LAST_SECONDS > self._clock()
+
+    def _is_young(self, minted: MintedToken) -> bool:
+        return self._clock() - minted.obtained_at < YOUNG_SECONDS
 
     def _mint(
         self, account: Subdomain, integration: str, grant: Grant, held: MintedToken | None, deadline: Deadline

@@ -1,7 +1,6 @@
 """One line an event, as logfmt or JSON, with the request's id and without secrets."""
 
 import logging
-import sys
 import traceback
 from collections.abc import MutableMapping
 from typing import Any
@@ -31,7 +30,7 @@ def configure_logs(log_format: str) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVEL),
-        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        logger_factory=structlog.PrintLoggerFactory(),
         cache_logger_on_first_use=False,
     )
     logging.getLogger("authlib").setLevel(LEVEL)

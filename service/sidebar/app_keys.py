@@ -4,7 +4,7 @@ Redis is not needed to open the page, and an account whose Zendesk hangs holds t
 """
 
 import threading
-import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
@@ -47,14 +47,17 @@ class _Known:
 
 
 class AppKeys:
-    """Keeps one key per account and app; instants in here are of the monotonic clock."""
+    """Keeps one key per account and app; instants are Unix seconds."""
 
-    def __init__(self, settings: Settings, store: Store, vault: Vault, calls: ZendeskCalls) -> None:
+    def __init__(
+        self, settings: Settings, store: Store, vault: Vault, calls: ZendeskCalls, clock: Callable[[], float]
+    ) -> None:
         pem = settings.zendesk_app_public_key
         self._configured = None if pem is None else RSAKey.import_key(pem)
         self._store = store
         self._vault = vault
         self._calls = calls
+        self._clock = clock
         self._known: dict[tuple[Subdomain, int], _Known] = {}
         self._lock = threading.Lock()
         self._places = threading.BoundedSemaphore(FETCHES_AT_ONCE)
@@ -68,7 +71,7 @@ class AppKeys:
         if self._configured is not None:
             return self._configured
         known = self._entry(account, app_id)
-        now = time.monotonic()
+        now = self._clock()
         if known.key is not None and now - known.fetched_at < YOUNG_SECONDS:
             return known.key
         if known.key is None and self._take_from_store(account, app_id, known):
@@ -93,7 +96,7 @@ class AppKeys:
         if self._configured is not None:
             return None
         known = self._entry(account, app_id)
-        now = time.monotonic()
+        now = self._clock()
         with self._lock:
             if now - known.again_at < AGAIN_SECONDS:
                 return None
@@ -126,7 +129,7 @@ class AppKeys:
                 f"Zendesk gave no public key for the app {app_id}. Check ZENDESK_APPS, or set ZENDESK_APP_PUBLIC_KEY.",
                 upstream_status=reply.status,
             )
-        known.key, known.fetched_at, known.failure = key, time.monotonic(), None
+        known.key, known.fetched_at, known.failure = key, self._clock(), None
         try:
             # Sealed although public: whoever could plant a key here could open the page as anybody.
             name = _key(account, app_id)
@@ -145,7 +148,7 @@ class AppKeys:
             return False
         if key is None:
             return False
-        known.key, known.fetched_at = key, time.monotonic() - (LAST_GOOD_SECONDS - milliseconds / 1000)
+        known.key, known.fetched_at = key, self._clock() - (LAST_GOOD_SECONDS - milliseconds / 1000)
         return True
 
 

@@ -136,7 +136,8 @@ class Connection:
             return
         reply = self._calls.get(account, CURRENT_TOKEN, token=grant.access_token, deadline=deadline)
         if is_token_refused(reply):
-            self._access_tokens.after_refusal(account, grant.access_token, deadline)
+            # However young: what is to end needs no second opinion on whether it still lives.
+            self._access_tokens.refresh_now(account, deadline)
 
     def _revoke(self, account: Subdomain, grant: Grant, minted: list[MintedToken], deadline: Deadline) -> bool:
         if self._conditions.reason(grant) is not None:
@@ -144,7 +145,7 @@ class Connection:
                 self._revocation.drop_minted(account, token, [token.access_token])
             return False
         for token in minted:
-            self._revocation.revoke_minted(account, token, lambda call: call(grant.access_token), deadline)
+            self._revocation.revoke_minted(account, token, grant.access_token, deadline)
         self._revocation.revoke_own(account, lambda call: call(grant.access_token), deadline)
         return True
 

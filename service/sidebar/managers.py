@@ -5,11 +5,14 @@ recent answer of Zendesk is needed; to look, anyone will do who is not known to 
 """
 
 import json
+import threading
 from collections.abc import Callable
+from concurrent.futures import Future
+from contextvars import copy_context
 from dataclasses import asdict, dataclass
 
 from service.deadlines import Deadline
-from service.errors import AgentRequired, ManagerRoleRequired, ServiceError
+from service.errors import AgentRequired, ManagerRoleRequired, ServiceError, ZendeskTimeout
 from service.oauth.people import NOT_READABLE, ZendeskUser, ask_user
 from service.oauth.zis_tokens import ZISTokens
 from service.settings import Settings
@@ -87,7 +90,7 @@ class Managers:
                 "Zendesk did not say who you are, so nothing can be changed from here. The operator can name managers "
                 "in MANAGER_USER_IDS."
             )
-        role = self._recent(session) or self._ask(session.account, session.user_id, deadline, "change")
+        role = self._recent(session) or self._ask(session.account, session.user_id, deadline)
         standing = self._standing(session, role)
         if not standing.can_manage:
             raise ManagerRoleRequired(self._why_not(standing))
@@ -114,7 +117,7 @@ class Managers:
         role = self._opened(session, remembered)
         if role is None or self._clock() - role.asked_at > RECENT_SECONDS:
             try:
-                role = self._ask(session.account, session.user_id, deadline.sooner(LOOK_SECONDS), "look")
+                role = self._ask_for_looking(session.account, session.user_id, deadline)
             except ServiceError:
                 # Looking is allowed to whoever is not known to be outside.
                 if role is None:
@@ -131,8 +134,11 @@ class Managers:
         return ("GET", _key(session.account, session.user_id))
 
     def _recent(self, session: Session) -> Role | None:
+        """Return an answer that may decide about a change; "not readable" may have been a passing refusal."""
         role = self._opened(session, self._store.read(self.reading(session))[0])
-        return role if role is not None and self._clock() - role.asked_at <= RECENT_SECONDS else None
+        if role is None or role.role is None or self._clock() - role.asked_at > RECENT_SECONDS:
+            return None
+        return role
 
     def _opened(self, session: Session, sealed: bytes | None) -> Role | None:
         if sealed is None or session.user_id is None:
@@ -142,17 +148,35 @@ class Managers:
         except KeyMissing:
             return None
 
-    def _ask(self, account: Subdomain, user_id: int, deadline: Deadline, purpose: str) -> Role:
-        """Return Zendesk's answer about a person; a sidebar asks several things at once, and one question serves all.
+    def _ask_for_looking(self, account: Subdomain, user_id: int, deadline: Deadline) -> Role:
+        """Return Zendesk's answer about a person if it comes within 3 s.
 
-        Looking waits less long than changing, so their questions are not shared.
+        Raises:
+            ServiceError: Zendesk could not be asked, or not in time.
+        """
+        answer: Future[Role] = Future()
+
+        def ask() -> None:
+            try:
+                answer.set_result(self._ask(account, user_id, deadline))
+            except Exception as fault:  # noqa: BLE001 - raised again where the answer is waited for
+                answer.set_exception(fault)
+
+        # The access token may have to be refreshed first. That needs more than 3 s in hand, must not be cut off, and
+        # serves whoever asks next: so it goes on without us, and the process waits for it at its end.
+        threading.Thread(target=copy_context().run, args=(ask,), name=f"role-{account}").start()
+        try:
+            return answer.result(max(0.0, min(LOOK_SECONDS, deadline.left())))
+        except TimeoutError:
+            raise ZendeskTimeout("Zendesk did not say in time who you are. Try again in a moment.") from None
+
+    def _ask(self, account: Subdomain, user_id: int, deadline: Deadline) -> Role:
+        """Return Zendesk's answer about a person; a sidebar asks several things at once, and one question serves all.
 
         Raises:
             ServiceError: Zendesk could not be asked.
         """
-        role, _ = self._flights.join(
-            account, (user_id, purpose), deadline, lambda: self._ask_zendesk(account, user_id, deadline)
-        )
+        role, _ = self._flights.join(account, user_id, deadline, lambda: self._ask_zendesk(account, user_id, deadline))
         return role
 
     def _ask_zendesk(self, account: Subdomain, user_id: int, deadline: Deadline) -> Role:

@@ -111,8 +111,9 @@ class Bulkhead:
         return bool(entry.calls) and time.monotonic() - min(entry.calls.values()) > SLOW_AFTER_SECONDS
 
     def _tidy(self, account: Subdomain, entry: _Account) -> None:
-        if not entry.holders and not entry.calls and not entry.gave_up:
-            self._accounts.pop(account, None)
+        # A thread that was let go may leave when a newer entry has taken its place.
+        if self._accounts.get(account) is entry and not (entry.holders or entry.calls or entry.gave_up):
+            del self._accounts[account]
 
 
 def _slow() -> ZendeskTimeout:

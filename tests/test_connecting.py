@@ -1,0 +1,157 @@
+"""After the checks: the grant is stored in one write, replaces an older one, and nothing that follows undoes it."""
+
+import pytest
+from redis import Redis
+
+from service.sandbox.simulator import CLIENT_ID, Account
+from service.sandbox.simulator.faults import Fault
+from tests.conftest import MakeAdmin
+from tests.steps import Admin
+from tests.test_handshake import GRANT_KEY, ONE_INTEGRATION, consented, stored, with_seconds_left
+from tests.test_journey import DIRECT
+from tests.test_oauth_callback import assert_failed, result_of
+
+EVERYTHING_ELSE = "~zis:state:* ~zis:ever_connected ~*limit* ~zis:{acme}:turn:*"
+
+
+@pytest.fixture
+def person(make_admin: MakeAdmin) -> Admin:
+    return make_admin(**ONE_INTEGRATION)
+
+
+@pytest.fixture
+def acme(person: Admin) -> Account:
+    return person.simulator.world.account("acme")
+
+
+def test_connecting_again_replaces_the_grant_and_revokes_the_older_tokens(admin: Admin) -> None:
+    account = admin.simulator.world.account("acme")
+    integrations = {"zis_acme_orders": 1, "zis_acme_shipping": 1, "zis_acme_archive": 1}
+    assert account.live_tokens() == {CLIENT_ID: 1, **integrations}
+    older = set(account.tokens)
+
+    assert admin.come_back(consented(admin, 105)).status_code == 200
+    assert account.live_tokens() == {CLIENT_ID: 1, **integrations}
+    assert not older & set(account.tokens)
+    assert admin.status()["connection"]["authorized_by"] == {"id": 105, "name": "Eve Lindqvist"}
+
+
+def test_in_direct_mode_connecting_again_leaves_one_token(make_admin: MakeAdmin) -> None:
+    person = make_admin(**DIRECT)
+    person.connect("acme")
+    person.connect("acme", 105)
+
+    assert person.simulator.world.account("acme").live_tokens() == {"zis_acme_orders": 1}
+
+
+def test_an_older_grant_whose_access_token_has_expired_is_revoked_too(admin: Admin) -> None:
+    account = admin.simulator.world.account("acme")
+    with admin.simulator.world.lock:
+        account.expire_access_tokens(CLIENT_ID)
+    assert admin.come_back(consented(admin, 105)).status_code == 200
+
+    assert account.live_tokens()[CLIENT_ID] == 1
+
+
+def test_a_zendesk_that_does_not_revoke_the_older_grant_undoes_nothing(admin: Admin) -> None:
+    admin.simulator.world.account("acme").faults = [Fault("revoke", "http_500_text")]
+
+    assert admin.come_back(consented(admin, 105)).status_code == 200
+    assert admin.status()["connection"]["authorized_by"]["id"] == 105
+
+
+def test_the_grant_of_one_account_is_not_touched_by_another(admin: Admin, redis: Redis) -> None:
+    before = stored(redis)
+    assert admin.connect("globex").status_code == 200
+
+    assert stored(redis) == before
+    assert admin.status()["account"] == "globex"
+
+
+def test_what_is_not_ready_is_named_and_undoes_nothing(make_admin: MakeAdmin) -> None:
+    person = make_admin()
+    person.simulator.world.account("acme").faults = [
+        Fault("registry:acme_shipping", "mismatch"),
+        Fault("registry:acme_archive", "http_500_zis"),
+    ]
+    page = person.connect("acme")
+
+    assert page.status_code == 200
+    assert result_of(page)["result"] == "connected"
+    assert result_of(page)["stay"] is True
+    assert "Not every integration is ready" in page.text
+    assert "<strong>acme_shipping</strong>: Authorization failed due to integration mismatch" in page.text
+    assert "<strong>acme_archive</strong>" in page.text
+    assert "<strong>acme_orders</strong>" not in page.text
+    states = {one["name"]: one["state"] for one in person.status()["integrations"]}
+    assert states == {"acme_orders": "ready", "acme_shipping": "mismatch", "acme_archive": "unavailable"}
+
+
+def test_an_integration_that_was_never_registered_is_named(make_admin: MakeAdmin) -> None:
+    person = make_admin(ZIS_INTEGRATIONS="acme_orders,acme_billing")
+    page = person.connect("acme")
+
+    assert "Zendesk knows no integration acme_billing" in page.text
+    assert {one["name"]: one["state"] for one in person.status()["integrations"]} == {
+        "acme_billing": "not_registered",
+        "acme_orders": "ready",
+    }
+
+
+def test_without_time_left_nothing_is_tried_and_the_grant_is_stored(person: Admin, redis: Redis) -> None:
+    page = with_seconds_left(person, consented(person), 6)
+
+    assert page.status_code == 200
+    assert "There was no time left to try it" in page.text
+    assert stored(redis)
+    assert person.simulator.world.calls(integration="acme_orders") == []
+    assert person.simulator.world.calls(path_contains="/oauth/clients") == []
+
+
+# --- a store that fails in the middle; a user of Redis that may not write some keys stands for it ---
+
+
+@pytest.fixture
+def limited(redis: Redis, environment: dict[str, str]) -> str:
+    """The address of Redis for somebody who reads every key but writes only those a test allows."""
+    return environment["REDIS_URL"].replace("redis://", "redis://limited:a-password@")
+
+
+def allow_writing(redis: Redis, *patterns: str) -> None:
+    rules = ["on", ">a-password", "resetkeys", "resetchannels", "+@all", "%R~*", *patterns]
+    redis.execute_command("ACL", "SETUSER", "limited", "reset", *rules)  # type: ignore[no-untyped-call]  # redis-py leaves it so
+
+
+def test_a_grant_that_cannot_be_stored_is_revoked(make_admin: MakeAdmin, redis: Redis, limited: str) -> None:
+    allow_writing(redis, "~zis:state:*", "~zis:ever_connected", "~zis:limit*", "~LIMITS*")
+    person = make_admin(REDIS_URL=limited, **ONE_INTEGRATION)
+
+    assert_failed(person.come_back(consented(person)), 503, "store_unavailable")
+    assert person.simulator.world.account("acme").live_tokens() == {}
+    assert not redis.exists(GRANT_KEY)
+
+
+def test_a_grant_that_cannot_be_stored_takes_what_was_minted_with_it(
+    make_admin: MakeAdmin, redis: Redis, limited: str
+) -> None:
+    allow_writing(redis, "~zis:state:*", "~zis:ever_connected", "~zis:limit*", "~LIMITS*")
+    person = make_admin(REDIS_URL=limited, **ONE_INTEGRATION)
+    acme = person.simulator.world.account("acme")
+    acme.faults = [Fault("users", "http_404")]
+
+    assert_failed(person.come_back(consented(person)), 503, "store_unavailable")
+    assert acme.live_tokens() == {}
+
+
+def test_once_the_grant_is_stored_no_failing_store_undoes_the_connection(
+    make_admin: MakeAdmin, redis: Redis, limited: str
+) -> None:
+    writable = ("~zis:state:*", "~zis:ever_connected", "~zis:limit*", "~LIMITS*", f"~{GRANT_KEY}")
+    allow_writing(redis, *writable)
+    person = make_admin(REDIS_URL=limited, **DIRECT)
+
+    page = person.connect("acme")
+    assert page.status_code == 200, page.text
+    assert result_of(page)["result"] == "connected"
+    assert stored(redis)
+    assert person.status()["integrations"] == [{"name": "acme_orders", "state": "unknown", "detail": None}]

@@ -1,0 +1,105 @@
+"""The front page and what monitors ask for."""
+
+from html import unescape
+
+import pytest
+from flask.testing import FlaskClient
+from redis import Redis
+
+from service.sandbox.simulator import CLIENT_ID
+from service.settings import VARIABLES
+from tests.conftest import MakeAdmin, MakeApp
+from tests.steps import PUBLIC_URL
+
+OWN_HOST = PUBLIC_URL.partition("://")[2]
+
+
+@pytest.fixture
+def browser(make_app: MakeApp) -> FlaskClient:
+    return make_app().test_client()
+
+
+@pytest.mark.parametrize(
+    "typed", ["acme", "ACME ", "acme.zendesk.com", "https://acme.zendesk.com/agent/dashboard?x=1#y"]
+)
+def test_the_form_leads_to_the_accounts_consent(browser: FlaskClient, typed: str) -> None:
+    reply = browser.get("/", query_string={"account": typed})
+
+    assert reply.status_code == 303
+    assert reply.location == "/oauth/authorize?subdomain=acme"
+
+
+@pytest.mark.parametrize("typed", ["", "   ", "acme.evil.com", "acme@evil.com", "//evil.com", '"><script>'])
+def test_the_form_explains_what_it_takes_and_keeps_what_was_typed(browser: FlaskClient, typed: str) -> None:
+    reply = browser.get("/", query_string={"account": typed})
+
+    assert reply.status_code == 400
+    assert "type acme for acme.zendesk.com" in reply.text
+    assert 'aria-invalid="true"' in reply.text
+    assert "<script>" not in reply.text
+    assert typed in unescape(reply.text)
+
+
+def test_pages_ignore_parameters_they_do_not_know(browser: FlaskClient) -> None:
+    assert browser.get("/?utm_source=x").status_code == 200
+
+
+def test_the_page_shows_the_steps_that_remain(make_admin: MakeAdmin) -> None:
+    person = make_admin(ZENDESK_APPS=None)
+    before = person.browser.get("/", base_url=PUBLIC_URL)
+    assert before.status_code == 200
+    assert f"{PUBLIC_URL}/oauth/callback" in before.text
+    assert CLIENT_ID in before.text
+    assert (before.text.count("step--done"), before.text.count("to do")) == (1, 3)
+
+    person.come_back(person.simulator.consent(person.authorize("acme")))
+    after = person.browser.get("/", base_url=PUBLIC_URL).text
+    assert (after.count("step--done"), after.count("to do")) == (3, 1)
+    assert "acme is connected" not in after
+
+
+def test_the_page_shows_that_the_app_is_configured(browser: FlaskClient) -> None:
+    assert browser.get("/", base_url=PUBLIC_URL).text.count("step--done") == 2
+
+
+@pytest.mark.parametrize(("host", "differs"), [(OWN_HOST, False), ("LOCALHOST:9001", False), ("other.example", True)])
+def test_the_page_says_where_it_was_reached_by_another_host(browser: FlaskClient, host: str, differs: bool) -> None:
+    page = browser.get("/", base_url=f"http://{host}").text
+
+    assert ('data-testid="host-differs"' in page) == differs
+    assert (f"under {host}" in page) == differs
+
+
+@pytest.mark.parametrize(("subdomains", "hint"), [("globex", "globex"), ("acme,globex", "acme"), ("*", "acme")])
+def test_the_example_is_the_one_account_that_may_connect(make_app: MakeApp, subdomains: str, hint: str) -> None:
+    page = make_app(ZENDESK_SUBDOMAINS=subdomains).test_client().get("/").text
+
+    assert f"https://{hint}.zendesk.com" in page
+
+
+def test_no_secret_stands_on_the_page(make_app: MakeApp, environment: dict[str, str]) -> None:
+    page = make_app().test_client().get("/").text
+
+    secret = {"SECRET_KEYS", "ZENDESK_CLIENT_SECRET", "REDIS_URL"}
+    assert secret <= {one.name for one in VARIABLES}
+    assert not any(environment[name] in page for name in secret)
+
+
+def test_liveness_names_version_and_commit(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEROKU_SLUG_COMMIT", "4c0ffee")
+
+    assert make_app().test_client().get("/livez").get_json() == {
+        "status": "ok",
+        "version": "0.1.0",
+        "commit": "4c0ffee",
+    }
+
+
+def test_readiness_asks_redis(browser: FlaskClient, redis: Redis) -> None:
+    assert browser.get("/readyz").get_json() == {"status": "ok"}
+    assert redis.ping()
+
+
+def test_there_is_nothing_for_search_engines_and_no_icon(browser: FlaskClient) -> None:
+    assert browser.get("/robots.txt").text == "User-agent: *\nDisallow: /\n"
+    assert browser.get("/favicon.ico").status_code == 204
