@@ -1,0 +1,83 @@
+"""README says what the code says."""
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from service import errors
+from service.errors import ServiceError
+from service.sandbox.simulator import Simulator
+from service.settings import VARIABLES
+from tests.workers import LiveService
+
+StartService = Callable[..., LiveService]
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def between(mark: str) -> str:
+    found = re.search(rf"<!-- {mark} -->\n(.*?)<!-- /{mark} -->", README, re.DOTALL)
+    assert found
+    return found[1]
+
+
+def settings_table() -> str:
+    """Return the table as it has to stand in README."""
+    rows = [
+        f"| `{one.name}` | {one.required} | {f'`{one.default}`' if one.default else ''} | {one.meaning} |"
+        for one in VARIABLES
+    ]
+    return "\n".join(["| variable | required | default | meaning |", "| --- | --- | --- | --- |", *rows])
+
+
+def errors_table() -> str:
+    """Return the table as it has to stand in README."""
+    rows = [
+        f"| `{kind.code}` | {kind.status} | {(kind.__doc__ or '').strip()} |" for kind in ServiceError.__subclasses__()
+    ]
+    return "\n".join(["| code | status | what it means |", "| --- | --- | --- |", *rows])
+
+
+def test_the_settings_table_is_that_of_the_settings() -> None:
+    assert between("settings").strip() == settings_table()
+
+
+def test_the_error_table_is_that_of_the_errors() -> None:
+    assert between("errors").strip() == errors_table()
+
+
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"`(service/[a-z_/.]+)`|\]\(([^)]+)\)", README))))
+def test_every_file_it_names_exists(path: tuple[str, str]) -> None:
+    assert (ROOT / (path[0] or path[1])).exists()
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_the_examples_do_what_they_say(live_service: StartService, simulator: Simulator, tmp_path: Path) -> None:
+    service = live_service(1)
+    script = between("examples").strip().removeprefix("```bash").removesuffix("```")
+    script = script.replace("http://127.0.0.1:9000", simulator.address).replace("http://localhost:9001", service.url)
+    ran = subprocess.run(  # noqa: S603 - README's own words
+        ["/bin/bash", "-euo", "pipefail", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    connected, *lines = [line for line in ran.stdout.splitlines() if line]
+    status, listed, installed, uninstalled, ambiguous, session, gone = [json.loads(line) for line in lines]
+    assert connected == "200"
+    assert status["connection"]["state"] == "connected"
+    assert len(listed["job_specs"]) == 3
+    assert installed["job_spec"]["installed"] is True
+    assert uninstalled["job_spec"]["installed"] is False
+    assert ambiguous["code"] == "integration_required"
+    assert session["expires_in"] == 900
+    assert gone == {"revoked": True}
+
+
+def test_every_error_is_told_apart_by_its_code() -> None:
+    codes = [kind.code for kind in ServiceError.__subclasses__()]
+    assert len(codes) == len(set(codes)) == 24
+    assert errors.error_class("nonsense") is errors.InternalError
