@@ -226,10 +226,9 @@ def _answer_http_exception(fault: HTTPException) -> Response:
             error = MethodNotAllowed(f"This address takes {allowed}.")
         case 413:
             error = PayloadTooLarge("The request's body is larger than 64 KiB.")
-        case code if code is not None and 400 <= code < 500:
-            error = InvalidRequest("The request could not be read.")
         case _:
-            return _answer_unforeseen(fault)
+            # Werkzeug has no others for us than those about a request it could not read.
+            error = InvalidRequest("The request could not be read.")
     response = _answer_error(error)
     if response.status_code == MethodNotAllowed.status:
         response.headers["Allow"] = allowed

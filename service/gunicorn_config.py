@@ -13,8 +13,9 @@ from service.settings import Settings, SettingsError
 from service.zendesk.bulkhead import Bulkhead
 
 worker_class = "gthread"
-# Far above the cores: the work is waiting for Zendesk and Redis.
-threads = 64
+# Far above the cores: the work is waiting for Zendesk and Redis. In the first three seconds in which an account hangs
+# its callers may hold as many as come, so there are more than one account is likely to fill.
+threads = 128
 # gthread: a heartbeat, not a limit of a request; requests end by their own deadline of 25 s.
 timeout = 60
 # Below the 30 s after which the platform kills.

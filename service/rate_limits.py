@@ -28,8 +28,8 @@ class RateLimits:
 
     def __init__(self, settings: Settings, store: Store) -> None:
         self._is_on = settings.rate_limits
-        self._store = store
-        self._shared: FixedWindowRateLimiter | None = None
+        storage = RedisStorage("redis://", connection_pool=store.redis.connection_pool, key_prefix="zis:limit")
+        self._shared = FixedWindowRateLimiter(storage)
         self._own = FixedWindowRateLimiter(MemoryStorage())
 
     def count(self, limit: RateLimitItemPerMinute, who: str) -> None:
@@ -40,9 +40,8 @@ class RateLimits:
         """
         if not self._is_on:
             return
-        limiter = self._limiter()
         try:
-            within, reset = _counted(limiter, limit, who)
+            within, reset = _counted(self._shared, limit, who)
         except RedisError:
             within, reset = _counted(self._own, limit, who)
         if not within:
@@ -50,18 +49,6 @@ class RateLimits:
                 f"More than {limit.amount} such requests came within a minute. Try again when the time given is over.",
                 retry_after=max(1, math.ceil(reset - time.time())),
             )
-
-    def _limiter(self) -> FixedWindowRateLimiter:
-        """Return the shared limiter, made at first use, because making it opens a connection."""
-        if self._shared is None:
-            try:
-                storage = RedisStorage(
-                    "redis://", connection_pool=self._store.redis.connection_pool, key_prefix="zis:limit"
-                )
-                self._shared = FixedWindowRateLimiter(storage)
-            except RedisError:
-                return self._own
-        return self._shared
 
 
 def _counted(limiter: FixedWindowRateLimiter, limit: RateLimitItemPerMinute, who: str) -> tuple[bool, float]:

@@ -2,6 +2,8 @@
 
 import json
 import re
+import threading
+from collections.abc import Callable
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -42,6 +44,16 @@ def collaborator(app: Flask, kind: type[T]) -> T:
     """Return the application's one object of a class."""
     found: T = app.extensions["zis_collaborators"][kind]
     return found
+
+
+def wait_until(is_so: Callable[[], bool], seconds: float = 10.0) -> None:
+    """Return once something is so that another thread brings about; for what cannot be waited for otherwise."""
+    moment = threading.Event()
+    for _ in range(int(seconds * 200)):
+        if is_so():
+            return
+        moment.wait(0.005)
+    raise AssertionError("it did not come about in time")
 
 
 class Admin:

@@ -1,17 +1,27 @@
 """After the checks: the grant is stored in one write, replaces an older one, and nothing that follows undoes it."""
 
-import pytest
-from redis import Redis
+from collections.abc import Callable, Iterator
+from typing import Any
 
-from service.sandbox.simulator import CLIENT_ID, Account
+import pytest
+from redis import BlockingConnectionPool, Connection, Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.retry import Retry
+
+from service.app import create_app
+from service.sandbox.simulator import CLIENT_ID, Account, Simulator
 from service.sandbox.simulator.faults import Fault
+from service.settings import Settings
 from tests.conftest import MakeAdmin
 from tests.steps import Admin
 from tests.test_handshake import GRANT_KEY, ONE_INTEGRATION, consented, stored, with_seconds_left
 from tests.test_journey import DIRECT
 from tests.test_oauth_callback import assert_failed, result_of
 
-EVERYTHING_ELSE = "~zis:state:* ~zis:ever_connected ~*limit* ~zis:{acme}:turn:*"
+DIRECT_ENVIRONMENT = {name: value or "" for name, value in DIRECT.items()}
+# What a handshake writes before it stores the grant.
+BEFORE = ("~zis:state:*", "~zis:ever_connected", "~zis:limit*", "~LIMITS*")
 
 
 @pytest.fixture
@@ -111,20 +121,26 @@ def test_without_time_left_nothing_is_tried_and_the_grant_is_stored(person: Admi
 # --- a store that fails in the middle; a user of Redis that may not write some keys stands for it ---
 
 
+AllowWriting = Callable[..., dict[str, str]]
+
+
 @pytest.fixture
-def limited(redis: Redis, environment: dict[str, str]) -> str:
-    """The address of Redis for somebody who reads every key but writes only those a test allows."""
-    return environment["REDIS_URL"].replace("redis://", "redis://limited:a-password@")
+def allow_writing(redis: Redis, environment: dict[str, str]) -> Iterator[AllowWriting]:
+    """Return settings for a service that reads every key in Redis but writes only those that fit a pattern."""
+
+    def allow(*patterns: str) -> dict[str, str]:
+        rules = ["reset", "on", ">a-password", "+@all", "%R~*", *patterns]
+        redis.execute_command("ACL", "SETUSER", "limited", *rules)  # type: ignore[no-untyped-call]  # redis-py leaves it so
+        return {"REDIS_URL": environment["REDIS_URL"].replace("redis://", "redis://limited:a-password@")}
+
+    yield allow
+    redis.execute_command("ACL", "DELUSER", "limited")  # type: ignore[no-untyped-call]  # redis-py leaves it so
 
 
-def allow_writing(redis: Redis, *patterns: str) -> None:
-    rules = ["on", ">a-password", "resetkeys", "resetchannels", "+@all", "%R~*", *patterns]
-    redis.execute_command("ACL", "SETUSER", "limited", "reset", *rules)  # type: ignore[no-untyped-call]  # redis-py leaves it so
-
-
-def test_a_grant_that_cannot_be_stored_is_revoked(make_admin: MakeAdmin, redis: Redis, limited: str) -> None:
-    allow_writing(redis, "~zis:state:*", "~zis:ever_connected", "~zis:limit*", "~LIMITS*")
-    person = make_admin(REDIS_URL=limited, **ONE_INTEGRATION)
+def test_a_grant_that_cannot_be_stored_is_revoked(
+    make_admin: MakeAdmin, redis: Redis, allow_writing: AllowWriting
+) -> None:
+    person = make_admin(**allow_writing(*BEFORE), **ONE_INTEGRATION)
 
     assert_failed(person.come_back(consented(person)), 503, "store_unavailable")
     assert person.simulator.world.account("acme").live_tokens() == {}
@@ -132,10 +148,9 @@ def test_a_grant_that_cannot_be_stored_is_revoked(make_admin: MakeAdmin, redis: 
 
 
 def test_a_grant_that_cannot_be_stored_takes_what_was_minted_with_it(
-    make_admin: MakeAdmin, redis: Redis, limited: str
+    make_admin: MakeAdmin, allow_writing: AllowWriting
 ) -> None:
-    allow_writing(redis, "~zis:state:*", "~zis:ever_connected", "~zis:limit*", "~LIMITS*")
-    person = make_admin(REDIS_URL=limited, **ONE_INTEGRATION)
+    person = make_admin(**allow_writing(*BEFORE), **ONE_INTEGRATION)
     acme = person.simulator.world.account("acme")
     acme.faults = [Fault("users", "http_404")]
 
@@ -143,12 +158,45 @@ def test_a_grant_that_cannot_be_stored_takes_what_was_minted_with_it(
     assert acme.live_tokens() == {}
 
 
-def test_once_the_grant_is_stored_no_failing_store_undoes_the_connection(
-    make_admin: MakeAdmin, redis: Redis, limited: str
+class LosingConnection(Connection):
+    """A connection that breaks after Redis has stored a grant and before its answer arrives."""
+
+    stores_grant = False
+
+    def send_packed_command(self, command: Any, *args: Any, **kwargs: Any) -> None:
+        sent = command if isinstance(command, bytes) else b"".join(command)
+        self.stores_grant = b"EVALSHA" in sent and GRANT_KEY.encode() in sent
+        super().send_packed_command(command, *args, **kwargs)  # type: ignore[no-untyped-call]  # redis-py leaves it so
+
+    def read_response(self, *args: Any, **kwargs: Any) -> Any:
+        answer = super().read_response(*args, **kwargs)
+        if self.stores_grant:
+            self.disconnect()  # type: ignore[no-untyped-call]  # likewise
+            raise RedisConnectionError("the answer was lost")
+        return answer
+
+
+def test_a_grant_whose_storing_was_not_confirmed_is_looked_up_and_kept(
+    environment: dict[str, str], simulator: Simulator, redis: Redis
 ) -> None:
-    writable = ("~zis:state:*", "~zis:ever_connected", "~zis:limit*", "~LIMITS*", f"~{GRANT_KEY}")
-    allow_writing(redis, *writable)
-    person = make_admin(REDIS_URL=limited, **DIRECT)
+    pool = BlockingConnectionPool.from_url(
+        environment["REDIS_URL"], connection_class=LosingConnection, retry=Retry(NoBackoff(), 0)
+    )
+    person = Admin(
+        create_app(Settings.from_env(environment | DIRECT_ENVIRONMENT), redis=Redis(connection_pool=pool)), simulator
+    )
+
+    page = person.come_back(consented(person))
+    assert page.status_code == 200, page.text
+    assert stored(redis)
+    assert simulator.world.account("acme").live_tokens() == {"zis_acme_orders": 1}
+    pool.disconnect()
+
+
+def test_once_the_grant_is_stored_no_failing_store_undoes_the_connection(
+    make_admin: MakeAdmin, redis: Redis, allow_writing: AllowWriting
+) -> None:
+    person = make_admin(**allow_writing(*BEFORE, f"~{GRANT_KEY}"), **DIRECT)
 
     page = person.connect("acme")
     assert page.status_code == 200, page.text

@@ -236,6 +236,41 @@ def test_a_body_of_unknown_length_is_refused_while_it_is_read(browser: FlaskClie
     assert "payload_too_large" in reply.text
 
 
+def test_a_body_that_breaks_off_is_a_malformed_request(browser: FlaskClient) -> None:
+    reply = browser.post(
+        "/sidebar",
+        input_stream=io.BytesIO(b"token="),
+        content_type="application/x-www-form-urlencoded",
+        environ_overrides={"CONTENT_LENGTH": "100"},
+    )
+
+    assert reply.status_code == 400
+    assert "invalid_request" in reply.text
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/status?unknown=1"),
+        ("GET", "/status?%ff=1"),
+        ("DELETE", "/connection?uninstall=true&uninstall=true"),
+        ("DELETE", "/connection?uninstall=maybe"),
+        ("DELETE", "/connection?uninstall=%ff"),
+        ("DELETE", "/connection?uninstall=%00"),
+        ("DELETE", "/connection?unknown=1"),
+    ],
+)
+def test_a_parameter_that_is_unknown_repeated_or_unreadable_is_refused(
+    make_admin: MakeAdmin, method: str, path: str
+) -> None:
+    person = make_admin()
+    person.open_sidebar()
+    person.simulator.world.clear_calls()
+
+    assert_problem(person.call(method, path), 400, "invalid_request")
+    assert person.simulator.world.calls() == []
+
+
 def test_a_body_of_64_kib_is_read(browser: FlaskClient) -> None:
     reply = browser.post("/sidebar", data={"token": "x" * (LARGEST_BODY_BYTES - len("token="))})
 

@@ -1,11 +1,13 @@
 """The front page and what monitors ask for."""
 
 from html import unescape
+from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
 from redis import Redis
 
+from service.operations.health import Release
 from service.sandbox.simulator import CLIENT_ID
 from service.settings import VARIABLES
 from tests.conftest import MakeAdmin, MakeApp
@@ -93,6 +95,28 @@ def test_liveness_names_version_and_commit(make_app: MakeApp, monkeypatch: pytes
         "version": "0.1.0",
         "commit": "4c0ffee",
     }
+
+
+@pytest.mark.parametrize(
+    ("files", "commit"),
+    [
+        ({}, None),
+        ({"HEAD": "4c0ffee\n"}, "4c0ffee"),
+        ({"HEAD": "ref: refs/heads/main\n", "refs/heads/main": "4c0ffee\n"}, "4c0ffee"),
+        ({"HEAD": "ref: refs/heads/packed\n"}, None),
+    ],
+    ids=["no checkout", "detached", "branch", "packed"],
+)
+def test_the_commit_is_the_checkouts_where_nobody_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], commit: str | None
+) -> None:
+    monkeypatch.delenv("HEROKU_SLUG_COMMIT", raising=False)
+    for name, text in files.items():
+        path = tmp_path / ".git" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    assert Release.current(tmp_path).commit == commit
 
 
 def test_readiness_asks_redis(browser: FlaskClient, redis: Redis) -> None:

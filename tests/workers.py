@@ -8,15 +8,16 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import requests
 
 ROOT = Path(__file__).resolve().parent.parent
 READY_SECONDS = 30
 STOP_SECONDS = 40
+T = TypeVar("T")
 
 
 def free_port() -> int:
@@ -89,3 +90,15 @@ def at_once(count: int, call: Callable[[int], Any]) -> list[Any]:
     for thread in threads:
         thread.join()
     return results
+
+
+@contextlib.contextmanager
+def meanwhile(call: Callable[[], T]) -> Iterator[list[T]]:
+    """Make a call in a thread while the block runs; what it returned is in the list afterwards."""
+    returned: list[T] = []
+    thread = threading.Thread(target=lambda: returned.append(call()))
+    thread.start()
+    try:
+        yield returned
+    finally:
+        thread.join()

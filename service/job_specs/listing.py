@@ -155,19 +155,25 @@ class Listing:
 
     def _ask_among_processes(self, wanted: Wanted) -> _Result:
         while True:
-            now, (kept,) = self.look(wanted.account, [wanted.integration], wanted.grant_id)
-            if wanted.not_before is None:
-                held = kept.young(now, self._seconds)
-                if held is None and kept.failure is not None:
-                    return _Result(None, kept.failure, now)
-            else:
-                held = kept.list if kept.list and kept.list.asked_at >= max(wanted.not_before, kept.floor) else None
-            if held is not None:
-                return _Result(held, None, held.asked_at)
             with self._turns.lease(wanted.account, f"list:{wanted.integration}") as our_lease:
+                # Looked at with the lease in hand: whoever had it before may have brought what is wanted.
+                found = self._found(wanted)
+                if found is not None:
+                    return found
                 if our_lease:
                     return self._ask(wanted)
             self._turns.nap(wanted.account, wanted.deadline)
+
+    def _found(self, wanted: Wanted) -> _Result | None:
+        """Return what another process has brought meanwhile; None: nothing that will do."""
+        now, (kept,) = self.look(wanted.account, [wanted.integration], wanted.grant_id)
+        if wanted.not_before is None:
+            held = kept.young(now, self._seconds)
+            if held is None and kept.failure is not None:
+                return _Result(None, kept.failure, now)
+        else:
+            held = kept.list if kept.list and kept.list.asked_at >= max(wanted.not_before, kept.floor) else None
+        return None if held is None else _Result(held, None, held.asked_at)
 
     def _ask(self, wanted: Wanted) -> _Result:
         asked_at = microseconds(self._store.read(("TIME",))[0])

@@ -174,10 +174,12 @@ class AccessTokens:
             return grant
         try:
             with self._turns.at_once(account, _REFRESH) as our_turn:
-                if not our_turn or self._cool_down.current(account) is not None:
+                if not our_turn:
                     return grant
                 with self._turns.lease(account, _REFRESH) as our_lease:
-                    return (self._refresh(account, grant) if our_lease else None) or grant
+                    if not our_lease or self._cool_down.current(account) is not None:
+                        return grant
+                    return self._refresh(account, grant) or grant
         except AuthorizationRequired:
             raise
         except ServiceError as failure:
@@ -195,12 +197,13 @@ class AccessTokens:
                     raise self._conditions.required(account, "not_refreshable")
                 if self.unsaved.holds(account):
                     raise _not_stored()
-                failure = self._cool_down.current(account)
-                if failure is not None:
-                    raise failure
                 with self._turns.lease(account, _REFRESH) as our_lease:
                     if our_lease and deadline.left() < REFRESH_NEEDS_SECONDS:
                         raise too_late()
+                    # Asked with the lease in hand: whoever had it before may just have failed.
+                    failure = self._cool_down.current(account)
+                    if failure is not None:
+                        raise failure
                     refreshed = self._refresh(account, spent) if our_lease else None
                 if refreshed is not None:
                     return refreshed

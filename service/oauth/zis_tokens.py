@@ -107,10 +107,11 @@ class ZISTokens:
         name = f"mint:{integration}"
         with self._turns.wait(account, name, deadline):
             while True:
-                grant, held = self._held(account, integration)
-                if held is not None and self._is_alive(held, refused):
-                    return held
                 with self._turns.lease(account, name) as our_lease:
+                    # Looked at with the lease in hand: whoever had it before may have minted.
+                    grant, held = self._held(account, integration)
+                    if held is not None and self._is_alive(held, refused):
+                        return held
                     minted = self._mint(account, integration, grant, held, deadline) if our_lease else None
                 if minted is not None:
                     return minted

@@ -25,9 +25,9 @@ class Release:
     commit: str | None
 
     @classmethod
-    def current(cls) -> "Release":
-        """Return the release this process runs: Heroku's word for the commit, else the checkout's."""
-        return cls(_version(), os.environ.get("HEROKU_SLUG_COMMIT") or _checked_out())
+    def current(cls, root: Path = _ROOT) -> "Release":
+        """Return the release this process runs: Heroku's word for the commit, else that of the checkout at `root`."""
+        return cls(_version(), os.environ.get("HEROKU_SLUG_COMMIT") or _checked_out(root))
 
 
 @blueprint.get("/livez")
@@ -53,8 +53,8 @@ def _version() -> str:
         return next(line.split('"')[1] for line in lines if line.startswith("version = "))
 
 
-def _checked_out() -> str | None:
-    git = _ROOT / ".git"
+def _checked_out(root: Path) -> str | None:
+    git = root / ".git"
     try:
         head = (git / "HEAD").read_text().strip()
         return (git / head.removeprefix("ref: ")).read_text().strip() if head.startswith("ref: ") else head

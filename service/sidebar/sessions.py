@@ -21,6 +21,9 @@ SESSION_SECONDS = 900
 RENEWABLE_SECONDS = 12 * 3600
 LONGEST_SESSION_TOKEN = 2048
 
+# What joserfc raises for what is no token; a TypeError for a `crit` that is no list of texts (1.8).
+UNREADABLE = (JoseError, ValueError, TypeError, RecursionError)
+
 _TYPE = "zis-session+jwt"
 _ALGORITHM = "HS256"
 _REGISTRY = jws.JWSRegistry(algorithms=[_ALGORITHM])
@@ -97,7 +100,7 @@ class Sessions:
             if not jws.validate_compact(signed, key, registry=_REGISTRY):
                 raise refusal
             claims = json.loads(signed.payload)
-        except (JoseError, ValueError):
+        except UNREADABLE:
             raise refusal from None
         account = parse_subdomain(claims["acc"])
         if claims["iss"] != self._issuer or account is None:

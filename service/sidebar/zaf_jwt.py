@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from joserfc import jws
-from joserfc.errors import JoseError
 from joserfc.jwk import RSAKey
 
 from service.deadlines import Deadline
 from service.errors import AccountNotAllowed, ServiceError, Unauthenticated
 from service.settings import Settings
 from service.sidebar.app_keys import AppKeys
-from service.sidebar.sessions import RENEWABLE_SECONDS
+from service.sidebar.sessions import RENEWABLE_SECONDS, UNREADABLE
 from service.subdomains import Subdomain, parse_subdomain
 
 # Zendesk's clock and ours may differ a little.
@@ -112,7 +111,7 @@ def _parsed(token: str | None) -> tuple[dict[str, Any], dict[str, Any], jws.Comp
     try:
         signed = jws.extract_compact(token.encode(), registry=_REGISTRY)
         claims = json.loads(signed.payload)
-    except (JoseError, ValueError, RecursionError):
+    except UNREADABLE:
         raise _refused() from None
     if not isinstance(claims, dict):
         raise _refused()
@@ -122,7 +121,7 @@ def _parsed(token: str | None) -> tuple[dict[str, Any], dict[str, Any], jws.Comp
 def _is_signed_by(signed: jws.CompactSignature, key: RSAKey) -> bool:
     try:
         return jws.validate_compact(signed, key, registry=_REGISTRY)
-    except (JoseError, ValueError):
+    except UNREADABLE:
         return False
 
 

@@ -1,0 +1,363 @@
+"""One list for everybody who asks: what is kept, shared, stale and remembered."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from redis import Redis
+from werkzeug.test import TestResponse
+
+from service.store import Store
+from tests.conftest import MakeAdmin
+from tests.steps import ORDERS_ONLY, Admin, collaborator, wait_until
+from tests.workers import at_once, meanwhile
+
+LIST = "zis:{acme}:list:acme_orders"
+FAILURE = "zis:{acme}:list_failure:acme_orders"
+LEASE = "zis:{acme}:lease:list:acme_orders"
+SECOND = 1_000_000
+FAILS = {"where": "list", "kind": "http_500_zis"}
+
+
+@pytest.fixture
+def admin(make_admin: MakeAdmin) -> Admin:
+    """Acme's admin, connected, on a service with one integration."""
+    person = make_admin(**ORDERS_ONLY)
+    person.connect("acme")
+    person.status()
+    person.simulator.world.clear_calls()
+    return person
+
+
+@pytest.fixture
+def elsewhere(admin: Admin, make_admin: MakeAdmin) -> Admin:
+    """The same person at another process of the service."""
+    other = make_admin(**ORDERS_ONLY)
+    other.session_token = admin.session_token
+    return other
+
+
+def age(redis: Redis, seconds: int) -> None:
+    """Make the kept list older."""
+    redis.hincrby(LIST, "asked_at", -seconds * SECOND)
+
+
+def part(reply: TestResponse) -> dict[str, Any]:
+    """Return what is said of the one integration."""
+    assert reply.status_code == 200, reply.text
+    found: dict[str, Any] = reply.get_json()["integrations"][0]
+    return found
+
+
+def installed(reply: TestResponse, name: str) -> bool:
+    rows = {row["name"]: row["installed"] for row in reply.get_json()["job_specs"]}
+    return bool(rows[name])
+
+
+def bearer(admin: Admin) -> dict[str, str]:
+    return {"Authorization": f"Bearer {admin.session_token}"}
+
+
+# --- young ---
+
+
+def test_a_young_list_is_served_without_asking(admin: Admin, redis: Redis) -> None:
+    first = admin.call("GET", "/job_specs")
+    age(redis, 14)
+    second = admin.call("GET", "/job_specs")
+    assert second.get_json()["job_specs"] == first.get_json()["job_specs"]
+    assert int(second.headers["Age"]) == 14
+    assert admin.lists_asked() == 1
+    assert len(admin.calls()) == 1
+
+
+def test_an_older_list_is_asked_for_anew(admin: Admin, redis: Redis) -> None:
+    admin.job_specs()
+    age(redis, 15)
+    assert admin.call("GET", "/job_specs").headers["Age"] == "0"
+    assert admin.lists_asked() == 2
+
+
+def test_a_kept_list_goes_after_ten_minutes(admin: Admin, redis: Redis) -> None:
+    admin.job_specs()
+    assert 590 < redis.ttl(LIST) <= 600
+
+
+def test_fifty_callers_ask_once(admin: Admin) -> None:
+    admin.meets({"where": "list", "kind": "slow", "seconds": 0.2})
+    replies = at_once(50, lambda _: admin.app.test_client().get("/api/v1/job_specs", headers=bearer(admin)))
+    assert {reply.status_code for reply in replies} == {200}
+    assert admin.lists_asked() == 1
+
+
+def test_two_processes_ask_once(admin: Admin, elsewhere: Admin) -> None:
+    admin.meets({"where": "list", "kind": "slow", "seconds": 0.2})
+    apps = [admin.app, elsewhere.app]
+    replies = at_once(20, lambda number: apps[number % 2].test_client().get("/api/v1/job_specs", headers=bearer(admin)))
+    assert {reply.status_code for reply in replies} == {200}
+    assert admin.lists_asked() == 1
+
+
+# --- no-cache ---
+
+
+def test_no_cache_is_never_older_than_the_request(admin: Admin) -> None:
+    admin.job_specs()
+    admin.simulator.world.account("acme").integrations["acme_orders"].resize(3)
+    assert len(admin.list_fresh().get_json()["job_specs"]) == 3
+    assert admin.lists_asked() == 2
+    assert len(admin.job_specs()["job_specs"]) == 3
+    assert admin.lists_asked() == 2
+
+
+def test_no_cache_is_never_stale(admin: Admin) -> None:
+    admin.job_specs()
+    admin.meets(FAILS)
+    reply = admin.list_fresh()
+    assert (reply.status_code, reply.get_json()["code"]) == (502, "zendesk_unavailable")
+
+
+def test_no_cache_asks_although_a_failure_is_remembered(admin: Admin) -> None:
+    admin.meets({"where": "list", "kind": "http_429", "retry_after": 9, "times": 1})
+    assert admin.call("GET", "/job_specs").status_code == 429
+    assert admin.list_fresh().status_code == 200
+
+
+def test_no_cache_does_not_share_a_question_that_began_earlier(admin: Admin) -> None:
+    admin.meets({"where": "list", "kind": "hold", "times": 1, "after_effect": True})
+    with meanwhile(lambda: admin.call("GET", "/job_specs")) as old:
+        admin.simulator.world.wait_until_held(1)
+        admin.simulator.world.account("acme").integrations["acme_orders"].resize(3)
+        with meanwhile(admin.list_fresh) as new:
+            admin.simulator.release()
+    assert len(old[0].get_json()["job_specs"]) == 6
+    assert len(new[0].get_json()["job_specs"]) == 3
+    assert admin.lists_asked() == 2
+
+
+def test_no_cache_callers_share_the_next_question(admin: Admin, redis: Redis) -> None:
+    admin.meets({"where": "list", "kind": "hold", "times": 1})
+    headers = bearer(admin) | {"Cache-Control": "no-cache"}
+
+    def ask(number: int) -> TestResponse | None:
+        if number < 20:
+            return admin.app.test_client().get("/api/v1/job_specs", headers=headers)
+        # Counted once their request has arrived.
+        wait_until(lambda: sum(int(redis.get(key) or 0) for key in redis.keys("zis:limit*fresh*")) == 20)
+        admin.simulator.release()
+        return None
+
+    with meanwhile(lambda: admin.call("GET", "/job_specs")):
+        admin.simulator.world.wait_until_held(1)
+        replies = at_once(21, ask)[:20]
+    assert {reply.status_code for reply in replies} == {200}
+    assert admin.lists_asked() == 2
+
+
+# --- stale ---
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "retry_after"),
+    [(FAILS, "zendesk_unavailable", None),
+     ({"where": "list", "kind": "http_429", "retry_after": 27}, "rate_limited", 27),
+     ({"where": "list", "kind": "http_403_scope"}, "scope_insufficient", None),
+     ({"where": "list", "kind": "reset"}, "zendesk_unavailable", None)],
+    ids=["500", "429", "403", "reset"],
+)  # fmt: skip
+def test_a_list_stands_in_with_its_error_while_zendesk_fails(
+    fault: dict[str, Any], code: str, retry_after: int | None, admin: Admin, redis: Redis
+) -> None:
+    before = part(admin.call("GET", "/job_specs"))
+    age(redis, 590)
+    admin.meets(fault)
+    reply = admin.call("GET", "/job_specs")
+    assert len(reply.get_json()["job_specs"]) == 6
+    assert part(reply)["stale"] is True
+    assert part(reply)["fetched_at"] < before["fetched_at"]
+    assert (part(reply)["error"]["code"], part(reply)["error"]["retry_after"]) == (code, retry_after)
+
+
+def test_a_list_of_ten_minutes_stands_in_no_more(admin: Admin, redis: Redis) -> None:
+    admin.job_specs()
+    age(redis, 600)
+    admin.meets(FAILS)
+    assert admin.call("GET", "/job_specs").status_code == 502
+
+
+# --- remembered failures ---
+
+
+@pytest.mark.parametrize(
+    ("fault", "seconds"),
+    [({"kind": "http_429", "retry_after": 9}, 9), ({"kind": "http_429", "retry_after": 60}, 15),
+     ({"kind": "http_500_zis"}, 1)],
+    ids=["as long as Zendesk asks", "at most N", "a second"],
+)  # fmt: skip
+def test_a_failure_is_remembered(fault: dict[str, Any], seconds: int, admin: Admin, redis: Redis) -> None:
+    admin.meets({"where": "list", **fault})
+    first = admin.call("GET", "/job_specs").get_json()
+    assert (seconds - 1) * 1000 < redis.pttl(FAILURE) <= seconds * 1000
+    redis.persist(FAILURE)
+    second = admin.call("GET", "/job_specs").get_json()
+    assert {**first, "request_id": ""} == {**second, "request_id": ""}
+    assert admin.lists_asked() == 1
+    redis.expireat(FAILURE, 1)
+    admin.meets()
+    assert part(admin.call("GET", "/job_specs"))["error"] is None
+
+
+def test_a_list_that_came_ends_a_remembered_failure(admin: Admin, redis: Redis) -> None:
+    admin.meets({"where": "list", "kind": "http_429", "retry_after": 9, "times": 1})
+    admin.call("GET", "/job_specs")
+    admin.list_fresh()
+    assert not redis.exists(FAILURE)
+
+
+def test_a_limit_of_zendesks_is_kept_to_by_other_processes(admin: Admin, elsewhere: Admin) -> None:
+    admin.meets({"where": "list", "kind": "http_429", "retry_after": 9})
+    admin.call("GET", "/job_specs")
+    assert elsewhere.call("GET", "/job_specs").status_code == 429
+    assert admin.lists_asked() == 1
+
+
+# --- LIST_CACHE_SECONDS=0 ---
+
+
+def test_zero_seconds_keep_and_remember_nothing(make_admin: MakeAdmin, redis: Redis) -> None:
+    admin = make_admin(**ORDERS_ONLY, LIST_CACHE_SECONDS="0")
+    admin.connect("acme")
+    admin.simulator.world.clear_calls()
+    admin.job_specs()
+    admin.job_specs()
+    assert admin.lists_asked() == 2
+    admin.meets({"where": "list", "kind": "http_429", "retry_after": 9})
+    assert [admin.call("GET", "/job_specs").status_code for _ in range(2)] == [429, 429]
+    assert admin.lists_asked() == 4
+    assert redis.keys("zis:{acme}:list*") == []
+    assert admin.status()["integrations"][0]["state"] == "unavailable"
+
+
+def test_zero_seconds_share_nothing(make_admin: MakeAdmin) -> None:
+    admin = make_admin(**ORDERS_ONLY, LIST_CACHE_SECONDS="0")
+    admin.connect("acme")
+    admin.simulator.world.clear_calls()
+    admin.meets({"where": "list", "kind": "hold"})
+    with meanwhile(lambda: admin.call("GET", "/job_specs")), meanwhile(lambda: admin.call("GET", "/job_specs")):
+        admin.simulator.world.wait_until_held(2)
+        admin.simulator.release()
+    assert admin.lists_asked() == 2
+
+
+# --- changes ---
+
+
+def test_the_list_read_back_after_a_change_is_the_one_that_is_kept(admin: Admin, elsewhere: Admin) -> None:
+    elsewhere.job_specs()
+    assert admin.install("escalate_vip_order").status_code == 200
+    asked = admin.lists_asked()
+    assert installed(elsewhere.call("GET", "/job_specs"), "escalate_vip_order")
+    assert admin.lists_asked() == asked
+
+
+def test_a_change_whose_read_back_failed_leaves_no_young_list(admin: Admin) -> None:
+    admin.job_specs()
+    admin.meets(FAILS)
+    assert admin.install("escalate_vip_order").get_json()["verified"] is False
+    assert part(admin.call("GET", "/job_specs"))["stale"] is True
+    admin.meets()
+    assert installed(admin.list_fresh(), "escalate_vip_order")
+
+
+def test_an_old_question_never_overwrites_the_read_back(admin: Admin, elsewhere: Admin, redis: Redis) -> None:
+    admin.meets({"where": "list", "kind": "hold", "times": 1, "after_effect": True})
+    with meanwhile(lambda: admin.call("GET", "/job_specs")) as old:
+        admin.simulator.world.wait_until_held(1)
+        # As if its lease had run out: then another process asks beside it.
+        redis.expireat(LEASE, 1)
+        changed = elsewhere.install("zis:acme_orders:job_spec:escalate_vip_order")
+        assert changed.get_json()["verified"] is True
+        admin.simulator.release()
+    assert not installed(old[0], "escalate_vip_order")
+    assert installed(admin.call("GET", "/job_specs"), "escalate_vip_order")
+    assert installed(elsewhere.call("GET", "/job_specs"), "escalate_vip_order")
+
+
+def test_nobody_joins_a_question_older_than_a_change_he_can_know_of(
+    admin: Admin, elsewhere: Admin, redis: Redis
+) -> None:
+    admin.meets({"where": "list", "kind": "hold", "times": 1, "after_effect": True})
+    with meanwhile(lambda: admin.call("GET", "/job_specs")):
+        admin.simulator.world.wait_until_held(1)
+        redis.expireat(LEASE, 1)
+        assert elsewhere.install("zis:acme_orders:job_spec:escalate_vip_order").status_code == 200
+        age(redis, 20)
+        with meanwhile(lambda: admin.call("GET", "/job_specs")) as after:
+            admin.simulator.release()
+    assert installed(after[0], "escalate_vip_order")
+
+
+# --- other grants ---
+
+
+def test_another_grants_list_and_failure_are_not_served(admin: Admin) -> None:
+    admin.job_specs()
+    admin.connect("acme", 105)
+    admin.simulator.world.clear_calls()
+    admin.job_specs()
+    assert admin.lists_asked() == 1
+    admin.meets({"where": "list", "kind": "http_429", "retry_after": 9})
+    assert admin.list_fresh().status_code == 429
+    admin.meets()
+    admin.connect("acme", 101)
+    assert part(admin.call("GET", "/job_specs"))["error"] is None
+
+
+def test_a_question_of_a_former_grant_is_not_shared(admin: Admin, redis: Redis) -> None:
+    admin.meets({"where": "list", "kind": "hold", "times": 1})
+    with meanwhile(lambda: admin.call("GET", "/job_specs")) as former:
+        admin.simulator.world.wait_until_held(1)
+        admin.connect("acme", 105)
+        redis.expireat(LEASE, 1)
+        assert part(admin.call("GET", "/job_specs"))["error"] is None
+        admin.simulator.release()
+    assert former[0].status_code in {200, 409, 502}
+
+
+def test_after_a_disconnect_no_kept_list_is_served(admin: Admin) -> None:
+    admin.job_specs()
+    admin.disconnect()
+    assert admin.call("GET", "/job_specs").get_json()["code"] == "authorization_required"
+
+
+# --- memory ---
+
+
+@contextmanager
+def nearly_full(admin: Admin, redis: Redis) -> Iterator[None]:
+    """Let Redis use more than 80 % of what it may."""
+    redis.config_set("maxmemory", int(redis.info("memory")["used_memory"] / 0.85))
+    # The service looks every few seconds only.
+    collaborator(admin.app, Store)._room_looked_at = float("-inf")
+    try:
+        yield
+    finally:
+        redis.config_set("maxmemory", 0)
+
+
+def test_above_80_percent_lists_are_served_but_not_kept(admin: Admin, redis: Redis) -> None:
+    with nearly_full(admin, redis):
+        assert len(admin.job_specs()["job_specs"]) == 6
+        assert len(admin.job_specs()["job_specs"]) == 6
+    assert admin.lists_asked() == 2
+    assert not redis.hexists(LIST, "rows")
+
+
+def test_above_80_percent_no_connection_is_begun_but_grants_are_written(admin: Admin, redis: Redis) -> None:
+    consent = admin.authorize()
+    before = redis.hget("zis:{acme}:grant", "generation")
+    with nearly_full(admin, redis):
+        assert admin.browser.get("/oauth/authorize?subdomain=acme").status_code == 503
+        assert admin.come_back(admin.simulator.consent(consent, 101)).status_code == 200
+    assert redis.hget("zis:{acme}:grant", "generation") != before

@@ -1,0 +1,261 @@
+"""What the sidebar is told of the person, the connection and the integrations."""
+
+import threading
+import time
+from typing import Any
+
+import pytest
+import time_machine
+from redis import Redis
+
+from service.oauth.grants import Grants
+from service.subdomains import Subdomain
+from tests.conftest import MakeAdmin
+from tests.steps import DIRECT, PUBLIC_URL, Admin, collaborator
+
+ACME = Subdomain("acme")
+LATER_SECONDS = 1801
+INTEGRATIONS = ["acme_archive", "acme_orders", "acme_shipping"]
+
+
+def connection(admin: Admin) -> tuple[str, str | None]:
+    told = admin.status()["connection"]
+    return told["state"], told["reason"]
+
+
+def states(admin: Admin) -> dict[str, str]:
+    return {one["name"]: one["state"] for one in admin.status()["integrations"]}
+
+
+def change_grant(admin: Admin, **fields: Any) -> None:
+    """Change what is stored of the grant."""
+    grants = collaborator(admin.app, Grants)
+    grant = grants.get(ACME)
+    assert grant is not None
+    assert grants.update(ACME, grant, grant.changed(**fields))
+
+
+# --- the connection ---
+
+
+def test_connected_says_by_whom_and_until_when(admin: Admin) -> None:
+    body = admin.status()
+    assert (body["account"], body["authorize_url"]) == ("acme", f"{PUBLIC_URL}/oauth/authorize?subdomain=acme")
+    told = body["connection"]
+    assert (told["state"], told["reason"], told["scope"]) == ("connected", None, "read write")
+    assert told["authorized_by"] == {"id": 101, "name": "Ada Morgan"}
+    instants = [told["authorized_at"], told["access_token_expires_at"], told["refresh_token_expires_at"]]
+    assert instants == sorted(instants)
+    assert all(instant.endswith("Z") for instant in instants)
+
+
+def test_not_connected_says_so_and_asks_nobody(make_admin: MakeAdmin) -> None:
+    admin = make_admin()
+    admin.open_sidebar("acme", 101)
+    admin.simulator.world.clear_calls()
+    body = admin.status()
+    assert body["user"] == {"id": 101, "role": None, "can_manage": False, "reason": "not_connected"}
+    assert body["connection"] == {
+        "state": "not_connected",
+        "reason": None,
+        "authorized_at": None,
+        "authorized_by": None,
+        "scope": None,
+        "access_token_expires_at": None,
+        "refresh_token_expires_at": None,
+    }
+    assert body["integrations"] == [{"name": name, "state": "unknown", "detail": None} for name in INTEGRATIONS]
+    assert admin.calls() == []
+
+
+def test_a_token_without_end_has_none(make_admin: MakeAdmin) -> None:
+    admin = make_admin()
+    admin.switch(token_lifetime="never")
+    admin.connect("acme")
+    told = admin.status()["connection"]
+    assert (told["access_token_expires_at"], told["refresh_token_expires_at"]) == (None, None)
+
+
+@pytest.mark.parametrize("reason", ["grant_revoked", "refresh_outcome_unknown", "not_refreshable"])
+def test_a_dead_grant_says_why(reason: str, admin: Admin) -> None:
+    change_grant(admin, dead=reason)
+    admin.simulator.world.clear_calls()
+    assert connection(admin) == ("reauthorization_required", reason)
+    assert admin.status()["connection"]["authorized_by"] == {"id": 101, "name": "Ada Morgan"}
+    assert admin.calls() == []
+
+
+def test_a_revoked_grant_is_found_out_by_a_list(admin: Admin) -> None:
+    with time_machine.travel(time.time() + LATER_SECONDS, tick=True):
+        admin.open_sidebar()
+        admin.simulator.world.account("acme").revoke_grants()
+        admin.list_fresh()
+        assert connection(admin) == ("reauthorization_required", "grant_revoked")
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [({"refresh_token": None}, "not_refreshable"), ({"refresh_token_expires_at": -5.0}, "refresh_token_expired")],
+)
+def test_a_grant_past_its_end_says_so_without_asking(fields: dict[str, Any], reason: str, admin: Admin) -> None:
+    past = {name: value and time.time() + value for name, value in {"expires_at": -10.0, **fields}.items()}
+    change_grant(admin, **past)
+    admin.simulator.world.clear_calls()
+    assert connection(admin) == ("reauthorization_required", reason)
+    assert admin.calls() == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "state", "reason"),
+    [({"ZENDESK_CLIENT_ID": "another"}, "reauthorization_required", "client_changed"),
+     ({"ZENDESK_SCOPE": "read write zis:read"}, "connected", "scope_changed"),
+     ({"SECRET_KEYS": "another-key-of-the-tests-0123456789abcdef"}, "reauthorization_required", "key_missing")],
+    ids=["client", "scope", "key"],
+)  # fmt: skip
+@pytest.mark.usefixtures("admin")
+def test_other_settings_say_what_they_mean_for_the_grant(
+    changes: dict[str, str], state: str, reason: str, make_admin: MakeAdmin
+) -> None:
+    other = make_admin(**changes)
+    other.open_sidebar("acme", 105)
+    assert connection(other) == (state, reason)
+    assert other.status()["user"]["can_manage"] is (state == "connected")
+
+
+def test_an_admin_who_lost_the_role_is_shown_until_a_list_succeeds(admin: Admin) -> None:
+    admin.open_sidebar("acme", 105)
+    admin.simulator.world.account("acme").set_user(101, role="agent")
+    assert admin.list_fresh("?integration=acme_orders").get_json()["code"] == "admin_required"
+    assert connection(admin) == ("reauthorization_required", "admin_lost")
+    assert states(admin)["acme_orders"] == "forbidden"
+    admin.simulator.world.account("acme").set_user(101, role="admin")
+    admin.list_fresh("?integration=acme_orders")
+    assert connection(admin) == ("connected", None)
+
+
+# --- the person ---
+
+
+@pytest.mark.parametrize(
+    ("user_id", "role", "can_manage"),
+    [(101, "admin", True), (102, "agent", False), (103, "end-user", False), (104, "agent", False)],
+)
+def test_the_person_is_described_by_zendesk(user_id: int, role: str, can_manage: bool, admin: Admin) -> None:
+    admin.open_sidebar("acme", user_id)
+    admin.simulator.world.clear_calls()
+    assert admin.status()["user"] == {"id": user_id, "role": role, "can_manage": can_manage, "reason": None}
+    assert [call.path for call in admin.calls()] == [f"/api/v2/users/{user_id}"]
+
+
+def test_a_person_zendesk_does_not_name_is_unknown(admin: Admin) -> None:
+    admin.open_sidebar("acme", 101, claims={"sub": "somebody"})
+    assert admin.status()["user"] == {"id": None, "role": None, "can_manage": False, "reason": "user_unknown"}
+
+
+def test_the_last_role_stands_in_while_zendesk_fails(admin: Admin) -> None:
+    admin.status()
+    admin.meets({"where": "users", "kind": "http_500_text"})
+    with time_machine.travel(time.time() + 600, tick=True):
+        assert admin.status()["user"] == {"id": 101, "role": "admin", "can_manage": True, "reason": None}
+
+
+def test_without_any_answer_zendesk_is_named(admin: Admin) -> None:
+    admin.meets({"where": "users", "kind": "http_500_text"})
+    told = admin.status()["user"]
+    assert told == {"id": 101, "role": None, "can_manage": False, "reason": "zendesk_unavailable"}
+
+
+def test_a_hanging_zendesk_is_waited_for_three_seconds_at_most(admin: Admin) -> None:
+    admin.meets({"where": "all", "kind": "hang"})
+    told = admin.status()
+    assert told["user"]["reason"] == "zendesk_unavailable"
+    assert told["connection"]["state"] == "connected"
+    # Still being asked, for whoever comes next.
+    asking = [thread for thread in threading.enumerate() if thread.name == "role-acme"]
+    assert asking
+    admin.meets()
+    for thread in asking:
+        thread.join()
+    admin.simulator.world.clear_calls()
+    assert admin.status()["user"]["role"] == "admin"
+    assert admin.calls() == []
+
+
+def test_after_a_quiet_hour_the_role_is_known_at_the_first_look(admin: Admin) -> None:
+    with time_machine.travel(time.time() + LATER_SECONDS, tick=True):
+        admin.open_sidebar("acme", 105)
+        assert admin.status()["user"] == {"id": 105, "role": "admin", "can_manage": True, "reason": None}
+    assert len(admin.calls(grant_type="refresh_token")) == 1
+
+
+def test_a_slow_refresh_goes_on_and_serves_the_next_look(admin: Admin) -> None:
+    with time_machine.travel(time.time() + LATER_SECONDS, tick=True):
+        admin.open_sidebar("acme", 105)
+        admin.meets({"where": "token", "kind": "hold", "after_effect": True})
+        assert admin.status()["user"]["reason"] == "zendesk_unavailable"
+        admin.meets()
+        for thread in [thread for thread in threading.enumerate() if thread.name == "role-acme"]:
+            thread.join()
+        assert admin.status()["user"]["role"] == "admin"
+    assert len(admin.calls(grant_type="refresh_token")) == 1
+
+
+# --- the integrations ---
+
+
+@pytest.mark.parametrize(
+    ("kind", "state", "detail"),
+    [("mismatch", "mismatch", "Authorization failed due to integration mismatch"),
+     ("http_404", "not_registered", "Not found"),
+     ("http_403_admin", "forbidden", "Only admin user is allowed"),
+     ("http_403_scope", "forbidden", "Missing the following required scopes: read"),
+     ("http_500_zis", "unavailable", "Something went wrong"),
+     ("http_429", "unavailable", "Number of allowed API requests per minute exceeded"),
+     ("oauth_error", "unavailable", "A simulated refusal.")],
+)  # fmt: skip
+@pytest.mark.parametrize("cache_seconds", ["15", "0"])
+def test_an_integrations_state_is_learnt_from_its_lists(
+    kind: str, state: str, detail: str, cache_seconds: str, make_admin: MakeAdmin
+) -> None:
+    admin = make_admin(LIST_CACHE_SECONDS=cache_seconds)
+    admin.connect("acme")
+    assert states(admin) == dict.fromkeys(INTEGRATIONS, "ready")
+    admin.meets({"where": "registry:acme_orders", "kind": kind})
+    admin.list_fresh()
+    told = {one["name"]: one for one in admin.status()["integrations"]}
+    assert told["acme_orders"] == {"name": "acme_orders", "state": state, "detail": detail}
+    assert told["acme_archive"]["state"] == "ready"
+    admin.meets()
+    admin.list_fresh()
+    assert states(admin)["acme_orders"] == "ready"
+
+
+def test_another_403_is_forbidden(admin: Admin) -> None:
+    admin.meets({"where": "registry:acme_orders", "kind": "no_json_error", "status": 403})
+    admin.list_fresh()
+    assert states(admin)["acme_orders"] == "forbidden"
+
+
+def test_an_integration_without_a_client_is_not_registered(make_admin: MakeAdmin) -> None:
+    admin = make_admin(ZIS_INTEGRATIONS="{subdomain}_orders,{subdomain}_nothing")
+    admin.connect("acme")
+    assert states(admin) == {"acme_orders": "ready", "acme_nothing": "not_registered"}
+
+
+def test_direct_mode_has_one_integration(make_admin: MakeAdmin) -> None:
+    admin = make_admin(**DIRECT)
+    admin.connect("acme")
+    assert states(admin) == {"acme_orders": "ready"}
+
+
+def test_what_was_learnt_is_forgotten_with_the_account(admin: Admin, redis: Redis) -> None:
+    assert redis.exists("zis:{acme}:probes")
+    admin.disconnect()
+    assert states(admin) == dict.fromkeys(INTEGRATIONS, "unknown")
+
+
+@pytest.mark.parametrize("query", ["?verbose=1", "?account=globex"])
+def test_status_takes_no_parameters(query: str, admin: Admin) -> None:
+    reply = admin.call("GET", f"/status{query}")
+    assert (reply.status_code, reply.get_json()["code"]) == (400, "invalid_request")
+    assert admin.call("GET", "/status").headers["Cache-Control"] == "no-store"

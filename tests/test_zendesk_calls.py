@@ -1,0 +1,259 @@
+"""One call: what is repeated, what a failure means, and how many go at once."""
+
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import requests
+
+from service.deadlines import Deadline
+from service.errors import RateLimited, ServiceError, ZendeskTimeout, ZendeskUnavailable
+from service.settings import Settings
+from service.subdomains import Subdomain
+from service.zendesk.bulkhead import Bulkhead
+from service.zendesk.calls import NotSent, ReplyLate, ReplyLost, ZendeskCalls
+from service.zendesk.replies import Reply
+from service.zendesk.transport import ZendeskAdapter
+from tests.conftest import MakeAdmin
+from tests.raw_server import RawServer, http_reply, make_calls, soon
+from tests.steps import Admin
+from tests.workers import at_once, free_port, meanwhile
+
+ACME = Subdomain("acme")
+OK = http_reply(b"{}")
+
+
+def status(code: int, *headers: str, body: bytes = b"Zendesk's words") -> bytes:
+    return http_reply(body, *headers, status=f"{code} Status")
+
+
+def scripted(*replies: bytes | None) -> Callable[[int], Iterator[bytes]]:
+    """Send these, None breaks the connection; the last one is repeated."""
+
+    def answer(number: int) -> Iterator[bytes]:
+        reply = replies[min(number, len(replies) - 1)]
+        if reply is None:
+            raise ConnectionResetError
+        yield reply
+
+    return answer
+
+
+def get(calls: ZendeskCalls, deadline: Deadline | None = None) -> Reply:
+    return calls.get(ACME, "/api/v2/x", token="the-token", deadline=deadline or soon(), query={"page[size]": "100"})
+
+
+def change(calls: ZendeskCalls) -> Reply:
+    return calls.change(ACME, "DELETE", "/api/v2/x", token="the-token", deadline=soon())
+
+
+# --- what is sent ---
+
+
+def test_a_call_goes_to_the_account_with_its_token(environment: dict[str, str]) -> None:
+    with RawServer(scripted(OK)) as server:
+        get(make_calls(environment, server.address))
+        change(make_calls(environment, server.address))
+        first, second = (request.decode() for request in server.requests)
+    assert first.startswith("GET /a/acme/api/v2/x?page%5Bsize%5D=100 HTTP/1.1\r\n")
+    assert "Authorization: Bearer the-token\r\n" in first
+    assert "Accept: application/json\r\n" in first
+    assert second.startswith("DELETE /a/acme/api/v2/x HTTP/1.1\r\n")
+
+
+def test_a_call_without_a_token_has_none(environment: dict[str, str]) -> None:
+    with RawServer(scripted(OK)) as server:
+        make_calls(environment, server.address).get(ACME, "/x", token=None, deadline=soon())
+        assert b"Authorization" not in server.requests[0]
+
+
+# --- what is repeated ---
+
+REPEATED = {
+    "502": status(502), "503": status(503), "504": status(504), "broken": None, "429 for 0 s": status(429, "Retry-After: 0"),
+}  # fmt: skip
+NOT_REPEATED = {
+    "400": status(400), "401": status(401), "404": status(404), "500": status(500), "302": status(302),
+    "429": status(429), "429 for 3 s": status(429, "Retry-After: 3"), "429 until": status(429, "Retry-After: soon"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REPEATED)
+def test_a_get_is_repeated_once_after_what_may_pass(case: str, environment: dict[str, str]) -> None:
+    with RawServer(scripted(REPEATED[case], OK)) as server:
+        assert get(make_calls(environment, server.address)).is_success
+        assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("case", REPEATED)
+def test_a_get_is_not_repeated_twice(case: str, environment: dict[str, str]) -> None:
+    with RawServer(scripted(REPEATED[case])) as server:
+        with pytest.raises((ZendeskUnavailable, RateLimited)):
+            get(make_calls(environment, server.address))
+        assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("case", NOT_REPEATED)
+def test_a_get_is_not_repeated_after_anything_else(case: str, environment: dict[str, str]) -> None:
+    with RawServer(scripted(NOT_REPEATED[case], OK)) as server:
+        calls = make_calls(environment, server.address)
+        if case in {"400", "401", "404"}:
+            assert get(calls).status == int(case)
+        else:
+            with pytest.raises(ServiceError):
+                get(calls)
+        assert len(server.requests) == 1
+
+
+def test_a_short_limit_is_waited_out(environment: dict[str, str]) -> None:
+    with RawServer(scripted(status(429, "Retry-After: 1"), OK)) as server:
+        assert get(make_calls(environment, server.address)).is_success
+        assert len(server.requests) == 2
+
+
+def test_a_limit_is_not_waited_out_past_the_deadline(environment: dict[str, str]) -> None:
+    with RawServer(scripted(status(429, "Retry-After: 2"), OK)) as server:
+        with pytest.raises(RateLimited) as raised:
+            get(make_calls(environment, server.address), Deadline.after(1.5))
+        assert (len(server.requests), raised.value.retry_after) == (1, 2)
+
+
+@pytest.mark.parametrize("case", [*REPEATED, *NOT_REPEATED])
+def test_a_change_is_not_repeated_after_any_reply(case: str, environment: dict[str, str]) -> None:
+    with RawServer(scripted((REPEATED | NOT_REPEATED)[case], OK)) as server:
+        try:
+            change(make_calls(environment, server.address))
+        except ServiceError as failure:
+            assert isinstance(failure, ReplyLost) == (case == "broken")
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("call", [get, change])
+def test_a_call_that_takes_too_long_is_not_repeated(
+    call: Callable[[ZendeskCalls], Reply], environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = threading.Event()
+
+    def answer(_: int) -> Iterator[bytes]:
+        over.wait(30)
+        yield OK
+
+    monkeypatch.setattr("tests.test_zendesk_calls.soon", lambda: Deadline.after(0.3))
+    with RawServer(answer) as server:
+        with pytest.raises(ReplyLate):
+            call(make_calls(environment, server.address))
+        assert len(server.requests) == 1
+        over.set()
+
+
+class CountingAdapter(ZendeskAdapter):
+    """Counts what is tried."""
+
+    tried = 0
+
+    def send(self, *args: Any, **options: Any) -> requests.Response:
+        self.tried += 1
+        return super().send(*args, **options)
+
+
+@pytest.mark.parametrize("call", [get, change])
+def test_a_refused_connection_is_tried_once_more(
+    call: Callable[[ZendeskCalls], Reply], environment: dict[str, str]
+) -> None:
+    adapter = CountingAdapter()
+    settings = Settings.from_env(
+        {**environment, "ZENDESK_URL_TEMPLATE": f"http://127.0.0.1:{free_port()}/{{subdomain}}"}
+    )
+    with pytest.raises(NotSent):
+        call(ZendeskCalls(settings, adapter, Bulkhead()))
+    assert adapter.tried == 2
+
+
+# --- what a failure means ---
+
+
+@pytest.mark.parametrize(
+    ("reply", "code", "words"),
+    [(status(500), "zendesk_unavailable", "Zendesk's words"),
+     (status(503, body=b"<!DOCTYPE html><HTML><body>Gateway</body>"), "zendesk_unavailable", None),
+     (status(429), "rate_limited", "Zendesk's words"),
+     (status(302, "Location: https://elsewhere.zendesk.com/"), "zendesk_unavailable", None),
+     (status(500, body=b"refused the-token here"), "zendesk_unavailable", "refused \xe2\x80\xa6 here"),
+     (status(500, body=b"\xff\x00bad\r\nbytes"), "zendesk_unavailable", "\ufffd bad bytes")],
+    ids=["500", "html", "429", "redirect", "echoed token", "no text"],
+)  # fmt: skip
+def test_a_failure_carries_status_and_words_without_secrets(
+    reply: bytes, code: str, words: str | None, environment: dict[str, str]
+) -> None:
+    with RawServer(scripted(reply)) as server, pytest.raises(ServiceError) as raised:
+        get(make_calls(environment, server.address))
+    assert (raised.value.code, raised.value.upstream_status) == (code, int(reply[9:12]))
+    expected = None if words is None else words.encode("latin-1", "ignore").decode("utf-8", "replace")
+    assert raised.value.upstream_detail in {words, expected}
+    assert "the-token" not in str(raised.value.members())
+
+
+def test_a_redirect_is_not_followed(environment: dict[str, str]) -> None:
+    with RawServer(scripted(OK)) as other:
+        location = status(302, f"Location: {other.address}/")
+        with RawServer(scripted(location)) as server, pytest.raises(ZendeskUnavailable, match="renamed"):
+            get(make_calls(environment, server.address))
+        assert other.connections == 0
+
+
+def test_a_renamed_account_is_named_as_such(make_admin: MakeAdmin) -> None:
+    admin = make_admin()
+    admin.connect("acme")
+    admin.simulator.world.account("acme").renamed_to = "acme-new"
+    reply = admin.list_fresh()
+    assert (reply.status_code, reply.get_json()["upstream_status"]) == (502, 302)
+    assert "renamed" in reply.get_json()["detail"]
+
+
+def test_a_huge_reply_is_unavailable(admin: Admin) -> None:
+    admin.meets({"where": "list", "kind": "big_body"})
+    reply = admin.list_fresh("?integration=acme_orders")
+    assert (reply.status_code, reply.get_json()["code"]) == (502, "zendesk_unavailable")
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("7", 7), (" 7 ", 7), ("0", 0), ("86400", 86400), ("99999", 86400), ("100000", None), ("1.5", None), ("-1", None),
+     ("", None), ("٣", None), ("Wed, 21 Oct 2026 07:28:00 GMT", None)],
+)  # fmt: skip
+def test_a_wait_is_seconds_up_to_a_day(text: str, seconds: int | None) -> None:
+    assert Reply(429, {"Retry-After": text}, b"").retry_after() == seconds
+
+
+@pytest.mark.parametrize("body", [b"", b"null", b"[]", b"7", b"{", b"[" * 100_000, b"\xff"])
+def test_what_is_no_json_object_is_unreadable(body: bytes) -> None:
+    with pytest.raises(ZendeskUnavailable):
+        Reply(200, {}, body).json_object()
+
+
+def test_a_reply_shows_neither_body_nor_token() -> None:
+    assert repr(Reply(200, {"X": "secret"}, b"secret", ("secret",))) == "Reply(status=200)"
+
+
+# --- how many at once ---
+
+
+def test_four_calls_go_at_once_for_an_account(admin: Admin, environment: dict[str, str]) -> None:
+    calls = make_calls(environment, admin.simulator.address)
+    admin.meets({"where": "users", "kind": "hold"})
+    admin.simulator.world.clear_calls()
+
+    def ask(_: int) -> Any:
+        return at_once(10, lambda _: calls.get(ACME, "/api/v2/users/me", token="x", deadline=soon()))
+
+    with meanwhile(lambda: ask(0)) as replies:
+        admin.simulator.world.wait_until_held(4)
+        with pytest.raises(ZendeskTimeout):
+            calls.get(ACME, "/api/v2/users/me", token="x", deadline=Deadline.after(0.3))
+        assert len(admin.calls("/api/v2/users")) == 4
+        # Another account's are not in the way.
+        assert calls.get(Subdomain("globex"), "/api/v2/users/me", token="x", deadline=soon()).status == 401
+        admin.meets()
+    assert {reply.status for reply in replies[0]} == {401}
+    assert len(admin.calls("/api/v2/users", account="acme")) == 10

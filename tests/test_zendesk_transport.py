@@ -1,0 +1,234 @@
+"""The transport: every call within a total time and size, over kept connections, with nothing from outside."""
+
+import datetime
+import gzip
+import ipaddress
+import os
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from urllib3.connection import HTTPConnection
+
+from service.zendesk.transport import (
+    LARGEST_REPLY_BYTES,
+    ReplyTooLarge,
+    TotalTimeout,
+    Watch,
+    ZendeskAdapter,
+    prepare_session,
+)
+from tests.raw_server import RawServer, http_reply
+from tests.workers import at_once
+
+OPEN_END = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"
+SHORT_SECONDS = 0.3
+
+
+@pytest.fixture
+def session() -> requests.Session:
+    return prepare_session(requests.Session(), ZendeskAdapter())
+
+
+@pytest.fixture
+def over() -> Iterator[threading.Event]:
+    """Set at the end of the test, so that what hangs may end."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def dribbled(body: bytes, over: threading.Event) -> Iterator[bytes]:
+    """Send a reply byte by byte, each well within any time-out between two reads."""
+    for byte in body:
+        yield bytes([byte])
+        if over.wait(0.02):
+            return
+
+
+HANGS: dict[str, Callable[[threading.Event], Iterator[bytes]]] = {
+    "body dribbles": lambda over: dribbled(http_reply(b"x" * 1000), over),
+    "headers dribble": lambda over: dribbled(b"HTTP/1.1 200 OK\r\n" + b"X-Filler: y\r\n" * 100, over),
+    "no headers": lambda over: iter([b""] if over.wait(30) else []),
+    "body without length stops": lambda over: (chunk for chunk in [OPEN_END + b"{}", *([b""] if over.wait(0) else [])]),
+    "body with length stops": lambda over: iter([http_reply(b"xx")[:-1], *([b""] if over.wait(0) else [])]),
+}
+
+
+@pytest.mark.parametrize("how", HANGS)
+def test_no_reply_outlives_the_total_time(how: str, session: requests.Session, over: threading.Event) -> None:
+    with RawServer(lambda _: HANGS[how](over)) as server, pytest.raises(TotalTimeout):
+        session.get(server.address, timeout=SHORT_SECONDS)
+
+
+def test_a_short_limit_is_kept_beside_a_long_one(session: requests.Session, over: threading.Event) -> None:
+    with RawServer(lambda _: HANGS["no headers"](over)) as server:
+
+        def call(number: int) -> None:
+            try:
+                session.get(server.address, timeout=(SHORT_SECONDS, 20)[number])
+            finally:
+                over.set()
+
+        results = at_once(2, call)
+    assert isinstance(results[0], TotalTimeout)
+    # Let go long before its own limit.
+    assert not isinstance(results[1], TotalTimeout)
+
+
+@pytest.mark.parametrize("seconds", [0, -1])
+def test_a_call_whose_time_is_over_is_not_sent(seconds: float, session: requests.Session) -> None:
+    with RawServer(lambda _: [http_reply(b"")]) as server:
+        with pytest.raises(TotalTimeout):
+            session.get(server.address, timeout=seconds)
+        assert server.connections == 0
+
+
+def test_a_call_without_a_time_limit_is_a_fault_of_ours(session: requests.Session) -> None:
+    with RawServer(lambda _: [http_reply(b"")]) as server:
+        with pytest.raises(ValueError, match="time limit"):
+            session.get(server.address)
+        assert server.connections == 0
+
+
+def test_a_call_after_one_that_timed_out_is_well(session: requests.Session, over: threading.Event) -> None:
+    replies: list[Iterator[bytes]] = [HANGS["no headers"](over), iter([http_reply(b"well")])]
+    with RawServer(lambda number: replies[number]) as server:
+        with pytest.raises(TotalTimeout):
+            session.get(server.address, timeout=SHORT_SECONDS)
+        assert session.get(server.address, timeout=5).content == b"well"
+
+
+# --- size and shape ---
+
+
+@pytest.mark.parametrize("how", ["plain", "without length", "compressed"])
+def test_a_reply_over_5_mb_is_not_read(how: str, session: requests.Session) -> None:
+    body = b"x" * (LARGEST_REPLY_BYTES + 1)
+    replies = {
+        "plain": http_reply(body),
+        "without length": OPEN_END + body,
+        "compressed": http_reply(gzip.compress(body), "Content-Encoding: gzip"),
+    }
+    with RawServer(lambda _: [replies[how]]) as server, pytest.raises(ReplyTooLarge):
+        session.get(server.address, timeout=20)
+
+
+def test_a_reply_of_5_mb_is_read(session: requests.Session) -> None:
+    with RawServer(lambda _: [http_reply(b"x" * LARGEST_REPLY_BYTES)]) as server:
+        assert len(session.get(server.address, timeout=20).content) == LARGEST_REPLY_BYTES
+
+
+def broken(data: bytes) -> Iterator[bytes]:
+    yield data
+    raise ConnectionResetError
+
+
+@pytest.mark.parametrize(
+    "data",
+    [http_reply(b"x" * 100)[:-50], b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+     b"HTTP/1.1 200", b"", http_reply(b"no gzip", "Content-Encoding: gzip")],
+    ids=["half a body", "half a chunk", "half a line", "nothing", "garbled"],
+)  # fmt: skip
+def test_half_a_reply_is_a_failure_of_the_network(data: bytes, session: requests.Session) -> None:
+    with RawServer(lambda _: broken(data)) as server, pytest.raises(requests.ConnectionError):
+        session.get(server.address, timeout=5)
+
+
+# --- connections ---
+
+
+def test_connections_are_kept(session: requests.Session) -> None:
+    with RawServer(lambda _: [http_reply(b"{}")]) as server:
+        for _ in range(5):
+            session.get(server.address, timeout=5)
+        assert (len(server.requests), server.connections) == (5, 1)
+
+
+def test_no_cookie_is_taken_or_sent(session: requests.Session) -> None:
+    with RawServer(lambda _: [http_reply(b"{}", "Set-Cookie: _zendesk_session=x; Path=/")]) as server:
+        session.get(server.address, timeout=5)
+        session.get(server.address, timeout=5)
+        assert b"cookie" not in server.requests[1].lower()
+    assert list(session.cookies) == []
+
+
+def test_nothing_is_taken_from_the_environment(
+    session: requests.Session, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password secret\n")
+    netrc.chmod(0o600)
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    monkeypatch.setenv("NETRC", str(netrc))
+    with RawServer(lambda _: [http_reply(b"{}")]) as server:
+        assert session.get(server.address, timeout=5).ok
+        assert b"authorization" not in server.requests[0].lower()
+
+
+def test_a_certificate_nobody_vouches_for_is_refused(session: requests.Session, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self_signed(tmp_path))
+        seen: list[bytes] = []
+
+        def serve() -> None:
+            for _ in range(2):
+                connection, _ = listener.accept()
+                try:
+                    with context.wrap_socket(connection, server_side=True) as tls:
+                        seen.append(tls.recv(100))
+                except OSError:
+                    connection.close()
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        address = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        for verify in (True, False):
+            with pytest.raises(requests.exceptions.SSLError):
+                session.get(address, timeout=5, verify=verify)
+        thread.join()
+    assert seen == []
+
+
+def self_signed(folder: Path) -> str:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now,
+                                now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )  # fmt: skip
+    path = folder / "certificate.pem"
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
+    return os.fspath(path)
+
+
+# --- a watch ---
+
+
+def test_a_connection_that_comes_too_late_is_not_used() -> None:
+    watch = Watch()
+    watch.expire()
+    with pytest.raises(TimeoutError):
+        watch.uses(HTTPConnection("127.0.0.1"))
+
+
+def test_a_call_that_has_ended_is_left_alone() -> None:
+    watch = Watch()
+    watch.end()
+    watch.expire()
+    assert not watch.expired
