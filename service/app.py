@@ -183,7 +183,9 @@ def _assemble(app: Flask, settings: Settings, store: Store) -> None:
 
 def _begin() -> None:
     begin_request()
-    if (request.content_length or 0) > LARGEST_BODY_BYTES:
+    # Werkzeug cuts a body of unknown length (chunked) at the limit without a word.
+    is_cut = request.content_length is None and len(request.get_data()) >= LARGEST_BODY_BYTES
+    if is_cut or (request.content_length or 0) > LARGEST_BODY_BYTES:
         raise PayloadTooLarge("The request's body is larger than 64 KiB.")
     if deadline().left() <= 0:
         raise errors.ZendeskTimeout("This request waited too long before it could begin. Try again.", retry_after=1)

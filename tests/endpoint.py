@@ -8,10 +8,11 @@ from service.sandbox.simulator.messages import Reply, Request
 
 
 class Endpoint:
-    """Answers every request with `reply` and remembers what came."""
+    """Answers every request with `reply`, or what `by_path` has for the end of its path, and remembers what came."""
 
     def __init__(self, reply: Reply) -> None:
         self.reply = reply
+        self.by_path: dict[str, Reply] = {}
         self.requests: list[Request] = []
         self._server = Server(("127.0.0.1", 0), self._answer)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
@@ -36,4 +37,5 @@ class Endpoint:
 
     def _answer(self, request: Request) -> Reply:
         self.requests.append(request)
-        return self.reply
+        fitting = [reply for path, reply in self.by_path.items() if request.target.endswith(path)]
+        return fitting[0] if fitting else self.reply

@@ -268,7 +268,7 @@ MEANINGS: dict[str, tuple[Reply, type[Exception]]] = {
     "2xx as a list": (json_reply(200, [PAIR]), ZendeskUnavailable),
     "2xx as text": (Reply(200, b"OK", "text/plain"), ZendeskUnavailable),
     "2xx that is empty": (Reply(204), ZendeskUnavailable),
-    "a redirect": (Reply(302, b"", "text/html", (("Location", "https://evil.example/"),)), ZendeskUnavailable),
+    "a redirect": (Reply(307, b"", "text/html", (("Location", "/a/acme/oauth/tokens"),)), ZendeskUnavailable),
     "a limit": (Reply(429, b"Number of allowed API requests", "text/plain", (("Retry-After", "7"),)), RateLimited),
     "a reset": (Reply(0, delivery=Delivery.RESET), ZendeskUnavailable),
     "a cut": (Reply(200, b"{}" * 50, delivery=Delivery.CUT), ZendeskUnavailable),

@@ -229,8 +229,27 @@ def test_a_body_of_unknown_length_is_refused_while_it_is_read(browser: FlaskClie
         "/sidebar",
         input_stream=body,
         content_type="application/x-www-form-urlencoded",
-        environ_overrides={"wsgi.input_terminated": True},
+        environ_overrides={"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True},
     )
+
+    assert reply.status_code == 413
+    assert "payload_too_large" in reply.text
+
+
+def test_a_short_body_of_unknown_length_is_read(browser: FlaskClient, simulator: Simulator) -> None:
+    reply = browser.post(
+        "/sidebar",
+        input_stream=io.BytesIO(f"token={simulator.sign('acme', 101)}".encode()),
+        content_type="application/x-www-form-urlencoded",
+        environ_overrides={"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True},
+    )
+
+    assert reply.status_code == 200
+
+
+def test_a_form_of_very_many_parts_is_refused(browser: FlaskClient) -> None:
+    part = b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\n\r\n'
+    reply = browser.post("/sidebar", data=part * 1100 + b"--b--\r\n", content_type="multipart/form-data; boundary=b")
 
     assert reply.status_code == 413
     assert "payload_too_large" in reply.text

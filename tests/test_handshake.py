@@ -2,6 +2,7 @@
 
 import time
 from html import unescape
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import time_machine
@@ -11,8 +12,10 @@ from werkzeug.test import TestResponse
 from service.oauth.grants import grant_key
 from service.sandbox.simulator import CLIENT_ID, Account
 from service.sandbox.simulator.faults import Fault
+from service.sandbox.simulator.messages import json_reply
 from service.subdomains import Subdomain
 from tests.conftest import MakeAdmin
+from tests.endpoint import Endpoint
 from tests.steps import Admin
 from tests.test_journey import DIRECT
 from tests.test_oauth_callback import assert_failed, exchanges
@@ -177,6 +180,38 @@ def test_an_admin_who_lost_access_meanwhile_is_refused(
 
     assert_failed(person.come_back(location), 403, "admin_required")
     assert stored(redis) == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "status"),
+    [
+        ({}, 200),
+        ({"suspended": True}, 403),
+        ({"active": False}, 403),
+        ({"role": "agent"}, 403),
+        ({"role": "end-user", "id": None}, 403),
+        ({"id": None}, 403),
+    ],
+    ids=["admin", "suspended", "inactive", "agent", "anonymous", "no id"],
+)
+def test_only_an_active_admin_whom_zendesk_names_may_connect(
+    make_admin: MakeAdmin, redis: Redis, changes: dict[str, object], status: int
+) -> None:
+    user = {"id": 101, "name": "Ada Morgan", "role": "admin", "active": True, "suspended": False, "url": None}
+    endpoint = Endpoint(json_reply(404, {"error": "RecordNotFound"}))
+    endpoint.by_path = {
+        "/oauth/tokens": json_reply(200, {"access_token": "t", "token_type": "bearer", "scope": "read write"}),
+        "/users/me": json_reply(200, {"user": user | changes}),
+    }
+    try:
+        person = make_admin(ZENDESK_URL_TEMPLATE=endpoint.template, **ONE_INTEGRATION)
+        state = parse_qs(urlsplit(person.authorize("acme")).query)["state"][0]
+        reply = person.browser.get(f"/oauth/callback?code=x&state={state}")
+    finally:
+        endpoint.stop()
+    assert reply.status_code == status
+    assert ("admin_required" in reply.text) == (status == 403)
+    assert bool(stored(redis)) == (status == 200)
 
 
 def test_a_grant_of_another_account_is_refused_naming_both(person: Admin, acme: Account, redis: Redis) -> None:

@@ -9,6 +9,8 @@ from redis import Redis
 from werkzeug.test import TestResponse
 
 from service.store import Store
+from service.subdomains import Subdomain
+from service.zendesk.bulkhead import Bulkhead
 from tests.conftest import MakeAdmin
 from tests.steps import ORDERS_ONLY, Admin, collaborator, wait_until
 from tests.workers import at_once, meanwhile
@@ -278,10 +280,22 @@ def test_an_old_question_never_overwrites_the_read_back(admin: Admin, elsewhere:
         redis.expireat(LEASE, 1)
         changed = elsewhere.install("zis:acme_orders:job_spec:escalate_vip_order")
         assert changed.get_json()["verified"] is True
+        asked = admin.lists_asked()
         admin.simulator.release()
     assert not installed(old[0], "escalate_vip_order")
     assert installed(admin.call("GET", "/job_specs"), "escalate_vip_order")
     assert installed(elsewhere.call("GET", "/job_specs"), "escalate_vip_order")
+    assert admin.lists_asked() == asked
+
+
+def test_an_older_list_never_replaces_a_newer_one(admin: Admin, elsewhere: Admin, redis: Redis) -> None:
+    admin.meets({"where": "list", "kind": "hold", "times": 1})
+    with meanwhile(lambda: admin.call("GET", "/job_specs")):
+        admin.simulator.world.wait_until_held(1)
+        redis.expireat(LEASE, 1)
+        newer = part(elsewhere.call("GET", "/job_specs"))["fetched_at"]
+        admin.simulator.release()
+    assert part(admin.call("GET", "/job_specs"))["fetched_at"] == newer
 
 
 def test_nobody_joins_a_question_older_than_a_change_he_can_know_of(
@@ -294,6 +308,8 @@ def test_nobody_joins_a_question_older_than_a_change_he_can_know_of(
         assert elsewhere.install("zis:acme_orders:job_spec:escalate_vip_order").status_code == 200
         age(redis, 20)
         with meanwhile(lambda: admin.call("GET", "/job_specs")) as after:
+            waiting = collaborator(admin.app, Bulkhead)
+            wait_until(lambda: waiting._accounts[Subdomain("acme")].holders == 2)
             admin.simulator.release()
     assert installed(after[0], "escalate_vip_order")
 

@@ -79,10 +79,9 @@ def test_an_integration_without_a_client_is_not_registered(make_admin: MakeAdmin
     assert admin.calls(TOKENS, method="POST") == []
 
 
-@pytest.mark.parametrize("kind", ["endless_pages", "repeat_cursor"])
-def test_a_list_of_clients_that_does_not_end_says_nothing_of_the_integration(kind: str, make_admin: MakeAdmin) -> None:
+def test_a_cursor_that_repeats_says_nothing_of_the_integration(make_admin: MakeAdmin) -> None:
     admin = make_admin(ZIS_INTEGRATIONS="{subdomain}_nothing")
-    admin.meets({"where": "clients", "kind": kind})
+    admin.meets({"where": "clients", "kind": "repeat_cursor"})
     admin.connect("acme")
     assert outcome(admin.list_fresh()) == (502, "zendesk_unavailable")
 
@@ -135,6 +134,14 @@ def test_offset_pages_are_counted_and_no_address_is_followed(environment: dict[s
     assert (minted.access_token, minted.token_id, minted.expires_at) == ("value", 7, None)
     assert b"/api/v2/oauth/clients?per_page=100&page=2 " in requests[1]
     assert b'{"token": {"client_id": 2, "scopes": ["read", "write"]}}' in requests[2]
+
+
+def test_a_list_of_clients_that_never_ends_says_nothing_of_the_integration(environment: dict[str, str]) -> None:
+    pages = [{"clients": [], "meta": {"has_more": True, "after_cursor": f"page {number}"}} for number in range(100)]
+    with pytest.raises(ServiceError) as raised:
+        minted_by(pages, environment)
+    assert raised.value.code == "zendesk_unavailable"
+    assert "does not end" in raised.value.detail
 
 
 @pytest.mark.parametrize("clients", [[{"id": "2", "identifier": ORDERS}], None, "text"])
@@ -291,3 +298,39 @@ def test_a_mint_that_finds_another_stored_revokes_its_own_and_uses_that(admin: A
         admin.simulator.release()
     assert listed[0].status_code == 200
     assert (mints(admin), live(admin)) == (1, 1)
+
+
+def test_a_mint_that_cannot_be_stored_is_revoked(admin: Admin, redis: Redis) -> None:
+    redis.hdel("zis:{acme}:grant", "minted:acme_orders")
+    admin.simulator.world.account("acme").revoke_grants(ORDERS)
+    admin.meets({"where": "mint", "kind": "hold", "times": 1, "after_effect": True})
+    with meanwhile(admin.list_fresh) as listed:
+        admin.simulator.world.wait_until_held(1)
+        redis.config_set("maxmemory", 1)
+        admin.simulator.release()
+    redis.config_set("maxmemory", 0)
+    assert outcome(listed[0]) == (503, "store_unavailable")
+    assert live(admin) == 0
+
+
+def test_a_mint_whose_grant_can_no_longer_be_opened_revokes_what_it_got(admin: Admin, redis: Redis) -> None:
+    redis.hdel("zis:{acme}:grant", "minted:acme_orders")
+    admin.simulator.world.account("acme").revoke_grants(ORDERS)
+    admin.meets({"where": "mint", "kind": "hold", "times": 1, "after_effect": True})
+    with meanwhile(admin.list_fresh) as listed:
+        admin.simulator.world.wait_until_held(1)
+        redis.hset("zis:{acme}:grant", mapping={"id": "another", "sealed": "sealed by nobody"})
+        admin.simulator.release()
+    assert outcome(listed[0]) == (409, "authorization_required")
+    assert live(admin) == 0
+
+
+def test_a_grant_that_can_no_longer_be_opened_is_found_out_on_the_way(admin: Admin, redis: Redis) -> None:
+    admin.open_sidebar("acme", 105)
+    admin.meets({"where": "users", "kind": "hold"})
+    with meanwhile(admin.list_fresh) as listed:
+        admin.simulator.world.wait_until_held(1)
+        redis.hset("zis:{acme}:grant", "sealed", "sealed by nobody")
+        admin.simulator.release()
+    assert outcome(listed[0]) == (409, "authorization_required")
+    assert admin.lists_asked() == 0

@@ -72,6 +72,14 @@ def test_the_page_says_where_it_was_reached_by_another_host(browser: FlaskClient
     assert (f"under {host}" in page) == differs
 
 
+def test_a_forwarded_host_is_not_believed(make_app: MakeApp) -> None:
+    browser = make_app(TRUSTED_PROXIES="1").test_client()
+    page = browser.get("/", base_url=PUBLIC_URL, headers={"X-Forwarded-Host": "evil.example"}).text
+
+    assert "evil.example" not in page
+    assert 'data-testid="host-differs"' not in page
+
+
 @pytest.mark.parametrize(("subdomains", "hint"), [("globex", "globex"), ("acme,globex", "acme"), ("*", "acme")])
 def test_the_example_is_the_one_account_that_may_connect(make_app: MakeApp, subdomains: str, hint: str) -> None:
     page = make_app(ZENDESK_SUBDOMAINS=subdomains).test_client().get("/").text

@@ -1,6 +1,9 @@
 """What became of a change: read back, and only Zendesk's own answer is passed on as verified."""
 
+import time
+
 import pytest
+from redis import Redis
 from werkzeug.test import TestResponse
 
 from tests.steps import Admin, wait_until
@@ -79,3 +82,71 @@ def test_a_read_back_that_disagrees_twice_is_an_error(admin: Admin) -> None:
     reply = admin.uninstall(COPY)
     assert outcome(reply) == (502, "zendesk_unavailable")
     assert admin.lists_asked() >= 2
+
+
+# --- little time, little room ---
+
+
+def late(seconds_left: float) -> dict[str, str]:
+    """Return the header of a request that has waited at the router."""
+    return {"X-Request-Start": f"{time.time() - 25 + seconds_left:.3f}"}
+
+
+def test_a_change_with_no_time_left_to_read_back_is_not_verified(admin: Admin) -> None:
+    admin.status()
+    reply = admin.call("POST", f"/job_specs/{QUALIFIED}/install", headers=late(2.2))
+    assert said(reply) == (True, False)
+    assert admin.changes_sent() == [("POST", QUALIFIED)]
+
+
+def test_a_lost_reply_with_no_time_left_to_read_back_is_an_error(admin: Admin) -> None:
+    admin.status()
+    admin.meets({"where": "change", "kind": "reset", "after_effect": True})
+    reply = admin.call("POST", f"/job_specs/{QUALIFIED}/install", headers=late(2.2))
+    assert outcome(reply) == (502, "zendesk_unavailable")
+
+
+def test_an_unsettled_404_with_no_time_left_is_an_error(admin: Admin) -> None:
+    admin.status()
+    reply = admin.call("DELETE", f"/job_specs/{QUALIFIED}/install", headers=late(2.2))
+    assert outcome(reply) == (504, "zendesk_timeout")
+
+
+def test_without_time_for_a_second_look_it_follows_at_once(admin: Admin) -> None:
+    admin.status()
+    admin.meets({"where": "change", "kind": "http_404"})
+    reply = admin.call("DELETE", f"/job_specs/{COPY}/install", headers=late(3.2))
+    assert outcome(reply) == (502, "zendesk_unavailable")
+
+
+def test_a_store_that_fills_up_during_a_change_leaves_it_unverified(admin: Admin, redis: Redis) -> None:
+    admin.status()
+    admin.meets({"where": "change", "kind": "hold", "after_effect": True})
+    with meanwhile(lambda: admin.install(QUALIFIED)) as replies:
+        admin.simulator.world.wait_until_held(1)
+        redis.config_set("maxmemory", 1)
+        admin.simulator.release()
+    redis.config_set("maxmemory", 0)
+    assert said(replies[0]) == (True, False)
+
+
+def test_a_store_that_is_lost_during_a_change_leaves_it_unverified(admin: Admin, redis: Redis) -> None:
+    admin.status()
+    admin.meets({"where": "change", "kind": "hold", "after_effect": True})
+    with meanwhile(lambda: admin.install(QUALIFIED)) as replies:
+        admin.simulator.world.wait_until_held(1)
+        # From now on the store lets in nobody but this test.
+        redis.config_set("requirepass", "unknown")
+        redis.client_kill_filter(_type="normal", skipme=True)
+        admin.simulator.release()
+    redis.config_set("requirepass", "")
+    assert said(replies[0]) == (True, False)
+
+
+def test_a_store_that_is_full_takes_no_change(admin: Admin, redis: Redis) -> None:
+    admin.status()
+    redis.config_set("maxmemory", 1)
+    reply = admin.install(QUALIFIED)
+    redis.config_set("maxmemory", 0)
+    assert outcome(reply) == (503, "store_unavailable")
+    assert admin.changes_sent() == []

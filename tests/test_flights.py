@@ -1,0 +1,70 @@
+"""One question for all threads that ask the same at the same time."""
+
+import threading
+
+import pytest
+
+from service.deadlines import Deadline
+from service.errors import ServiceError, ZendeskTimeout, ZendeskUnavailable
+from service.subdomains import Subdomain
+from service.zendesk.bulkhead import Bulkhead
+from service.zendesk.flights import Flights
+from tests.raw_server import soon
+from tests.steps import wait_until
+from tests.workers import at_once, meanwhile
+
+ACME = Subdomain("acme")
+CALLERS = 10
+
+
+def answers(fails: bool) -> tuple[list[tuple[int, bool] | ServiceError], int]:
+    """Return what ten callers get that ask while one question is under way, and how many were asked."""
+    bulkhead = Bulkhead()
+    flights: Flights[int] = Flights(bulkhead)
+    asked: list[int] = []
+
+    def ask() -> int:
+        asked.append(1)
+        wait_until(lambda: bulkhead._accounts[ACME].holders == CALLERS)
+        if fails:
+            raise ZendeskUnavailable("No.")
+        return 7
+
+    return at_once(CALLERS, lambda _: flights.join(ACME, "it", soon(), ask)), len(asked)
+
+
+def test_everybody_who_waits_gets_the_one_answer() -> None:
+    results, asked = answers(fails=False)
+    assert sorted(results, key=str) == [(7, False)] * (CALLERS - 1) + [(7, True)]
+    assert asked == 1
+
+
+def test_everybody_who_waits_gets_the_one_failure() -> None:
+    results, asked = answers(fails=True)
+    assert {type(result) for result in results} == {ZendeskUnavailable}
+    assert asked == 1
+
+
+def test_nobody_waits_past_his_deadline() -> None:
+    flights: Flights[int] = Flights(Bulkhead())
+    begun, over = threading.Event(), threading.Event()
+
+    def ask() -> int:
+        begun.set()
+        over.wait()
+        return 7
+
+    with meanwhile(lambda: flights.join(ACME, "it", soon(), ask)) as led:
+        begun.wait()
+        with pytest.raises(ZendeskTimeout):
+            flights.join(ACME, "it", Deadline.after(0.05), ask)
+        assert flights.join(ACME, "another thing", soon(), lambda: 8) == (8, True)
+        assert flights.join(Subdomain("globex"), "it", soon(), lambda: 9) == (9, True)
+        over.set()
+    assert led == [(7, True)]
+
+
+def test_a_question_that_has_been_answered_is_asked_anew() -> None:
+    flights: Flights[int] = Flights(Bulkhead())
+    assert flights.join(ACME, "it", soon(), lambda: 1) == (1, True)
+    assert flights.join(ACME, "it", soon(), lambda: 2) == (2, True)
