@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import click
 from redis.connection import parse_url
 
+from service.errors import AccountNotAllowed
 from service.settings_parsing import Faults, origin_of, parse_app_ids, parse_public_key, parse_user_ids
 from service.subdomains import Subdomain, parse_subdomain
 
@@ -121,6 +122,18 @@ class Settings:
     def allows(self, account: Subdomain) -> bool:
         """Return whether the account is on the allow-list."""
         return self.zendesk_subdomains is None or account in self.zendesk_subdomains
+
+    def require_allowed(self, account: Subdomain) -> None:
+        """Let in an account on the allow-list.
+
+        Raises:
+            AccountNotAllowed: it is not.
+        """
+        if not self.allows(account):
+            raise AccountNotAllowed(
+                f"The Zendesk account {account} is not enabled here. The operator of this service can add it to "
+                "ZENDESK_SUBDOMAINS."
+            )
 
     def app_of(self, account: Subdomain) -> int | None:
         """Return the id of the account's Zendesk app; None: none is configured."""

@@ -83,6 +83,14 @@ class Store:
         except RedisError as fault:
             raise _unavailable(fault) from fault
 
+    def answers(self) -> bool:
+        """Return whether Redis can be reached now."""
+        try:
+            self.read(("PING",))
+        except StoreUnavailable:
+            return False
+        return True
+
     def write(self, *commands: Command) -> list[Any]:
         """Return the replies to writing commands, sent once, in one round trip.
 

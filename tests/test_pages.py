@@ -52,16 +52,16 @@ def test_the_page_shows_the_steps_that_remain(make_admin: MakeAdmin) -> None:
     assert before.status_code == 200
     assert f"{PUBLIC_URL}/oauth/callback" in before.text
     assert CLIENT_ID in before.text
-    assert (before.text.count("step--done"), before.text.count("to do")) == (1, 3)
+    assert (before.text.count("step--done"), before.text.count("to do")) == (2, 3)
 
     person.come_back(person.simulator.consent(person.authorize("acme")))
     after = person.browser.get("/", base_url=PUBLIC_URL).text
-    assert (after.count("step--done"), after.count("to do")) == (3, 1)
+    assert (after.count("step--done"), after.count("to do")) == (4, 1)
     assert "acme is connected" not in after
 
 
 def test_the_page_shows_that_the_app_is_configured(browser: FlaskClient) -> None:
-    assert browser.get("/", base_url=PUBLIC_URL).text.count("step--done") == 2
+    assert browser.get("/", base_url=PUBLIC_URL).text.count("step--done") == 3
 
 
 @pytest.mark.parametrize(("host", "differs"), [(OWN_HOST, False), ("LOCALHOST:9001", False), ("other.example", True)])

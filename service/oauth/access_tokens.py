@@ -80,7 +80,7 @@ class AccessTokens:
         grants: Grants,
         server: AuthorizationServer,
         conditions: Conditions,
-        revoke: Callable[[Subdomain, str], None],
+        revoke: Callable[[Subdomain, str, Deadline | None], None],
         turns: Turns,
         clock: Callable[[], float],
     ) -> None:
@@ -151,7 +151,7 @@ class AccessTokens:
             except ServiceError as failure:
                 _log.warning("replaced_grant_not_revoked", account=account, code=failure.code)
                 return
-        self._revoke(account, token)
+        self._revoke(account, token, deadline)
 
     def usable(self, account: Subdomain) -> Grant:
         """Return the account's grant as stored, whatever its age.
@@ -269,7 +269,7 @@ class AccessTokens:
                 current = None
             is_ours = record_id == written.id and (current is None or current.refresh_token == noted.refresh_token)
             if found is None or not is_ours:
-                self._revoke(account, written.access_token)
+                self._revoke(account, written.access_token, None)
                 return self.usable(account)
             # Re-sealed or declared dead meanwhile: what Zendesk gave us beats any verdict on its predecessor.
             generation = found

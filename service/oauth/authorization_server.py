@@ -57,8 +57,11 @@ class TokenPair:
     def from_reply(cls, body: dict[str, Any], now: float) -> "TokenPair":
         """Return the pair in a 2xx body; `now` is when it was asked for.
 
+        Zendesk has deleted the pair before, so whatever can be used is: an unreadable field counts as absent, but for
+        the access token and its kind.
+
         Raises:
-            ZendeskUnavailable: a field is missing or of the wrong kind.
+            ZendeskUnavailable: there is no usable access token.
         """
         access_token = _token(body.get("access_token"))
         kind = body.get("token_type")
@@ -223,28 +226,18 @@ def _meaning(error: object, reply: Reply) -> ServiceError | InvalidGrant:
 
 
 def _token(value: object) -> str | None:
-    """Return a token that can stand in a header; None: absent.
-
-    Raises:
-        ZendeskUnavailable: it is something else.
-    """
-    if value is None:
-        return None
+    """Return a token that can stand in a header; None: absent, or something else."""
     if not isinstance(value, str) or not 0 < len(value) <= LONGEST_TOKEN:
-        raise _unreadable()
-    if not (value.isascii() and value.isprintable()) or " " in value:
-        raise _unreadable()
-    return value
+        return None
+    return value if value.isascii() and value.isprintable() and " " not in value else None
 
 
 def _seconds(value: object) -> float | None:
-    """Return a duration; None: absent or null, as Zendesk's older answers have it."""
+    """Return a duration; None: absent, null as in Zendesk's older answers, or no duration."""
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= LONGEST_DURATION_DIGITS:
         value = int(value)
-    if value is None:
-        return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 10**LONGEST_DURATION_DIGITS:
-        raise _unreadable()
+        return None
     return float(value)
 
 

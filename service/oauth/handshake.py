@@ -34,6 +34,8 @@ from service.zis_registry import Registry, list_refusal
 # Probing stops when less is left, so that the answer still reaches the browser.
 ANSWER_NEEDS_SECONDS = 2.0
 PROBE_SECONDS = 5.0
+# All that is revoked of a replaced grant, together.
+REVOKING_SECONDS = 6.0
 
 _log = structlog.get_logger(__name__)
 
@@ -134,7 +136,7 @@ class Handshake:
         previous, previous_minted = self._store_grant(account, grant, minted, deadline)
         for integration, token in minted.items():
             with _nothing_undone(account):
-                self._zis_tokens.keep(account, grant, integration, token)
+                self._zis_tokens.keep(account, grant, integration, token, deadline)
         _log.info("connected", account=account, by=grant.authorized_by.id if grant.authorized_by else None)
         self._forget_previous(account, grant, previous, previous_minted, deadline)
         name = grant.authorized_by.name if grant.authorized_by else None
@@ -194,7 +196,7 @@ class Handshake:
     ) -> None:
         """Revoke what this handshake was given."""
         for token in minted.values():
-            self._revocation.drop_minted(account, token, [access_token, token.access_token])
+            self._revocation.drop_minted(account, token, [access_token, token.access_token], deadline)
         self._revocation.drop(account, access_token, deadline)
 
     def _store_grant(
@@ -223,9 +225,11 @@ class Handshake:
             self._store.write(probes.forgetting(account))
         if previous is None:
             return
+        # What is left of the time is shared, so that a Zendesk that hangs here does not keep the browser waiting.
+        limit = deadline.sooner(REVOKING_SECONDS)
+        self._access_tokens.drop_replaced(account, previous, limit)
         for token in previous_minted:
-            self._revocation.drop_minted(account, token, [grant.access_token])
-        self._access_tokens.drop_replaced(account, previous, deadline)
+            self._revocation.drop_minted(account, token, [grant.access_token], limit)
 
     def _probe(self, account: Subdomain, deadline: Deadline) -> tuple[NotReady, ...]:
         """Ask one page of every integration's list while there is time; names those that are not ready."""

@@ -71,21 +71,22 @@ class Revocation:
 
         `deadline` None: ten seconds; one that is nearly over is given one more.
         """
-        left = UNATTENDED_SECONDS if deadline is None else max(LEAST_SECONDS, deadline.left())
-        deadline = Deadline.after(min(UNATTENDED_SECONDS, left))
-        self._attempt(account, lambda: self.revoke_own(account, lambda call: call(access_token), deadline))
+        limit = _unattended(deadline)
+        self._attempt(account, lambda: self.revoke_own(account, lambda call: call(access_token), limit))
 
-    def drop_minted(self, account: Subdomain, minted: MintedToken, authorities: list[str]) -> None:
-        """Revoke a minted token that nobody will use, by the first access token that may; a failure is logged."""
+    def drop_minted(
+        self, account: Subdomain, minted: MintedToken, authorities: list[str], deadline: Deadline | None = None
+    ) -> None:
+        """Revoke a minted token that nobody will use, by the first access token that may; as `drop`."""
         if minted.token_id is None:
-            self.drop(account, minted.access_token)
+            self.drop(account, minted.access_token, deadline)
             return
-        deadline = Deadline.after(UNATTENDED_SECONDS)
+        limit = _unattended(deadline)
         path = f"/api/v2/oauth/tokens/{minted.token_id}"
 
         def revoke() -> None:
             for authority in authorities:
-                reply = self._calls.change(account, "DELETE", path, token=authority, deadline=deadline)
+                reply = self._calls.change(account, "DELETE", path, token=authority, deadline=limit)
                 # A 401 here is about the authority, which may be gone itself.
                 if reply.is_success or reply.status == 404:
                     return
@@ -113,3 +114,9 @@ class Revocation:
                 **told,  # type: ignore[arg-type]  # status and words, as named above
             )
         raise ZISRejected("Zendesk refused to revoke a token.", **told)  # type: ignore[arg-type]  # likewise
+
+
+def _unattended(deadline: Deadline | None) -> Deadline:
+    """Return until when a revocation is tried that no answer depends on."""
+    left = UNATTENDED_SECONDS if deadline is None else max(LEAST_SECONDS, deadline.left())
+    return Deadline.after(min(UNATTENDED_SECONDS, left))

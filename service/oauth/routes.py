@@ -4,7 +4,7 @@ from flask import Blueprint, make_response, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
-from service.errors import AccessDenied, AccountNotAllowed, InvalidRequest, InvalidState, ZendeskUnavailable
+from service.errors import AccessDenied, InvalidRequest, InvalidState, ZendeskUnavailable
 from service.oauth.handshake import Connected, Handshake
 from service.oauth.states import STATE_TTL_SECONDS, States, label_of
 from service.rate_limits import OAUTH_REQUESTS, RateLimits, address_group
@@ -94,11 +94,7 @@ def _account(text: str) -> Subdomain:
     account = parse_subdomain(text)
     if account is None:
         raise InvalidRequest("Name the Zendesk account by its subdomain: ?subdomain=acme for acme.zendesk.com.")
-    if not collaborator(Settings).allows(account):
-        raise AccountNotAllowed(
-            f"The Zendesk account {account} is not enabled here. The operator of this service can add it to "
-            "ZENDESK_SUBDOMAINS."
-        )
+    collaborator(Settings).require_allowed(account)
     return account
 
 

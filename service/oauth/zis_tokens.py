@@ -163,9 +163,10 @@ class ZISTokens:
         authorities = [grant.access_token] if grant is not None else []
         self._revocation.drop_minted(account, minted, [*authorities, minted.access_token, made_from.access_token])
 
-    def keep(self, account: Subdomain, grant: Grant, integration: str, minted: MintedToken) -> None:
-        """Keep a token minted during the handshake; the caller has just stored the grant."""
-        self._grants.save_minted(account, grant.id, integration, None, minted)
+    def keep(self, account: Subdomain, grant: Grant, integration: str, minted: MintedToken, deadline: Deadline) -> None:
+        """Keep a token minted during the handshake; revoked if another handshake has overtaken this one."""
+        if not self._grants.save_minted(account, grant.id, integration, None, minted):
+            self._revocation.drop_minted(account, minted, [grant.access_token, minted.access_token], deadline)
 
 
 def _accepted(reply: Reply) -> Reply:

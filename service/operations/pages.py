@@ -8,6 +8,7 @@ from flask.typing import ResponseReturnValue
 
 from service.oauth.grants import Grants
 from service.settings import Settings
+from service.store import Store
 from service.subdomains import parse_account_address
 from service.web import collaborator
 
@@ -65,13 +66,19 @@ def _other_host(settings: Settings) -> str | None:
 
 def _steps(settings: Settings) -> list[Step]:
     has_address = _other_host(settings) is None
-    has_grant = collaborator(Grants).has_any()
+    has_store = collaborator(Store).answers()
+    has_grant = has_store and collaborator(Grants).has_any()
     return [
         Step(
             "Set the public address",
             f"PUBLIC_URL is {settings.public_url}."
             + ("" if has_address else f" You opened this page under {request.host}; set PUBLIC_URL to that address."),
             has_address,
+        ),
+        Step(
+            "Reach the store (Redis)",
+            "It keeps the grants." if has_store else "It does not answer under REDIS_URL: start it, or correct that.",
+            has_store,
         ),
         Step(
             "Create the OAuth client in Zendesk",

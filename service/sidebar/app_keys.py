@@ -4,6 +4,7 @@ Redis is not needed to open the page, and an account whose Zendesk hangs holds t
 """
 
 import threading
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -27,6 +28,7 @@ FAILURE_SECONDS = 60
 # On a bad signature the key is fetched again, at most once in this time per account.
 AGAIN_SECONDS = 60
 FETCHES_AT_ONCE = 2
+KNOWN_APPS = 4096
 FETCH_SECONDS = 3.0
 LONGEST_PEM = 8192
 
@@ -58,7 +60,7 @@ class AppKeys:
         self._vault = vault
         self._calls = calls
         self._clock = clock
-        self._known: dict[tuple[Subdomain, int], _Known] = {}
+        self._known: OrderedDict[tuple[Subdomain, int], _Known] = OrderedDict()
         self._lock = threading.Lock()
         self._places = threading.BoundedSemaphore(FETCHES_AT_ONCE)
 
@@ -109,7 +111,12 @@ class AppKeys:
 
     def _entry(self, account: Subdomain, app_id: int) -> _Known:
         with self._lock:
-            return self._known.setdefault((account, app_id), _Known())
+            known = self._known.setdefault((account, app_id), _Known())
+            # Anybody can name accounts where any may connect; the longest unused is forgotten.
+            self._known.move_to_end((account, app_id))
+            if len(self._known) > KNOWN_APPS:
+                self._known.popitem(last=False)
+            return known
 
     def _fetch(self, account: Subdomain, app_id: int, known: _Known, deadline: Deadline) -> RSAKey:
         if not self._places.acquire(blocking=False):

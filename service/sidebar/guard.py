@@ -4,10 +4,8 @@ from typing import cast
 
 from flask import g, request
 
-from service.errors import AccountNotAllowed
 from service.settings import Settings
 from service.sidebar.sessions import Session, Sessions
-from service.subdomains import Subdomain
 from service.web import collaborator
 
 _SCHEME = "bearer "
@@ -27,21 +25,8 @@ def require_session() -> None:
         AccountNotAllowed: the account was taken off the list.
     """
     session = collaborator(Sessions).read(bearer())
-    require_allowed(session.account)
+    collaborator(Settings).require_allowed(session.account)
     g.session = session
-
-
-def require_allowed(account: Subdomain) -> None:
-    """Let in an account on the allow-list.
-
-    Raises:
-        AccountNotAllowed: it is not.
-    """
-    if not collaborator(Settings).allows(account):
-        raise AccountNotAllowed(
-            f"The Zendesk account {account} is not enabled here. The operator of this service can add it to "
-            "ZENDESK_SUBDOMAINS."
-        )
 
 
 def current_session() -> Session:

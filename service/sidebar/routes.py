@@ -7,7 +7,8 @@ from flask.typing import ResponseReturnValue
 
 from service.errors import MethodNotAllowed
 from service.oauth.conditions import Conditions
-from service.sidebar.guard import bearer, require_allowed
+from service.settings import Settings
+from service.sidebar.guard import bearer
 from service.sidebar.sessions import Session, Sessions
 from service.sidebar.zaf_jwt import ZAFTokens
 from service.timestamps import timestamp
@@ -24,7 +25,7 @@ renewal = Blueprint("session", __name__, url_prefix=API_BASE)
 def require_renewable_session() -> None:
     """Let in whoever shows a session token, valid or expired, that may still be renewed."""
     token, session = collaborator(Sessions).renew(bearer())
-    require_allowed(session.account)
+    collaborator(Settings).require_allowed(session.account)
     g.renewed = _issued(token, session)
 
 

@@ -64,11 +64,7 @@ class ZAFTokens:
         if account is None or header.get("alg") != "RS256":
             raise _refused()
         app_id = self._settings.app_of(account)
-        if not self._settings.allows(account):
-            raise AccountNotAllowed(
-                f"The Zendesk account {account} is not enabled here. The operator of this service can add it to "
-                "ZENDESK_SUBDOMAINS."
-            )
+        self._settings.require_allowed(account)
         if app_id is None:
             raise AccountNotAllowed(
                 f"For {account} no Zendesk app is configured yet. The operator of this service has to set "

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlencode
+from weakref import WeakValueDictionary
 
 import requests
 from urllib3.exceptions import MaxRetryError, NewConnectionError
@@ -51,7 +52,7 @@ class ZendeskCalls:
         self._template = settings.zendesk_url_template
         self._http = prepare_session(requests.Session(), adapter)
         self._http.headers.update({"Accept": "application/json", "User-Agent": "zis-job-specs"})
-        self._places: dict[Subdomain, threading.BoundedSemaphore] = {}
+        self._places: WeakValueDictionary[Subdomain, threading.BoundedSemaphore] = WeakValueDictionary()
         self._lock = threading.Lock()
 
     def base_url(self, account: Subdomain) -> str:
@@ -154,7 +155,9 @@ class ZendeskCalls:
     def _place(self, account: Subdomain, deadline: Deadline) -> Iterator[None]:
         """Hold one of the account's places; waits for one within the deadline."""
         with self._lock:
-            places = self._places.setdefault(account, threading.BoundedSemaphore(CALLS_AT_ONCE))
+            places = self._places.get(account)
+            if places is None:
+                places = self._places[account] = threading.BoundedSemaphore(CALLS_AT_ONCE)
         with self.bulkhead.holding(account):
             while not places.acquire(timeout=max(0.0, min(NAP_SECONDS, deadline.left()))):
                 if deadline.left() <= 0:
