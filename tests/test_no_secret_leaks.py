@@ -124,7 +124,7 @@ def test_zendesk_echoing_a_token_is_not_passed_on() -> None:
 
 
 def test_faulty_settings_do_not_repeat_their_values() -> None:
-    environment = {name: "canary-0123456789" for name in ("SECRET_KEYS", "ZENDESK_APP_PUBLIC_KEY")}
+    environment = dict.fromkeys(("SECRET_KEYS", "ZENDESK_APP_PUBLIC_KEY"), "canary-0123456789")
     environment |= {"REDIS_URL": "http://:canary-0123456789@host", "ZENDESK_CLIENT_SECRET": "canary-0123456789 x"}
     with pytest.raises(SettingsError) as refusal:
         Settings.from_env(environment)

@@ -10,7 +10,7 @@ import requests
 from redis import Redis
 
 from service.oauth.grants import Grants, grant_key
-from service.sandbox.simulator import Simulator
+from service.sandbox.simulator import Simulator, secret_of
 from service.sandbox.simulator.faults import Fault
 from service.settings import Settings
 from service.store import Store
@@ -91,8 +91,6 @@ def test_300_callers_with_an_expired_token_cause_one_refresh_and_no_failure(
 
 
 def test_a_direct_grant_refreshes_once_too(live_service: StartService, simulator: Simulator, redis: Redis) -> None:
-    from service.sandbox.simulator import secret_of
-
     service = live_service(
         3,
         ZENDESK_CLIENT_ID="zis_acme_orders",
