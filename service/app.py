@@ -6,6 +6,7 @@ from typing import Any
 
 import structlog
 from flask import Flask, Response, current_app, g, render_template, request
+from gunicorn.http.errors import ParseException
 from redis import Redis
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -67,7 +68,8 @@ def create_app(settings: Settings | None = None, *, redis: "Redis | None" = None
     settings = Settings.from_env(os.environ) if settings is None else settings
     configure_logs(settings.log_format)
     app = Flask("service")
-    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY_BYTES
+    # One more, so that a body of the greatest length is told from one that was cut.
+    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY_BYTES + 1
     # A redirect that mends an address would be built from the request's Host.
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
@@ -183,12 +185,23 @@ def _assemble(app: Flask, settings: Settings, store: Store) -> None:
 
 def _begin() -> None:
     begin_request()
-    # Werkzeug cuts a body of unknown length (chunked) at the limit without a word.
-    is_cut = request.content_length is None and len(request.get_data()) >= LARGEST_BODY_BYTES
-    if is_cut or (request.content_length or 0) > LARGEST_BODY_BYTES:
+    length = _chunked_length() if request.content_length is None else request.content_length
+    if length > LARGEST_BODY_BYTES:
         raise PayloadTooLarge("The request's body is larger than 64 KiB.")
     if deadline().left() <= 0:
         raise errors.ZendeskTimeout("This request waited too long before it could begin. Try again.", retry_after=1)
+
+
+def _chunked_length() -> int:
+    """Return the length of a body that does not announce it; Werkzeug cuts it at the limit without a word.
+
+    Raises:
+        InvalidRequest: the body cannot be read.
+    """
+    try:
+        return len(request.get_data())
+    except (OSError, ParseException) as fault:
+        raise InvalidRequest("The request's body could not be read.") from fault
 
 
 def _answer_error(error: ServiceError) -> Response:
@@ -208,7 +221,9 @@ def _answer_error(error: ServiceError) -> Response:
 
 def _counted(error: ServiceError) -> ServiceError:
     """Return the error, or that too many refused requests came from this address."""
-    if error.status not in _REFUSED_STATUSES or _room() not in _COUNTED_ROOMS:
+    # A request to open the page that was not verified may have cost a question to Zendesk, whatever came of it.
+    is_unverified = _room() == "sidebar" and "framing_account" not in g
+    if not is_unverified and (error.status not in _REFUSED_STATUSES or _room() not in _COUNTED_ROOMS):
         return error
     try:
         collaborator(RateLimits).count(REFUSED_REQUESTS, address_group(request.remote_addr))

@@ -21,6 +21,8 @@ OAUTH_REQUESTS = RateLimitItemPerMinute(300, namespace="oauth")
 REFUSED_REQUESTS = RateLimitItemPerMinute(300, namespace="refused")
 CHANGES = RateLimitItemPerMinute(60, namespace="changes")
 FRESH_LISTS = RateLimitItemPerMinute(60, namespace="fresh")
+# After a failure of Redis this process counts by itself for so long.
+AWAY_SECONDS = 5.0
 
 
 class RateLimits:
@@ -30,6 +32,7 @@ class RateLimits:
         self._is_on = settings.rate_limits
         storage = RedisStorage("redis://", connection_pool=store.redis.connection_pool, key_prefix="zis:limit")
         self._shared = FixedWindowRateLimiter(storage)
+        self._away_until = float("-inf")
         self._own = FixedWindowRateLimiter(MemoryStorage())
 
     def count(self, limit: RateLimitItemPerMinute, who: str) -> None:
@@ -40,9 +43,12 @@ class RateLimits:
         """
         if not self._is_on:
             return
+        is_away = time.monotonic() < self._away_until
         try:
-            within, reset = _counted(self._shared, limit, who)
+            within, reset = _counted(self._own if is_away else self._shared, limit, who)
         except RedisError:
+            # A Redis that does not answer would cost every request its time-out.
+            self._away_until = time.monotonic() + AWAY_SECONDS
             within, reset = _counted(self._own, limit, who)
         if not within:
             raise RateLimited(

@@ -17,6 +17,8 @@ DEFAULT_ZENDESK_URL_TEMPLATE = "https://{subdomain}.zendesk.com"
 # A fetched list is kept this long to be served stale; a longer "young" would make no sense.
 LONGEST_LIST_CACHE_SECONDS = 600
 SHORTEST_SECRET_KEY = 32
+# Zendesk: 1-64 of a-z, 0-9, - and _ (building-your-first-zis-integration, 2026-11).
+LONGEST_INTEGRATION = 64
 # A name or an IPv4 address in ASCII, or an IPv6 address.
 _HOST = re.compile(r"[a-z0-9.-]+|[0-9a-f:.]+", re.ASCII)
 
@@ -265,6 +267,11 @@ def _integration_names(text: str) -> tuple[str, ...]:
 
 def _integrations(faults: Faults, client_id: str | None, subdomains: frozenset[Subdomain] | str | None) -> object:
     names = faults.parse("ZIS_INTEGRATIONS", _integration_names)
+    accounts = subdomains if isinstance(subdomains, frozenset) else frozenset[Subdomain]()
+    for name in names or ():
+        longest = max((len(name.replace("{subdomain}", account)) for account in accounts), default=0)
+        if longest > LONGEST_INTEGRATION:
+            faults.add("ZIS_INTEGRATIONS", f"{name!r} becomes longer than {LONGEST_INTEGRATION} characters")
     if client_id is None:
         return names
     if not client_id.startswith("zis_"):
@@ -276,7 +283,6 @@ def _integrations(faults: Faults, client_id: str | None, subdomains: frozenset[S
             "ZENDESK_CLIENT_ID", f"{client_id!r} names no integration behind `zis_`: 1 to 64 of a-z, 0-9, - and _"
         )
         return names
-    accounts = subdomains if isinstance(subdomains, frozenset) else frozenset[Subdomain]()
     for name in names or ():
         if name != own and own not in {name.replace("{subdomain}", account) for account in accounts}:
             fault = f"must be {own!r} or unset: the client {client_id!r} serves that one integration"
@@ -286,8 +292,7 @@ def _integrations(faults: Faults, client_id: str | None, subdomains: frozenset[S
 
 
 def _is_integration_name(name: str) -> bool:
-    # Zendesk: 1-64 of a-z, 0-9, - and _ (building-your-first-zis-integration, 2026-11).
-    return 1 <= len(name) <= 64 and set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-_")
+    return 1 <= len(name) <= LONGEST_INTEGRATION and set(name) <= set("abcdefghijklmnopqrstuvwxyz0123456789-_")
 
 
 def _url_template(text: str, public_url: str | None) -> str:

@@ -34,6 +34,10 @@ Command = tuple[object, ...]
 T = TypeVar("T")
 
 
+class StoreRefused(StoreUnavailable):
+    """Redis answers, and does not take what is to be written: it is full, or read-only."""
+
+
 class Store:
     """Runs commands and scripts in Redis. Every failure is a `StoreUnavailable`; nothing is concluded from it."""
 
@@ -147,4 +151,4 @@ class Store:
 def _unavailable(fault: RedisError) -> StoreUnavailable:
     if isinstance(fault, (RedisConnectionError, RedisTimeoutError)):
         return StoreUnavailable("The store (Redis) did not answer. Try again in a moment.", retry_after=2)
-    return StoreUnavailable("The store (Redis) refused what must be kept. Its operator has to look.", retry_after=10)
+    return StoreRefused("The store (Redis) refused what must be kept. Its operator has to look.", retry_after=10)

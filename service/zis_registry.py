@@ -34,7 +34,7 @@ PAGE_NEEDS_SECONDS = 2.0
 LONGEST_NAME = 200
 
 _REGISTRY = "/api/services/zis/registry"
-_QUALIFIED = re.compile(r"zis:([a-z0-9_-]{1,64}):([a-z_]{1,32}):(.+)", re.ASCII | re.DOTALL)
+_QUALIFIED = re.compile(r"zis:([^:]{1,64}):([a-z_]{1,32}):(.+)", re.ASCII | re.DOTALL)
 # Control characters and what has a meaning in addresses; Zendesk documents no grammar for the rest.
 _UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f/\\:?#%&\u2028\u2029]")
 
@@ -262,7 +262,12 @@ def _next_cursor(body: dict[str, Any]) -> str | None:
         return None
     after = meta.get("after")
     # Typed as a page number in one edition of the reference.
-    return str(after) if isinstance(after, str | int) and str(after) else None
+    if not isinstance(after, str | int) or not str(after):
+        return None
+    if not str(after).isprintable():
+        # A lone surrogate cannot even be sent.
+        raise _unreadable()
+    return str(after)
 
 
 def _text(row: dict[str, Any], name: str) -> str | None:

@@ -106,7 +106,12 @@ class Changes:
         kept_lists.mark_changed(self._store, account, integration)
         try:
             acknowledged = self._send(account, target.name, install=install, deadline=deadline)
-        except (ReplyLost, ReplyLate) as failure:
+        except ZendeskUnavailable as failure:
+            # A gateway's 502 or 504 says as little of the effect as no reply at all.
+            if not isinstance(failure, ReplyLost) and failure.upstream_status not in {502, 504}:
+                raise
+            lost = failure
+        except ReplyLate as failure:
             lost = failure
         finally:
             self._mark_again(account, integration)
@@ -202,9 +207,12 @@ class Changes:
         deadline: Deadline,
     ) -> Changed:
         """Return what Zendesk shows after the change."""
+        has_disagreed = False
         for look in range(2):
             answer = self._read_back(account, grant_id, target, deadline)
             if answer.list is None:
+                if has_disagreed:
+                    break
                 if acknowledged:
                     return Changed(_assumed(target, install), is_verified=False)
                 raise lost or answer.error or _unsettled()
@@ -216,6 +224,7 @@ class Changes:
                 if acknowledged or lost is not None:
                     return Changed(_assumed(target, install), is_verified=True)
                 raise JobSpecNotFound("Zendesk knows no job spec of this name.", upstream_status=404)
+            has_disagreed = True
             if look == 0 and deadline.left() > SECOND_LOOK_SECONDS + READ_BACK_NEEDS_SECONDS:
                 time.sleep(SECOND_LOOK_SECONDS)
         if lost is not None:

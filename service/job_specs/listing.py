@@ -4,21 +4,24 @@ In this process the callers of an account's integration wait for one of them; am
 """
 
 import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import structlog
 
 from service.deadlines import Deadline
-from service.errors import AuthorizationRequired, InternalError, ServiceError, StoreUnavailable
+from service.errors import AuthorizationRequired, InternalError, ServiceError, StoreUnavailable, ZendeskTimeout
 from service.job_specs import kept_lists
 from service.job_specs.kept_lists import Kept, KeptList, kept_in, microseconds
 from service.oauth import probes
 from service.oauth.turns import Turns
 from service.oauth.zis_tokens import ZISTokens
 from service.settings import Settings
-from service.store import Store
+from service.store import Store, StoreRefused
 from service.subdomains import Subdomain
 from service.zendesk.bulkhead import Bulkhead
+from service.zendesk.calls import ReplyLate
 from service.zendesk.flights import Flights
 from service.zis_registry import Registry
 
@@ -90,10 +93,9 @@ class Listing:
         A failure is in the answer, not raised; a list under ten minutes old then stands in, unless the caller wants
         nothing older than the request.
         """
+        if self._seconds == 0:
+            return self._answer_unkept(wanted, now)
         try:
-            if self._seconds == 0:
-                # Nothing is kept, shared, stale or remembered.
-                return Answer(wanted.integration, self._fetch(wanted, now), None)
             if wanted.not_before is None:
                 young = kept.young(now, self._seconds)
                 if young is not None:
@@ -106,6 +108,13 @@ class Listing:
         if result.failure is not None:
             return _stood_in(wanted, kept, now, result.failure)
         return Answer(wanted.integration, result.list, None)
+
+    def _answer_unkept(self, wanted: Wanted, now: int) -> Answer:
+        """Return the list as Zendesk gives it now: nothing is kept, shared, stale or remembered."""
+        try:
+            return Answer(wanted.integration, self._fetch(wanted, now), None)
+        except ServiceError as failure:
+            return Answer(wanted.integration, None, failure)
 
     def answers(self, wanted: list[Wanted], kept: list[Kept], now: int) -> list[Answer]:
         """Return an answer for each integration, those that have to be asked side by side."""
@@ -155,7 +164,7 @@ class Listing:
 
     def _ask_among_processes(self, wanted: Wanted) -> _Result:
         while True:
-            with self._turns.lease(wanted.account, f"list:{wanted.integration}") as our_lease:
+            with self._lease(wanted) as our_lease:
                 # Looked at with the lease in hand: whoever had it before may have brought what is wanted.
                 found = self._found(wanted)
                 if found is not None:
@@ -163,6 +172,16 @@ class Listing:
                 if our_lease:
                     return self._ask(wanted)
             self._turns.nap(wanted.account, wanted.deadline)
+
+    @contextmanager
+    def _lease(self, wanted: Wanted) -> Iterator[bool]:
+        """Try to be the one who asks; where Redis is too full for a lease, everybody asks."""
+        with ExitStack() as stack:
+            try:
+                is_ours = stack.enter_context(self._turns.lease(wanted.account, f"list:{wanted.integration}"))
+            except StoreRefused:
+                is_ours = True
+            yield is_ours
 
     def _found(self, wanted: Wanted) -> _Result | None:
         """Return what another process has brought meanwhile; None: nothing that will do."""
@@ -183,15 +202,29 @@ class Listing:
             # Not about this list: the connection says the first, and Redis cannot remember the second.
             raise
         except ServiceError as failure:
+            if _is_own_hurry(failure, wanted.deadline):
+                raise
             self._remember(wanted, failure)
             return _Result(None, failure, asked_at)
-        if self._store.has_room():
-            kept_lists.keep(self._store, wanted.account, wanted.integration, wanted.grant_id, held)
+        with self._forgone(wanted):
+            if self._store.has_room():
+                kept_lists.keep(self._store, wanted.account, wanted.integration, wanted.grant_id, held)
         return _Result(held, None, asked_at)
 
     def _remember(self, wanted: Wanted, failure: ServiceError) -> None:
         seconds = min(self._seconds, failure.retry_after or FAILURE_SECONDS)
-        self._store.write(kept_lists.remembering(wanted.account, wanted.integration, wanted.grant_id, failure, seconds))
+        with self._forgone(wanted):
+            self._store.write(
+                kept_lists.remembering(wanted.account, wanted.integration, wanted.grant_id, failure, seconds)
+            )
+
+    @contextmanager
+    def _forgone(self, wanted: Wanted) -> Iterator[None]:
+        """Do without what Redis does not take: the answer is at hand."""
+        try:
+            yield
+        except StoreUnavailable as failure:
+            _log.warning("list_not_kept", account=wanted.account, integration=wanted.integration, code=failure.code)
 
     def _fetch(self, wanted: Wanted, asked_at: int) -> KeptList:
         """Return the list as Zendesk gives it, and note what that says of the integration."""
@@ -209,9 +242,11 @@ class Listing:
                 "list_failed", account=wanted.account, integration=wanted.integration, code=failure.code,
                 upstream_status=failure.upstream_status,
             )  # fmt: skip
-            self._store.write(*probes.recording(wanted.account, wanted.integration, failure))
+            with self._forgone(wanted):
+                self._store.write(*probes.recording(wanted.account, wanted.integration, failure))
             raise
-        self._store.write(*probes.recording(wanted.account, wanted.integration, None))
+        with self._forgone(wanted):
+            self._store.write(*probes.recording(wanted.account, wanted.integration, None))
         return KeptList.of(specs, asked_at)
 
 
@@ -234,6 +269,13 @@ class _Asking(threading.Thread):
             wanted.integration, None, InternalError("This integration's list could not be made.")
         )
         self._answers[self._position] = self._listing.answer(*self._arguments)
+
+
+def _is_own_hurry(failure: ServiceError, deadline: Deadline) -> bool:
+    """Return whether a time-out says more of the caller's deadline than of Zendesk."""
+    if not isinstance(failure, ZendeskTimeout):
+        return False
+    return not isinstance(failure, ReplyLate) or deadline.left() < 1
 
 
 def _stood_in(wanted: Wanted, kept: Kept, now: int, failure: ServiceError) -> Answer:

@@ -25,7 +25,7 @@ from service.oauth.unsaved import UnsavedPairs
 from service.store import Store
 from service.subdomains import Subdomain
 from service.vault import KeyMissing
-from service.zendesk.calls import CALL_SECONDS
+from service.zendesk.calls import CALL_SECONDS, NotSent
 from service.zendesk.replies import Reply
 
 # A refresh that cannot be finished and stored within the deadline is not begun.
@@ -40,6 +40,8 @@ LAST_SECONDS = 5.0
 TINY_LIFETIME_SECONDS = 20.0
 # A 401 for a younger token is not the token's fault.
 YOUNG_SECONDS = 60.0
+# For revoking a pair that came too late; others wait for our turn meanwhile.
+UNWANTED_SECONDS = 3.0
 _REFRESH = "refresh"
 
 _log = structlog.get_logger(__name__)
@@ -140,9 +142,13 @@ class AccessTokens:
 
         An expired access token can revoke nothing, so such a grant is refreshed once more, for this alone.
         """
-        if self._conditions.reason(replaced) is not None:
+        if self._conditions.reason(replaced) not in {None, "client_changed"}:
             return
         token = replaced.access_token
+        if self._conditions.reason(replaced) == "client_changed":
+            # Another client's pair: what still lives revokes itself, but cannot be refreshed by us.
+            self._revoke(account, token, deadline)
+            return
         if freshness(replaced, self._clock()) is Freshness.EXPIRED and replaced.refresh_token is not None:
             try:
                 token = self._server.refresh(account, replaced.refresh_token, deadline).access_token
@@ -222,13 +228,14 @@ class AccessTokens:
         if not self._grants.update(account, read, noted):
             return None
         if time.monotonic() - began > LATEST_START_SECONDS:
+            self._take_note_back(account, read, noted)
             raise too_late()
         try:
             pair = self._server.refresh(account, read.refresh_token, Deadline.after(CALL_SECONDS))
         except InvalidGrant:
             return self._settle_invalid_grant(account, noted, unanswered=unanswered)
         except ServiceError as failure:
-            self._settle_failure(account, noted, failure)
+            self._settle_failure(account, read, noted, failure)
             raise
         stored = self._store_pair(account, noted, pair)
         with contextlib.suppress(StoreUnavailable):
@@ -269,7 +276,7 @@ class AccessTokens:
                 current = None
             is_ours = record_id == written.id and (current is None or current.refresh_token == noted.refresh_token)
             if found is None or not is_ours:
-                self._revoke(account, written.access_token, None)
+                self._revoke(account, written.access_token, Deadline.after(UNWANTED_SECONDS))
                 return self.usable(account)
             # Re-sealed or declared dead meanwhile: what Zendesk gave us beats any verdict on its predecessor.
             generation = found
@@ -292,17 +299,24 @@ class AccessTokens:
                 _log.error("grant_dead", account=account, reason=reason)
                 raise self._conditions.required(account, reason)
 
-    def _settle_failure(self, account: Subdomain, noted: Grant, failure: ServiceError) -> None:
-        """Cool down; and where Zendesk answered, and not by an error of its own, take the note back."""
+    def _settle_failure(self, account: Subdomain, read: Grant, noted: Grant, failure: ServiceError) -> None:
+        """Cool down; and where the request had no effect for certain, take the note back."""
         _log.warning("refresh_failed", account=account, code=failure.code, upstream_status=failure.upstream_status)
-        answered = failure.upstream_status is not None and 400 <= failure.upstream_status < 500
+        status = failure.upstream_status
+        if isinstance(failure, NotSent) or (status is not None and 300 <= status < 500):
+            self._take_note_back(account, read, noted)
         try:
             self._cool_down.begin(account, failure)
-            if answered:
-                self._grants.update(account, noted, noted.changed(refresh_begun_at=None))
         except StoreUnavailable as fault:
             # The failure itself is what the caller has to hear of.
             _log.warning("cool_down_not_stored", account=account, code=fault.code)
+
+    def _take_note_back(self, account: Subdomain, read: Grant, noted: Grant) -> None:
+        """Say in the record what it said before: whether an earlier refresh is without its answer."""
+        try:
+            self._grants.update(account, noted, noted.changed(refresh_begun_at=read.refresh_begun_at))
+        except StoreUnavailable as fault:
+            _log.warning("note_not_taken_back", account=account, code=fault.code)
 
     def _declare_dead(self, account: Subdomain, grant: Grant, reason: str) -> None:
         if self._grants.update(account, grant, grant.changed(dead=reason)):

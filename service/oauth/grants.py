@@ -229,8 +229,6 @@ class Grants:
             StoreUnavailable: Redis did not answer; whether it was written is not known.
         """
         arguments: list[object] = [grant.id, grant.generation, self._seal(account, grant), self._end(grant)]
-        # No life of its own: one byte that says whether the set-up was ever finished.
-        self._store.write(("SET", _EVER_KEY, "1"))
         flat = self._store.run(_REPLACE, [grant_key(account)], arguments)
         old = dict(zip(flat[::2], flat[1::2], strict=True))
         try:
@@ -290,6 +288,11 @@ class Grants:
     def has_any(self) -> bool:
         """Return whether an account was ever connected here."""
         return bool(self._store.read(("EXISTS", _EVER_KEY))[0])
+
+    def note_connection(self) -> None:
+        """Remember that an account was connected here."""
+        # No life of its own: one byte that says whether the set-up was ever finished.
+        self._store.write(("SET", _EVER_KEY, "1"))
 
     def accounts(self) -> list[Subdomain]:
         """Return the accounts that have a record, sorted."""

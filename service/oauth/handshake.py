@@ -1,7 +1,7 @@
 """What a callback does, step by step, without a web framework: exchange, check, store, and only then the rest."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import structlog
@@ -28,6 +28,7 @@ from service.oauth.zis_tokens import ZISTokens
 from service.settings import Settings
 from service.store import Store
 from service.subdomains import Subdomain
+from service.vault import KeyMissing
 from service.zendesk.calls import ZendeskCalls
 from service.zis_registry import Registry, list_refusal
 
@@ -138,6 +139,8 @@ class Handshake:
             with _nothing_undone(account):
                 self._zis_tokens.keep(account, grant, integration, token, deadline)
         _log.info("connected", account=account, by=grant.authorized_by.id if grant.authorized_by else None)
+        with _nothing_undone(account):
+            self._grants.note_connection()
         self._forget_previous(account, grant, previous, previous_minted, deadline)
         name = grant.authorized_by.name if grant.authorized_by else None
         return Connected(account, name, self._probe(account, deadline))
@@ -203,14 +206,28 @@ class Handshake:
         self, account: Subdomain, grant: Grant, minted: dict[str, MintedToken], deadline: Deadline
     ) -> tuple[Grant | None, list[MintedToken]]:
         """Store the grant in one write; returns what it replaced."""
+        previous: tuple[Grant | None, list[MintedToken]] = None, []
         try:
+            with suppress(KeyMissing):
+                # Only needed where the reply to the write is lost; what no key opens cannot be revoked.
+                previous = self._grants.holdings(account)[:2]
             return self._grants.replace(account, grant)
         except StoreUnavailable:
             # Whether it was written is only known if Redis says so; a grant that may be stored is not revoked.
-            if self._grants.clear_fields(account)[0] == grant.id:
-                return None, []
+            try:
+                stored_id = self._grants.clear_fields(account)[0]
+            except StoreUnavailable:
+                self._access_tokens.unsaved.keep(account, lambda: self._settle_unknown(account, grant, minted))
+                raise
+            if stored_id == grant.id:
+                return previous
             self._drop_granted(account, grant.access_token, minted, deadline)
             raise
+
+    def _settle_unknown(self, account: Subdomain, grant: Grant, minted: dict[str, MintedToken]) -> None:
+        """Find out, once Redis answers again, whether a grant was stored after all; revoke it if not."""
+        if self._grants.clear_fields(account)[0] != grant.id:
+            self._drop_granted(account, grant.access_token, minted, Deadline.after(ANSWER_NEEDS_SECONDS))
 
     def _forget_previous(
         self,

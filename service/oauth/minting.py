@@ -95,7 +95,7 @@ class Minting:
             meta = body.get("meta")
             meta = meta if isinstance(meta, dict) else {}
             cursor = meta.get("after_cursor")
-            if meta.get("has_more") is True and isinstance(cursor, str):
+            if meta.get("has_more") is True and isinstance(cursor, str) and cursor.isprintable():
                 if cursor in seen:
                     raise _endless()
                 seen.add(cursor)

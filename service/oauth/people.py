@@ -55,9 +55,17 @@ class ZendeskUser:
             raise ZendeskUnavailable(
                 "Zendesk's answer about a user could not be read. Try again in a moment.", upstream_status=reply.status
             ) from None
-        host = urlsplit(user.url or "").hostname or ""
-        account = parse_subdomain(host.removesuffix(".zendesk.com")) if host.endswith(".zendesk.com") else None
+        account = _account_in(user.url or "")
         return cls(user.id, user.name, user.role, user.active and not user.suspended, account)
+
+
+def _account_in(url: str) -> Subdomain | None:
+    """Return the account whose host is in `url`; None: none is."""
+    try:
+        host = urlsplit(url).hostname or ""
+    except ValueError:
+        return None
+    return parse_subdomain(host.removesuffix(".zendesk.com")) if host.endswith(".zendesk.com") else None
 
 
 def ask_me(calls: ZendeskCalls, account: Subdomain, token: str, deadline: Deadline) -> Reply:

@@ -56,6 +56,8 @@ def callback() -> ResponseReturnValue:
         raise InvalidState("This address is where Zendesk sends people back to. Begin at the front page.")
     secret = request.cookies.get(_cookie_name(label_of(state)))
     pending = collaborator(States).consume(state, secret)
+    # It may have been taken off the list since.
+    collaborator(Settings).require_allowed(pending.account)
     handshake = collaborator(Handshake)
     error = _parameter("error")
     if error is not None:

@@ -61,7 +61,11 @@ class UnsavedPairs:
                     settle()
                 except StoreUnavailable:
                     continue
-                except ServiceError as outcome:
+                except Exception as fault:  # noqa: BLE001 - whatever it is, the pair is not given up for it
+                    if not isinstance(fault, ServiceError):
+                        _log.error("pair_not_settled", account=account, exc_info=fault)
+                        continue
+                    outcome = fault
                     # Disconnected or connected anew meanwhile: settled as well, and this pair is revoked.
                     _log.warning("pair_dropped", account=account, code=outcome.code)
                 with self._changed:

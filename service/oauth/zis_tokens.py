@@ -27,6 +27,9 @@ from service.subdomains import Subdomain
 from service.vault import KeyMissing
 from service.zendesk.replies import Reply
 
+# For revoking what a caller does not wait for.
+UNWANTED_SECONDS = 3.0
+
 _log = structlog.get_logger(__name__)
 
 Operation = Callable[[str], Reply]
@@ -104,6 +107,23 @@ class ZISTokens:
             return minted
         if minted is not None and minted.access_token == refused and self._is_young(minted):
             raise young_token_refused()
+        unwanted: list[MintedToken] = []
+        try:
+            return self._minted_in_turn(account, integration, refused, unwanted, deadline)
+        finally:
+            # Only now, with turn and lease given back: nobody has to wait for a revocation.
+            for token in unwanted:
+                self._drop(account, token, deadline.sooner(UNWANTED_SECONDS))
+
+    def _minted_in_turn(
+        self,
+        account: Subdomain,
+        integration: str,
+        refused: str | None,
+        unwanted: list[MintedToken],
+        deadline: Deadline,
+    ) -> MintedToken:
+        """Return a live minted token, by ourselves or by whoever has the lease; puts what to revoke in `unwanted`."""
         name = f"mint:{integration}"
         with self._turns.wait(account, name, deadline):
             while True:
@@ -112,7 +132,7 @@ class ZISTokens:
                     grant, held = self._held(account, integration)
                     if held is not None and self._is_alive(held, refused):
                         return held
-                    minted = self._mint(account, integration, grant, held, deadline) if our_lease else None
+                    minted = self._mint(account, integration, grant, held, unwanted, deadline) if our_lease else None
                 if minted is not None:
                     return minted
                 self._turns.nap(account, deadline)
@@ -134,34 +154,40 @@ class ZISTokens:
         return self._clock() - minted.obtained_at < YOUNG_SECONDS
 
     def _mint(
-        self, account: Subdomain, integration: str, grant: Grant, held: MintedToken | None, deadline: Deadline
+        self,
+        account: Subdomain,
+        integration: str,
+        grant: Grant,
+        held: MintedToken | None,
+        unwanted: list[MintedToken],
+        deadline: Deadline,
     ) -> MintedToken | None:
         """Mint and store; None: somebody else's was stored meanwhile."""
         minted = self._minting.mint(account, integration, lambda call: self.call(account, deadline, call), deadline)
         try:
             stored = self._grants.save_minted(account, grant.id, integration, held, minted)
         except StoreUnavailable:
-            self._drop(account, minted, grant)
+            unwanted.append(minted)
             raise
         if stored:
             _log.info("minted", account=account, integration=integration)
             if held is not None:
-                self._drop(account, held, grant)
+                unwanted.append(held)
             return minted
-        self._drop(account, minted, grant)
+        unwanted.append(minted)
         if stored is None:
             # Disconnected or connected anew while Zendesk answered.
             raise self._conditions.required(account, None)
         return None
 
-    def _drop(self, account: Subdomain, minted: MintedToken, made_from: Grant) -> None:
+    def _drop(self, account: Subdomain, minted: MintedToken, deadline: Deadline) -> None:
         """Revoke a minted token nobody will use: by the grant's authority, else by its own."""
         try:
             grant = self._grants.get(account)
         except (KeyMissing, StoreUnavailable):
             grant = None
         authorities = [grant.access_token] if grant is not None else []
-        self._revocation.drop_minted(account, minted, [*authorities, minted.access_token, made_from.access_token])
+        self._revocation.drop_minted(account, minted, [*authorities, minted.access_token], deadline)
 
     def keep(self, account: Subdomain, grant: Grant, integration: str, minted: MintedToken, deadline: Deadline) -> None:
         """Keep a token minted during the handshake; revoked if another handshake has overtaken this one."""

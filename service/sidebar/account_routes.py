@@ -28,5 +28,8 @@ def disconnect() -> ResponseReturnValue:
     connection = collaborator(Connection)
     if not connection.is_connected(session.account):
         return {"revoked": False}
-    collaborator(Managers).require_manager(session, deadline())
+    if connection.is_usable(session.account):
+        collaborator(Managers).require_manager(session, deadline())
+    else:
+        collaborator(Managers).require_remembered_manager(session)
     return {"revoked": connection.disconnect(session.account, deadline(), uninstall=uninstall)}

@@ -102,6 +102,14 @@ class Connection:
         """Return whether anything is stored for the account, alive or not."""
         return self._grants.clear_fields(account)[0] is not None
 
+    def is_usable(self, account: Subdomain) -> bool:
+        """Return whether the account's grant can be used; a dead one can ask Zendesk nothing."""
+        try:
+            grant = self._grants.get(account)
+        except KeyMissing:
+            return False
+        return grant is not None and self._conditions.reason(grant) is None
+
     def disconnect(self, account: Subdomain, deadline: Deadline, *, uninstall: bool) -> bool:
         """Revoke every token of the account and forget it; returns whether anything was revoked.
 
@@ -140,9 +148,13 @@ class Connection:
             self._access_tokens.refresh_now(account, deadline)
 
     def _revoke(self, account: Subdomain, grant: Grant, minted: list[MintedToken], deadline: Deadline) -> bool:
-        if self._conditions.reason(grant) is not None:
+        reason = self._conditions.reason(grant)
+        if reason == "client_changed":
+            # Another client's token: what still lives revokes itself.
+            self._revocation.drop(account, grant.access_token, deadline)
+        if reason is not None:
             for token in minted:
-                self._revocation.drop_minted(account, token, [token.access_token])
+                self._revocation.drop_minted(account, token, [token.access_token], deadline)
             return False
         for token in minted:
             self._revocation.revoke_minted(account, token, grant.access_token, deadline)

@@ -11,13 +11,15 @@ from concurrent.futures import Future
 from contextvars import copy_context
 from dataclasses import asdict, dataclass
 
+import structlog
+
 from service.deadlines import Deadline
 from service.errors import AgentRequired, ManagerRoleRequired, ServiceError, ZendeskTimeout
 from service.oauth.people import NOT_READABLE, ZendeskUser, ask_user
 from service.oauth.zis_tokens import ZISTokens
 from service.settings import Settings
 from service.sidebar.sessions import Session
-from service.store import Command, Store
+from service.store import Command, Store, StoreRefused
 from service.subdomains import Subdomain
 from service.vault import KeyMissing, Vault
 from service.zendesk.calls import ZendeskCalls
@@ -29,6 +31,8 @@ RECENT_SECONDS = 300
 REMEMBERED_SECONDS = 12 * 3600
 # Looking does not wait longer for the role.
 LOOK_SECONDS = 3.0
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,20 @@ class Managers:
             raise ManagerRoleRequired(self._why_not(standing))
         return standing
 
+    def require_remembered_manager(self, session: Session) -> None:
+        """Let in a manager as last known, where the dead grant can ask nobody.
+
+        Raises:
+            ManagerRoleRequired: Zendesk did not call the person one within the last 12 hours.
+        """
+        role = self._opened(session, self._store.read(self.reading(session))[0])
+        standing = self._standing(session, role) if role else self._unknown(session, "not_connected")
+        if not standing.can_manage:
+            raise ManagerRoleRequired(
+                "The account's authorization is dead, so Zendesk cannot be asked who you are, and you were not known "
+                "as a manager in the last 12 hours. Connect the account again first."
+            )
+
     def require_looker(self, session: Session, remembered: bytes | None, deadline: Deadline) -> Standing:
         """Return the standing of a person who may look; `remembered` is the reply to `reading`.
 
@@ -117,11 +135,14 @@ class Managers:
         role = self._opened(session, remembered)
         if role is None or self._clock() - role.asked_at > RECENT_SECONDS:
             try:
-                role = self._ask_for_looking(session.account, session.user_id, deadline)
+                answer = self._ask_for_looking(session.account, session.user_id, deadline)
             except ServiceError:
                 # Looking is allowed to whoever is not known to be outside.
                 if role is None:
                     return self._unknown(session, "zendesk_unavailable")
+            else:
+                # "Not readable" says nothing new of a person who is known.
+                role = answer if role is None or answer.role is not None else role
         return self._standing(session, role)
 
     def unasked(self, session: Session, remembered: bytes | None) -> Standing:
@@ -189,15 +210,21 @@ class Managers:
         reply = self._zis_tokens.call_unproven(
             account, deadline, lambda token: ask_user(self._calls, account, user_id, token, deadline)
         )
+        # Sealed although no secret: whoever could write it could make anybody an admin.
+        key = _key(account, user_id)
         if reply.status in NOT_READABLE:
             role = Role(None, None, is_active=True, asked_at=now)
+            unless_known: Command = ("NX",)
         else:
             user = ZendeskUser.from_reply(reply)
             role = Role(user.role, user.name, is_active=user.is_active, asked_at=now)
-        # Sealed although no secret: whoever could write it could make anybody an admin.
-        key = _key(account, user_id)
+            unless_known = ()
         sealed = self._vault.seal(key, json.dumps(asdict(role)).encode())
-        self._store.write(("SET", key, sealed, "EX", REMEMBERED_SECONDS))
+        try:
+            self._store.write(("SET", key, sealed, "EX", REMEMBERED_SECONDS, *unless_known))
+        except StoreRefused as failure:
+            # The answer is as good without being remembered.
+            _log.warning("role_not_kept", account=account, code=failure.code)
         return role
 
     def _standing(self, session: Session, role: Role) -> Standing:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from joserfc import jws
 from joserfc.jwk import RSAKey
@@ -144,9 +145,17 @@ def _user_id(sub: object, account: Subdomain) -> int | None:
     match = _USER_URL.fullmatch(sub)
     if match and parse_subdomain(match[1]) == account:
         return int(match[2])
-    if "://" in sub and not sub.startswith(f"https://{account}.zendesk.com/"):
+    if "://" in sub and _host_of(sub) != f"{account}.zendesk.com":
         raise _refused()
     return None
+
+
+def _host_of(url: str) -> str | None:
+    """Return the host of a URL, lower-case; None: it has none that can be read."""
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None
 
 
 def _instant(value: object) -> int | None:

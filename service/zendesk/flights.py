@@ -11,6 +11,8 @@ from service.zendesk.bulkhead import Bulkhead
 
 # How often a waiting thread asks whether it should still wait.
 NAP_SECONDS = 0.25
+# A deadline later than another by this is more time; less is the same burst of requests.
+MORE_TIME_SECONDS = 2.0
 
 T = TypeVar("T")
 
@@ -18,7 +20,8 @@ T = TypeVar("T")
 class _Flight(Generic[T]):
     """A question under way; `outcome` is set before `done`."""
 
-    def __init__(self) -> None:
+    def __init__(self, deadline: Deadline) -> None:
+        self.deadline = deadline
         self.done = threading.Event()
         self.outcome: T | ServiceError = InternalError("The question was not finished.")
 
@@ -40,20 +43,27 @@ class Flights(Generic[T]):
         """
         key = (account, about)
         with self._bulkhead.holding(account):
-            with self._lock:
-                flight = self._flights.get(key)
-                leads = flight is None
-                if flight is None:
-                    flight = self._flights[key] = _Flight()
-            if leads:
-                return self._lead(key, flight, ask), True
-            while not flight.done.wait(max(0.0, min(NAP_SECONDS, deadline.left()))):
-                if deadline.left() <= 0:
-                    raise ZendeskTimeout("Zendesk did not answer in time. Try again in a moment.", retry_after=2)
-                self._bulkhead.check(account)
-        if isinstance(flight.outcome, ServiceError):
-            raise flight.outcome
-        return flight.outcome, False
+            while True:
+                with self._lock:
+                    flight = self._flights.get(key)
+                    leads = flight is None
+                    if flight is None:
+                        flight = self._flights[key] = _Flight(deadline)
+                if leads:
+                    return self._lead(key, flight, ask), True
+                self._wait(account, flight, deadline)
+                if not isinstance(flight.outcome, ServiceError):
+                    return flight.outcome, False
+                # Whoever has more time than the one who asked does not share that one's hurry.
+                has_more_time = deadline.at > flight.deadline.at + MORE_TIME_SECONDS
+                if not (has_more_time and isinstance(flight.outcome, ZendeskTimeout)):
+                    raise flight.outcome
+
+    def _wait(self, account: Subdomain, flight: _Flight[T], deadline: Deadline) -> None:
+        while not flight.done.wait(max(0.0, min(NAP_SECONDS, deadline.left()))):
+            if deadline.left() <= 0:
+                raise ZendeskTimeout("Zendesk did not answer in time. Try again in a moment.", retry_after=2)
+            self._bulkhead.check(account)
 
     def _lead(self, key: tuple[Subdomain, Hashable], flight: _Flight[T], ask: Callable[[], T]) -> T:
         try:
