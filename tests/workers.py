@@ -32,6 +32,7 @@ class LiveService:
 
     def __init__(self, environment: dict[str, str], workers: int) -> None:
         port = free_port()
+        self.final_log = ""
         self.url = f"http://localhost:{port}"
         self.address = f"http://127.0.0.1:{port}"
         self._log = tempfile.NamedTemporaryFile(prefix="service-", suffix=".log")  # noqa: SIM115 - lives as long as this
@@ -48,6 +49,8 @@ class LiveService:
         )
 
     def log(self) -> str:
+        if self.final_log:
+            return self.final_log
         return Path(self._log.name).read_text()
 
     def wait_until_ready(self) -> None:
@@ -69,6 +72,7 @@ class LiveService:
             except subprocess.TimeoutExpired:
                 os.killpg(self.process.pid, signal.SIGKILL)
                 self.process.wait()
+        self.final_log = self.final_log or self.log()
         self._log.close()
 
 
