@@ -5,7 +5,7 @@
  *     const client = new ZISClient({ sessionToken, expiresIn, apiBase: "/api/v1" });
  *     const { job_specs } = await client.jobSpecs({ integration: "acme_orders" });
  *
- * Answers are the API's own documents (`/openapi.json`); every failure is a `ZISProblem`. The session renews itself for as
+ * Answers are the API's own documents (README, "Endpoints"); every failure is a `ZISProblem`. The session renews itself for as
  * long as the service allows (12 hours from the signed request that opened the page).
  */
 
