@@ -3,7 +3,8 @@
 The rooms, top first; imports point down:
 
 wsgi, gunicorn_config   what gunicorn reads
-app                     builds the collaborators once; blueprints, error pages, headers
+app                     builds the collaborators once, registers blueprints
+answers                 what every request begins with and every answer carries; error pages, headers
 operations/             health, commands for whoever runs it
 job_specs/              list, install, uninstall, as the sidebar sees them; the list cache
 sidebar/                who is asking: the signed page, its session, roles; status and disconnect

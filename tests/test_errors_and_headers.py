@@ -9,7 +9,7 @@ import time_machine
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from service.app import LARGEST_BODY_BYTES
+from service.answers import LARGEST_BODY_BYTES
 from service.sandbox.simulator import Simulator, public_key_pem
 from service.sandbox.simulator.faults import Fault
 from tests.conftest import MakeAdmin, MakeApp
