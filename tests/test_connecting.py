@@ -14,9 +14,8 @@ from service.sandbox.simulator import CLIENT_ID, Account, Simulator
 from service.sandbox.simulator.faults import Fault
 from service.settings import Settings
 from tests.conftest import MakeAdmin
-from tests.steps import Admin
+from tests.steps import DIRECT, Admin
 from tests.test_handshake import GRANT_KEY, ONE_INTEGRATION, consented, stored, with_seconds_left
-from tests.test_journey import DIRECT
 from tests.test_oauth_callback import assert_failed, result_of
 
 DIRECT_ENVIRONMENT = {name: value or "" for name, value in DIRECT.items()}

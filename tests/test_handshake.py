@@ -16,8 +16,7 @@ from service.sandbox.simulator.messages import json_reply
 from service.subdomains import Subdomain
 from tests.conftest import MakeAdmin
 from tests.endpoint import Endpoint
-from tests.steps import Admin
-from tests.test_journey import DIRECT
+from tests.steps import DIRECT, Admin
 from tests.test_oauth_callback import assert_failed, exchanges
 
 GRANT_KEY = grant_key(Subdomain("acme"))

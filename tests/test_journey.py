@@ -2,15 +2,8 @@
 
 import pytest
 
-from service.sandbox.simulator import secret_of
 from tests.conftest import MakeAdmin
-
-DIRECT = {
-    "ZENDESK_CLIENT_ID": "zis_acme_orders",
-    "ZENDESK_CLIENT_SECRET": secret_of("zis_acme_orders"),
-    "ZIS_INTEGRATIONS": None,
-    "ZENDESK_SUBDOMAINS": "acme",
-}
+from tests.steps import DIRECT
 
 
 @pytest.mark.parametrize("mode", ["mint", "direct"])

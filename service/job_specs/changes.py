@@ -231,7 +231,7 @@ class Changes:
             raise lost
         state = "installed" if install else "not installed"
         raise ZendeskUnavailable(
-            f"Zendesk accepted the change, but its list does not show the job spec as {state}. Look again in a moment."
+            f"Zendesk took the change, but its list does not show the job spec as {state}. Look again in a moment."
         )
 
     def _read_back(self, account: Subdomain, grant_id: str, target: _Target, deadline: Deadline) -> Answer:

@@ -76,7 +76,7 @@ def _list_clients(exchange: Exchange) -> Reply:
     cursor = _cursor(page[-1]) if page else None
     match exchange.paging_fault:
         case "endless_pages":
-            cursor = f"{int(after or '0', 36) + 1:012}"
+            cursor = f"{int(after or '0') + 1:012}"
         case "repeat_cursor":
             cursor = after or cursor
     following = f"https://{exchange.account.host}/api/v2/oauth/clients.json?page[size]={size}&page[after]={cursor}"
