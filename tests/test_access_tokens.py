@@ -307,7 +307,8 @@ def test_without_a_note_in_the_record_zendesk_is_not_asked(admin: Admin, redis: 
     assert access_tokens(admin).get(ACME, deadline()) == stored(admin)
 
 
-def test_a_pair_that_redis_does_not_take_is_kept_and_stored_later(admin: Admin, redis: Redis) -> None:
+def refresh_into_a_full_store(admin: Admin, redis: Redis) -> ServiceError:
+    """Let Redis fill up between the note and the new pair; return what the refresher met."""
     expire(admin)
     fault(admin, where="token", kind="hold")
 
@@ -321,8 +322,13 @@ def test_a_pair_that_redis_does_not_take_is_kept_and_stored_later(admin: Admin, 
             access_tokens(admin).get(ACME, deadline())
         return failure.value
 
-    failure, _ = at_once(2, call)
-    assert failure is not None
+    met = at_once(2, call)[0]
+    assert isinstance(met, ServiceError)
+    return met
+
+
+def test_a_pair_that_redis_does_not_take_is_kept_and_stored_later(admin: Admin, redis: Redis) -> None:
+    failure = refresh_into_a_full_store(admin, redis)
     assert failure.code == "store_unavailable"
     assert access_tokens(admin).unsaved.holds(ACME)
     with pytest.raises(ServiceError) as meanwhile:
@@ -448,3 +454,73 @@ def test_a_refresh_without_a_new_refresh_token_keeps_the_old_one(admin: Admin) -
     expire(admin)
     assert access_tokens(admin).get(ACME, deadline()).refresh_token == before
     assert stored(admin).expires_at is not None
+
+
+def test_what_somebody_else_stored_meanwhile_beats_an_invalid_grant(admin: Admin) -> None:
+    """Another process refreshed with the same refresh token (it had been asleep with the lease) and was first."""
+    expire(admin)
+    fault(admin, where="token", kind="hold")
+
+    def call(number: int) -> object:
+        if number:
+            admin.simulator.world.wait_until_held(1)
+            grant = stored(admin)
+            successor = grant.changed(access_token="another's", refresh_token="another's", expires_at=time.time() + 999)
+            assert collaborator(admin, Grants).update(ACME, grant, successor)
+            admin.simulator.world.account("acme").revoke_grants()
+            admin.simulator.release()
+            return successor
+        return access_tokens(admin).get(ACME, deadline())
+
+    adopted, successor = at_once(2, call)
+    assert adopted == successor == stored(admin)
+    assert stored(admin).dead is None
+
+
+def test_connecting_again_over_an_expired_grant_leaves_no_token_of_it(admin: Admin) -> None:
+    expire(admin)
+    admin.come_back(admin.simulator.consent(admin.authorize(), 105))
+    assert admin.simulator.world.account("acme").live_tokens()["job_specs_sidebar"] == 1
+    assert stored(admin).authorized_by is not None
+    assert refreshes(admin) == 1
+
+
+@pytest.mark.parametrize("kind", ["http_500_text", "oauth_error"])
+def test_an_expired_grant_that_cannot_be_revoked_does_not_stop_a_new_one(admin: Admin, kind: str) -> None:
+    expire(admin)
+    location = admin.simulator.consent(admin.authorize(), 105)
+    # The first token request is the exchange.
+    fault(admin, where="token", kind=kind, every=2, times=1)
+    assert admin.come_back(location).status_code == 200
+    assert stored(admin).dead is None
+
+
+def test_a_stale_token_of_a_revoked_grant_is_not_used_on(admin: Admin) -> None:
+    grant = stored(admin)
+    now = time.time()
+    collaborator(admin, Grants).update(ACME, grant, grant.changed(obtained_at=now - 1700, expires_at=now + 100))
+    admin.simulator.world.account("acme").revoke_grants()
+    with pytest.raises(AuthorizationRequired):
+        access_tokens(admin).get(ACME, deadline())
+    assert stored(admin).dead == "grant_revoked"
+
+
+def test_a_process_that_ends_with_a_pair_in_hand_says_so(
+    admin: Admin, redis: Redis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refresh_into_a_full_store(admin, redis)
+    access_tokens(admin).unsaved.finish(0.1)
+    redis.config_set("maxmemory", "0")
+    assert "level=critical event=pair_lost account=acme" in capsys.readouterr().out
+    # It was still stored in the end, because this process did not end.
+    access_tokens(admin).unsaved.finish(20)
+    assert not access_tokens(admin).unsaved.holds(ACME)
+
+
+def test_a_pair_in_memory_of_an_account_that_was_disconnected_is_revoked(admin: Admin, redis: Redis) -> None:
+    refresh_into_a_full_store(admin, redis)
+    collaborator(admin, Grants).delete(ACME)
+    redis.config_set("maxmemory", "0")
+    access_tokens(admin).unsaved.finish(20)
+    assert collaborator(admin, Grants).get(ACME) is None
+    assert admin.simulator.world.account("acme").live_tokens().get("job_specs_sidebar", 0) == 0

@@ -71,12 +71,22 @@ class Upkeep:
         end = grant.refresh_token_expires_at
         return end - self._clock() < (end - grant.obtained_at) / 2
 
+    def go_round(self) -> list[Outcome]:
+        """Do the day's round, unless a process has done it; returns what became of the accounts that were due.
+
+        Raises:
+            StoreUnavailable: Redis did not answer.
+        """
+        if not self._store.write(("SET", "zis:upkeep", "1", "NX", "EX", ROUND_SECONDS))[0]:
+            return []
+        outcomes = list(self.refresh_ageing())
+        for outcome in outcomes:
+            _log.info("upkeep", account=outcome.account, result=outcome.failure.code if outcome.failure else "ok")
+        return outcomes
+
     def _run(self) -> None:
         while not self._stop.wait(LOOK_SECONDS * random.uniform(0.5, 1.0)):  # noqa: S311 - spreads load
             try:
-                if self._store.write(("SET", "zis:upkeep", "1", "NX", "EX", ROUND_SECONDS))[0]:
-                    for outcome in self.refresh_ageing():
-                        code = outcome.failure.code if outcome.failure else "ok"
-                        _log.info("upkeep", account=outcome.account, result=code)
+                self.go_round()
             except ServiceError as failure:
                 _log.warning("upkeep_failed", code=failure.code)

@@ -1,0 +1,89 @@
+"""A quiet account keeps its grant: once a day what is past half of its life is refreshed."""
+
+import time
+
+import pytest
+from redis import Redis
+
+from service.oauth.grants import Grant, Grants
+from service.oauth.upkeep import ROUND_SECONDS, Upkeep
+from service.subdomains import Subdomain
+from tests.conftest import MakeAdmin
+from tests.steps import Admin, collaborator
+
+ACME, GLOBEX = Subdomain("acme"), Subdomain("globex")
+LIFE_SECONDS = 7_689_600
+
+
+def stored(admin: Admin, account: Subdomain) -> Grant:
+    grant = collaborator(admin.app, Grants).get(account)
+    assert grant is not None
+    return grant
+
+
+def age(admin: Admin, account: Subdomain, share: float) -> None:
+    """Let a share of the refresh token's life be over."""
+    grant = stored(admin, account)
+    now = time.time()
+    changed = grant.changed(
+        obtained_at=now - share * LIFE_SECONDS, refresh_token_expires_at=now + (1 - share) * LIFE_SECONDS
+    )
+    assert collaborator(admin.app, Grants).update(account, grant, changed)
+
+
+@pytest.fixture
+def both(make_admin: MakeAdmin) -> Admin:
+    """Acme and globex, connected."""
+    admin = make_admin()
+    admin.connect("globex")
+    admin.connect("acme")
+    return admin
+
+
+def go_round(admin: Admin) -> dict[str, str]:
+    outcomes = collaborator(admin.app, Upkeep).go_round()
+    return {one.account: one.failure.code if one.failure else "ok" for one in outcomes}
+
+
+def test_only_what_is_past_half_of_its_life_is_refreshed(both: Admin) -> None:
+    age(both, ACME, 0.51)
+    age(both, GLOBEX, 0.49)
+    before = stored(both, ACME), stored(both, GLOBEX)
+    assert go_round(both) == {"acme": "ok"}
+    assert stored(both, ACME).refresh_token != before[0].refresh_token
+    assert stored(both, ACME).refresh_token_expires_at is not None
+    assert stored(both, GLOBEX) == before[1]
+    assert [call.account for call in both.simulator.world.calls(grant_type="refresh_token")] == ["acme"]
+
+
+def test_the_round_is_made_once_a_day_by_whoever_comes_first(both: Admin, make_admin: MakeAdmin, redis: Redis) -> None:
+    age(both, ACME, 0.6)
+    assert go_round(both) == {"acme": "ok"}
+    age(both, ACME, 0.6)
+    assert go_round(make_admin()) == {}
+    assert 0 < int(redis.ttl("zis:upkeep")) <= ROUND_SECONDS
+    redis.delete("zis:upkeep")
+    assert go_round(make_admin()) == {"acme": "ok"}
+
+
+def test_one_account_that_fails_does_not_keep_the_others_waiting(both: Admin) -> None:
+    age(both, ACME, 0.9)
+    age(both, GLOBEX, 0.9)
+    both.meets({"where": "token", "kind": "http_500_text"})
+    assert go_round(both) == {"acme": "zendesk_unavailable", "globex": "ok"}
+    assert stored(both, ACME).dead is None
+
+
+@pytest.mark.parametrize("fields", [{"dead": "grant_revoked"}, {"refresh_token_expires_at": None}], ids=str)
+def test_what_cannot_or_need_not_be_refreshed_is_left_alone(both: Admin, fields: dict[str, object]) -> None:
+    age(both, ACME, 0.9)
+    grant = stored(both, ACME)
+    assert collaborator(both.app, Grants).update(ACME, grant, grant.changed(**fields))
+    assert go_round(both) == {}
+
+
+def test_a_record_no_key_opens_is_left_alone(both: Admin, make_admin: MakeAdmin) -> None:
+    age(both, ACME, 0.9)
+    other = make_admin(SECRET_KEYS="third-key-of-the-tests-0123456789abcdef")
+    assert go_round(other) == {}
+    assert stored(both, ACME).dead is None
