@@ -10,19 +10,20 @@ import requests
 from redis import Redis
 
 from service.oauth.grants import Grants, grant_key
-from service.sandbox.simulator import Simulator, secret_of
+from service.sandbox.simulator import Simulator
 from service.sandbox.simulator.faults import Fault
 from service.settings import Settings
 from service.store import Store
 from service.subdomains import Subdomain
 from service.vault import Vault
-from tests.steps import SECRET_KEYS, bootstrap_in
+from tests.steps import DIRECT, SECRET_KEYS, bootstrap_in, wait_until
 from tests.workers import LiveService, at_once
 
 pytestmark = pytest.mark.load
 
 ACME = Subdomain("acme")
 CALLERS = 300
+DIRECT_ENVIRONMENT = {name: value or "" for name, value in DIRECT.items()}
 StartService = Callable[..., LiveService]
 
 
@@ -48,10 +49,15 @@ def connect(service: LiveService, simulator: Simulator, account: str, user_id: i
     return Caller(service, simulator, account, user_id)
 
 
+def grants_in(redis: Redis) -> Grants:
+    """Return the service's grants, read from outside."""
+    return Grants(Store(redis), Vault(tuple(SECRET_KEYS.split(","))), time.time)
+
+
 def expire(simulator: Simulator, redis: Redis) -> None:
     """End acme's access token at Zendesk and in the stored record."""
     simulator.world.account("acme").expire_access_tokens("job_specs_sidebar")
-    grants = Grants(Store(redis), Vault(tuple(SECRET_KEYS.split(","))), time.time)
+    grants = grants_in(redis)
     grant = grants.get(ACME)
     assert grant is not None
     now = time.time()
@@ -91,14 +97,7 @@ def test_300_callers_with_an_expired_token_cause_one_refresh_and_no_failure(
 
 
 def test_a_direct_grant_refreshes_once_too(live_service: StartService, simulator: Simulator, redis: Redis) -> None:
-    service = live_service(
-        3,
-        ZENDESK_CLIENT_ID="zis_acme_orders",
-        ZENDESK_CLIENT_SECRET=secret_of("zis_acme_orders"),
-        ZIS_INTEGRATIONS="",
-        ZENDESK_SUBDOMAINS="acme",
-        LIST_CACHE_SECONDS="0",
-    )
+    service = live_service(3, **DIRECT_ENVIRONMENT, LIST_CACHE_SECONDS="0")
     caller = connect(service, simulator, "acme", 101)
     simulator.world.account("acme").expire_access_tokens("zis_acme_orders")
     expire(simulator, redis)
@@ -141,6 +140,30 @@ def test_sigterm_lets_a_call_in_progress_finish(live_service: StartService, simu
         simulator.release()
         assert waiting.result().status_code == 200
     assert service.process.wait(40) == 0
+
+
+def test_a_pair_in_hand_is_stored_through_sigterm(
+    live_service: StartService, simulator: Simulator, redis: Redis
+) -> None:
+    service = live_service(1, **DIRECT_ENVIRONMENT, LIST_CACHE_SECONDS="0")
+    caller = connect(service, simulator, "acme", 101)
+    simulator.world.account("acme").expire_access_tokens("zis_acme_orders")
+    expire(simulator, redis)
+    simulator.world.account("acme").faults[:] = [Fault.from_json({"where": "token", "kind": "hold"})]
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(caller.get, "/job_specs")
+        simulator.world.wait_until_held(1)
+        redis.config_set("maxmemory", "1")
+        simulator.release()
+        assert waiting.result().json()["code"] == "store_unavailable"
+    service.process.terminate()
+    wait_until(lambda: "Worker exiting" in service.log())
+    redis.config_set("maxmemory", "0")
+    assert service.process.wait(40) == 0
+    grant = grants_in(redis).get(ACME)
+    assert grant is not None
+    assert grant.refresh_begun_at is None
+    assert simulator.world.account("acme").bearer(grant.access_token) is not None
 
 
 def test_settings_that_do_not_work_end_the_boot_with_their_names(environment: dict[str, str]) -> None:
