@@ -14,6 +14,8 @@ from service.errors import AuthorizationRequired, InvalidRequest, ServiceError, 
 from service.oauth.access_tokens import AccessTokens
 from service.oauth.grants import Grants
 from service.oauth.people import ZendeskUser
+from service.oauth.unsaved import UnsavedPairs
+from service.settings import Settings, SettingsError
 from service.subdomains import Subdomain
 from service.zendesk.replies import Reply
 from service.zis_registry import _next_cursor, parse_name
@@ -204,3 +206,69 @@ def test_a_path_does_not_break_out_of_its_log_line(live_service: Callable[..., L
     assert "\nevent=connected" not in log
     assert "canary" not in log
     assert "request_id=" in log
+
+
+def test_after_a_disagreement_a_look_that_fails_is_no_success(admin: Admin) -> None:
+    admin.status()
+    admin.meets(
+        # Zendesk says 200 and does nothing; then it lists once and fails.
+        {"where": "change", "kind": "empty_200"},
+        {"where": "list", "kind": "http_500_text", "every": 2, "times": 1},
+    )
+    reply = admin.install("zis:acme_orders:job_spec:escalate_vip_order")
+    assert reply.status_code == 502, reply.text
+    assert not admin.has_installed("acme_orders", "escalate_vip_order")
+
+
+@pytest.mark.parametrize("after_effect", [True, False])
+def test_a_gateway_s_answer_to_a_change_is_settled_by_reading_back(after_effect: bool, admin: Admin) -> None:
+    admin.status()
+    admin.meets({"where": "change", "kind": "http_502_html", "after_effect": after_effect})
+    reply = admin.install("zis:acme_orders:job_spec:escalate_vip_order")
+    assert (reply.status_code, reply.get_json().get("verified")) == ((200, True) if after_effect else (502, None))
+    assert len(admin.changes_sent()) == 1
+
+
+def test_openings_that_were_never_verified_are_limited_whatever_they_cost(make_admin: MakeAdmin) -> None:
+    admin = make_admin(ZENDESK_SUBDOMAINS="*")
+
+    def forged(number: int) -> int:
+        token = admin.simulator.sign("acme", 101, claims={"iss": f"stranger{number}.zendesk.com"})
+        return admin.post_sidebar(token).status_code
+
+    answers = [forged(number) for number in range(310)]
+    assert 429 not in answers[:300]
+    assert set(answers[300:]) == {429}
+    # Whoever is verified comes in from the same address.
+    assert admin.open_sidebar("acme")["account"] == "acme"
+
+
+def test_a_pair_is_not_given_up_for_something_unforeseen() -> None:
+    tries = []
+
+    def settle() -> None:
+        tries.append(1)
+        if len(tries) == 1:
+            raise ValueError("unforeseen")
+
+    unsaved = UnsavedPairs()
+    unsaved.keep(ACME, settle)
+    unsaved.finish(10)
+    assert len(tries) == 2
+    assert not unsaved.holds(ACME)
+
+
+def test_disconnecting_under_another_client_leaves_no_live_token(admin: Admin, make_admin: MakeAdmin) -> None:
+    admin.status()
+    other = make_admin(ZENDESK_CLIENT_ID="another_client")
+    other.open_sidebar("acme")
+    assert other.status()["connection"]["reason"] == "client_changed"
+    assert other.call("DELETE", "/connection").status_code == 200
+    assert admin.simulator.world.account("acme").live_tokens() == {}
+    assert other.status()["connection"]["state"] == "not_connected"
+
+
+def test_a_name_that_becomes_too_long_for_an_account_is_a_fault(environment: dict[str, str]) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        Settings.from_env({**environment, "ZIS_INTEGRATIONS": "{subdomain}_" + "x" * 60})
+    assert "becomes longer than 64" in refusal.value.message
