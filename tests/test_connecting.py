@@ -1,5 +1,6 @@
 """After the checks: the grant is stored in one write, replaces an older one, and nothing that follows undoes it."""
 
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -10,11 +11,12 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
 from service.app import create_app
+from service.oauth.access_tokens import AccessTokens
 from service.sandbox.simulator import CLIENT_ID, Account, Simulator
 from service.sandbox.simulator.faults import Fault
 from service.settings import Settings
 from tests.conftest import MakeAdmin
-from tests.steps import DIRECT, Admin
+from tests.steps import DIRECT, Admin, collaborator
 from tests.test_handshake import GRANT_KEY, ONE_INTEGRATION, consented, stored, with_seconds_left
 from tests.test_oauth_callback import assert_failed, result_of
 
@@ -189,6 +191,41 @@ def test_a_grant_whose_storing_was_not_confirmed_is_looked_up_and_kept(
     assert page.status_code == 200, page.text
     assert stored(redis)
     assert simulator.world.account("acme").live_tokens() == {"zis_acme_orders": 1}
+    pool.disconnect()
+
+
+class LeavingConnection(Connection):
+    """A connection that breaks when a grant is to be stored, and stays broken until Redis `is_back`."""
+
+    is_back = threading.Event()
+    is_away = False
+
+    def send_packed_command(self, command: Any, *args: Any, **kwargs: Any) -> None:
+        sent = command if isinstance(command, bytes) else b"".join(command)
+        if b"EVALSHA" in sent and GRANT_KEY.encode() in sent:
+            type(self).is_away = True
+        if type(self).is_away and not self.is_back.is_set():
+            raise RedisConnectionError("away")
+        super().send_packed_command(command, *args, **kwargs)  # type: ignore[no-untyped-call]  # redis-py leaves it so
+
+
+def test_a_grant_of_which_nobody_knows_whether_it_was_stored_is_revoked_once_that_is_known(
+    environment: dict[str, str], simulator: Simulator, redis: Redis
+) -> None:
+    pool = BlockingConnectionPool.from_url(
+        environment["REDIS_URL"], connection_class=LeavingConnection, retry=Retry(NoBackoff(), 0)
+    )
+    person = Admin(
+        create_app(Settings.from_env(environment | DIRECT_ENVIRONMENT), redis=Redis(connection_pool=pool)), simulator
+    )
+
+    assert_failed(person.come_back(consented(person)), 503, "store_unavailable")
+    # It may be stored, so it is neither revoked nor forgotten yet.
+    assert simulator.world.account("acme").live_tokens() == {"zis_acme_orders": 1}
+    LeavingConnection.is_back.set()
+    collaborator(person.app, AccessTokens).unsaved.finish(10)
+    assert simulator.world.account("acme").live_tokens() == {}
+    assert not redis.exists(GRANT_KEY)
     pool.disconnect()
 
 
