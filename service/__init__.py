@@ -17,3 +17,38 @@ settings, errors        every environment variable; the error tree and how it is
 deadlines, subdomains   how long a request may take; what an account is called
 sandbox/                the Zendesk simulator with its agent workspace (nothing imports it)
 """
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flask import Flask
+    from redis import Redis
+
+    from service.settings import Settings
+
+
+def create_app(settings: "Settings | None" = None, *, redis: "Redis | None" = None) -> "Flask":
+    """Return the application, as `service.app` does; for `flask --app service`.
+
+    Where the flask command looks for the commands it has, and the settings are faulty, it is an application with the
+    commands alone: `--help` has to work, and what needs settings then says what is wrong with them.
+
+    Raises:
+        SettingsError: the environment does not describe a working service, and somebody wants to serve it.
+    """
+    # Inside, so that importing a part of this package does not import all of it.
+    import click  # noqa: PLC0415
+    from flask.cli import FlaskGroup  # noqa: PLC0415
+
+    from service.app import create_app as build  # noqa: PLC0415
+    from service.operations.commands import commands_alone  # noqa: PLC0415
+    from service.settings import SettingsError  # noqa: PLC0415
+
+    try:
+        return build(settings, redis=redis)
+    except SettingsError as fault:
+        context = click.get_current_context(silent=True)
+        # Flask's own `run`, `shell` and `routes` have a context of their own here.
+        if context is None or not isinstance(context.command, FlaskGroup):
+            raise
+        return commands_alone(fault)

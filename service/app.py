@@ -24,6 +24,7 @@ from service.oauth.turns import Turns
 from service.oauth.upkeep import Upkeep
 from service.oauth.zis_tokens import ZISTokens
 from service.operations import health, pages
+from service.operations.commands import register_commands
 from service.operations.health import Release
 from service.operations.logs import configure_logs
 from service.rate_limits import RateLimits
@@ -73,6 +74,7 @@ def create_app(settings: Settings | None = None, *, redis: "Redis | None" = None
     ):
         app.register_blueprint(blueprint)
     register_answers(app)
+    register_commands(app)
     return app
 
 

@@ -154,7 +154,7 @@ class Settings:
             SettingsError: naming every fault; values of secrets are never repeated.
         """
         faults = Faults(environ, {variable.name: variable.default for variable in VARIABLES})
-        public_url = faults.parse("PUBLIC_URL", _public_url)
+        public_url = faults.parse("PUBLIC_URL", parse_public_url)
         tls_ca = faults.parse("REDIS_TLS_CA", _existing_file)
         client_id = faults.parse("ZENDESK_CLIENT_ID", _printable)
         subdomains = faults.parse("ZENDESK_SUBDOMAINS", _subdomains)
@@ -188,7 +188,12 @@ class Settings:
         return cls(**values)  # type: ignore[arg-type]  # every value was parsed above by its own parser
 
 
-def _public_url(text: str) -> str:
+def parse_public_url(text: str) -> str:
+    """Return the origin under which browsers reach the service, lower-case, without a slash at its end.
+
+    Raises:
+        ValueError: it is none, says why.
+    """
     parts = urlsplit(text.rstrip("/"))
     local = parts.hostname in {"localhost", "127.0.0.1"}
     if parts.scheme not in ({"https", "http"} if local else {"https"}) or not parts.hostname:

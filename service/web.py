@@ -21,6 +21,22 @@ def hand_over(app: Flask, *collaborators: object) -> None:
     app.extensions[_COLLABORATORS] = {type(one): one for one in collaborators}
 
 
+class _Withheld(dict[type, object]):
+    """Has no collaborators, and says why to whoever asks."""
+
+    def __init__(self, fault: Exception) -> None:
+        super().__init__()
+        self._fault = fault
+
+    def __missing__(self, kind: type) -> object:
+        raise self._fault
+
+
+def withhold(app: Flask, fault: Exception) -> None:
+    """Give the application no collaborators; asking for one raises `fault`."""
+    app.extensions[_COLLABORATORS] = _Withheld(fault)
+
+
 def collaborator(kind: type[T]) -> T:
     """Return the application's one object of a class."""
     return cast("T", current_app.extensions[_COLLABORATORS][kind])

@@ -3,4 +3,7 @@
 pages     the front page with the steps that remain, robots.txt, favicon.ico
 health    /livez and /readyz
 logs      one line an event, without secrets
+commands  what `flask --app service` can do
+zendesk_app/
+          `package-app`: the Zendesk app of manifest/ and the rules it has to pass
 """

@@ -1,0 +1,27 @@
+"""The commands of `flask --app service`.
+
+One that needs a working environment asks for its collaborators as a view does; where the settings are faulty it then
+ends with the list of the faults. So every `--help`, and `package-app`, work without any setting.
+"""
+
+import click
+from flask import Flask
+
+from service.operations.zendesk_app.command import package_app
+from service.web import withhold
+
+COMMANDS: tuple[click.Command, ...] = (package_app,)
+
+
+def register_commands(app: Flask) -> None:
+    """Let `flask --app service` know our commands."""
+    for command in COMMANDS:
+        app.cli.add_command(command)
+
+
+def commands_alone(fault: Exception) -> Flask:
+    """Return an application that serves nothing and has our commands; `fault`: why there is no more of it."""
+    app = Flask("service")
+    withhold(app, fault)
+    register_commands(app)
+    return app

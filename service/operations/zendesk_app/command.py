@@ -1,0 +1,109 @@
+"""`flask --app service package-app`: the Zendesk app, ready for an upload. Needs no setting but the address."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from service.operations.zendesk_app.contents import App, read_app
+from service.operations.zendesk_app.package import pack, write_whole
+from service.operations.zendesk_app.rules import Verdict, judge
+from service.settings import parse_public_url
+
+MANIFEST_FOLDER = Path(__file__).resolve().parents[3] / "manifest"
+
+
+def _origin(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str:
+    """Return the address, read as at the service's start."""
+    if value is None or not value.strip():
+        raise click.BadParameter("is not given: add --public-url https://YOUR-SERVICE, or set PUBLIC_URL")
+    try:
+        return parse_public_url(value.strip())
+    except ValueError as fault:
+        raise click.BadParameter(str(fault)) from fault
+
+
+def _target(_context: click.Context, _parameter: click.Parameter, value: Path) -> Path:
+    if value.exists() and not value.is_file():
+        raise click.BadParameter(f"{value} is there and is no file.")
+    if not value.resolve().parent.is_dir():
+        raise click.BadParameter(f"the folder {value.resolve().parent} does not exist.")
+    return value
+
+
+@click.command("package-app")
+@click.argument("out", metavar="OUT.zip", type=click.Path(path_type=Path), callback=_target)
+@click.option(
+    "--public-url",
+    metavar="URL",
+    envvar="PUBLIC_URL",
+    callback=_origin,
+    help="Origin under which browsers reach this service, e.g. https://zis.example.com. Else PUBLIC_URL is taken.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def package_app(out: Path, public_url: str, as_json: bool) -> None:
+    """Write the Zendesk app to OUT.zip, with this service's address filled in.
+
+    Everything Zendesk would refuse, or show wrongly, is named with its file before anything is written. The same
+    files and address give the same bytes. Exits with 1 if the app is refused, with 2 if the call is wrong.
+    """
+    app = read_app(MANIFEST_FOLDER, public_url)
+    verdict = judge(app)
+    packed = b"" if verdict.problems else pack(app)
+    if not verdict.problems:
+        try:
+            write_whole(out, packed)
+        except OSError as fault:
+            raise click.ClickException(f"{out} cannot be written: {fault.strerror}") from fault
+    report = _report(app, verdict, public_url, out, packed)
+    if as_json:
+        click.echo(json.dumps(report, indent=2))
+    else:
+        _tell(report)
+    if verdict.problems:
+        raise click.exceptions.Exit(1)
+
+
+def next_steps(out: Path) -> list[str]:
+    """Return what the operator does with the zip."""
+    upload = (
+        "In Zendesk's Admin Center open Apps and integrations > Apps > Zendesk Support apps, press Upload private app, "
+        f"choose {out}, and install it. To replace an older version, choose Update in the app's menu there instead: "
+        "its id stays."
+    )
+    read_id = (
+        "Read the app's id: signed in as an admin, open https://YOUR-ACCOUNT.zendesk.com/api/v2/apps/owned.json and "
+        'take the "id" of this app (not the id of an installation).'
+    )
+    configure = "Set ZENDESK_APPS to that id (for several accounts: acme:123,globex:456) and restart the service."
+    return [upload, read_id, configure]
+
+
+def _report(app: App, verdict: Verdict, public_url: str, out: Path, packed: bytes) -> dict[str, Any]:
+    refused = bool(verdict.problems)
+    return {
+        "written": None if refused else str(out),
+        "public_url": public_url,
+        "files": sorted(app.files),
+        "bytes": None if refused else len(packed),
+        "sha256": None if refused else hashlib.sha256(packed).hexdigest(),
+        "problems": [finding.to_json() for finding in verdict.problems],
+        "warnings": [finding.to_json() for finding in verdict.warnings],
+        "next_steps": [] if refused else next_steps(out),
+    }
+
+
+def _tell(report: dict[str, Any]) -> None:
+    for kind, said in (("problems", "Refused"), ("warnings", "Zendesk will warn of this")):
+        for one in report[kind]:
+            click.echo(f"{said}: {one['rule']}: {one['file']}: {one['advice']}", err=True)
+    if report["problems"]:
+        click.echo("Nothing was written. The files are in the folder manifest/.", err=True)
+        return
+    click.echo(f"Wrote {report['written']}: {len(report['files'])} files, {report['bytes']} bytes.")
+    click.echo(f"The app opens {report['public_url']}/sidebar. sha256 {report['sha256']}")
+    click.echo("\nNext:")
+    for number, step in enumerate(report["next_steps"], start=1):
+        click.echo(f"{number}. {step}")
