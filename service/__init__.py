@@ -7,9 +7,10 @@ app                     builds the collaborators once, registers blueprints
 answers                 what every request begins with and every answer carries; error pages, headers
 operations/             health, commands for whoever runs it
 job_specs/              list, install, uninstall, as the sidebar sees them; the list cache
-sidebar/                who is asking: the signed page, its session, roles; status and disconnect
+sidebar/                who is asking: the signed page, its session, roles; status, disconnect, activity
 oauth/                  the handshake, the grant, handing out live tokens
 zis_registry            the ZIS Registry API: pages, names, refusals
+activity                who did what to an account, and when
 zendesk/                reaching one account: address, transport, deadlines, what a failure means
 vault, rate_limits      sealing records; our own limits
 store                   the only door to Redis

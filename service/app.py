@@ -7,6 +7,7 @@ from flask import Flask
 from redis import Redis
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from service.activity import Activity
 from service.answers import register_answers
 from service.job_specs import routes as job_spec_routes
 from service.job_specs.changes import Changes
@@ -38,7 +39,7 @@ from service.sidebar.sessions import Sessions
 from service.sidebar.zaf_jwt import ZAFTokens
 from service.store import Store
 from service.vault import Vault
-from service.web import hand_over
+from service.web import hand_over, request_id_if_any
 from service.zendesk.bulkhead import Bulkhead
 from service.zendesk.calls import ZendeskCalls
 from service.zendesk.transport import ZendeskAdapter
@@ -82,6 +83,7 @@ def _assemble(app: Flask, settings: Settings, store: Store) -> None:
     """Build what does the work, from the bottom up, and hand it to the views."""
     clock = time.time
     vault = Vault(settings.secret_keys)
+    activity = Activity(store, vault, clock, request_id_if_any)
     adapter = ZendeskAdapter()
     bulkhead = Bulkhead()
     calls = ZendeskCalls(settings, adapter, bulkhead)
@@ -100,6 +102,7 @@ def _assemble(app: Flask, settings: Settings, store: Store) -> None:
         conditions=conditions,
         revoke=revocation.drop,
         turns=turns,
+        activity=activity,
         clock=clock,
     )
     zis_tokens = ZISTokens(
@@ -125,11 +128,14 @@ def _assemble(app: Flask, settings: Settings, store: Store) -> None:
         conditions=conditions,
         calls=calls,
         registry=registry,
+        activity=activity,
     )
     listing = Listing(
         settings=settings, store=store, registry=registry, zis_tokens=zis_tokens, turns=turns, bulkhead=bulkhead
     )
-    changes = Changes(settings=settings, store=store, registry=registry, zis_tokens=zis_tokens, listing=listing)
+    changes = Changes(
+        settings=settings, store=store, registry=registry, zis_tokens=zis_tokens, listing=listing, activity=activity
+    )
     managers = Managers(settings, store, vault, calls, zis_tokens, clock)
     connection = Connection(
         settings=settings,
@@ -140,12 +146,14 @@ def _assemble(app: Flask, settings: Settings, store: Store) -> None:
         access_tokens=access_tokens,
         revocation=revocation,
         calls=calls,
+        activity=activity,
         uninstall_all=changes.uninstall_all,
     )
     hand_over(
         app,
         settings,
         store,
+        activity,
         bulkhead,
         grants,
         conditions,

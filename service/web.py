@@ -4,7 +4,7 @@ import re
 import secrets
 from typing import TypeVar, cast
 
-from flask import Flask, current_app, g, request
+from flask import Flask, current_app, g, has_request_context, request
 
 from service.deadlines import Deadline
 from service.errors import InvalidRequest
@@ -14,6 +14,8 @@ T = TypeVar("T")
 # A router's id is taken over if it can do no harm in a log line or a header.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
 _COLLABORATORS = "zis_collaborators"
+# int() alone takes signs, spaces, underscores and the digits of every script.
+_NUMBER = re.compile(r"0|[1-9][0-9]{0,8}")
 
 
 def hand_over(app: Flask, *collaborators: object) -> None:
@@ -59,6 +61,11 @@ def request_id() -> str:
     return str(g.request_id)
 
 
+def request_id_if_any() -> str | None:
+    """Return the id of the request this is done for; None: it is done for none."""
+    return request_id() if has_request_context() and "request_id" in g else None
+
+
 def query(*allowed: str) -> dict[str, str]:
     """Return the query parameters of an API request.
 
@@ -86,3 +93,17 @@ def flag(parameters: dict[str, str], name: str) -> bool | None:
     if text not in {None, "true", "false"}:
         raise InvalidRequest(f"The parameter {name} must be true or false.")
     return None if text is None else text == "true"
+
+
+def number(parameters: dict[str, str], name: str, lowest: int, highest: int) -> int | None:
+    """Return a parameter that is a whole number within bounds; None: not given.
+
+    Raises:
+        InvalidRequest: it is something else.
+    """
+    text = parameters.get(name)
+    if text is None:
+        return None
+    if not _NUMBER.fullmatch(text) or not lowest <= int(text) <= highest:
+        raise InvalidRequest(f"The parameter {name} must be a whole number from {lowest} to {highest}.")
+    return int(text)

@@ -10,11 +10,13 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
+from service.activity import Activity
 from service.app import create_app
 from service.oauth.access_tokens import AccessTokens
 from service.sandbox.simulator import CLIENT_ID, Account, Simulator
 from service.sandbox.simulator.faults import Fault
 from service.settings import Settings
+from service.subdomains import Subdomain
 from tests.conftest import MakeAdmin
 from tests.steps import DIRECT, Admin, collaborator
 from tests.test_handshake import GRANT_KEY, ONE_INTEGRATION, consented, stored, with_seconds_left
@@ -226,6 +228,44 @@ def test_a_grant_of_which_nobody_knows_whether_it_was_stored_is_revoked_once_tha
     collaborator(person.app, AccessTokens).unsaved.finish(10)
     assert simulator.world.account("acme").live_tokens() == {}
     assert not redis.exists(GRANT_KEY)
+    pool.disconnect()
+
+
+class VanishingConnection(LosingConnection):
+    """A connection that breaks after Redis has stored a grant, and stays broken until Redis `is_back`."""
+
+    is_back = threading.Event()
+    is_away = False
+
+    def send_packed_command(self, command: Any, *args: Any, **kwargs: Any) -> None:
+        if type(self).is_away and not self.is_back.is_set():
+            raise RedisConnectionError("away")
+        super().send_packed_command(command, *args, **kwargs)
+
+    def read_response(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().read_response(*args, **kwargs)
+        except RedisConnectionError:
+            type(self).is_away = True
+            raise
+
+
+def test_a_grant_that_was_stored_after_all_is_kept_once_that_is_known_and_recorded(
+    environment: dict[str, str], simulator: Simulator, redis: Redis
+) -> None:
+    pool = BlockingConnectionPool.from_url(
+        environment["REDIS_URL"], connection_class=VanishingConnection, retry=Retry(NoBackoff(), 0)
+    )
+    person = Admin(
+        create_app(Settings.from_env(environment | DIRECT_ENVIRONMENT), redis=Redis(connection_pool=pool)), simulator
+    )
+
+    assert_failed(person.come_back(consented(person)), 503, "store_unavailable")
+    VanishingConnection.is_back.set()
+    collaborator(person.app, AccessTokens).unsaved.finish(10)
+    assert simulator.world.account("acme").live_tokens() == {"zis_acme_orders": 1}
+    assert stored(redis)
+    assert [entry["action"] for entry in collaborator(person.app, Activity).latest(Subdomain("acme"))] == ["connected"]
     pool.disconnect()
 
 

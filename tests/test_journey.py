@@ -44,3 +44,9 @@ def test_connect_list_switch_and_disconnect(mode: str, make_admin: MakeAdmin) ->
     assert admin.status()["connection"]["state"] == "not_connected"
     assert admin.call("GET", "/job_specs").get_json()["code"] == "authorization_required"
     assert world.account("acme").live_tokens() == {}
+
+    activity = admin.call("GET", "/activity").get_json()["activity"]
+    assert [one["action"] for one in activity] == ["disconnected", "uninstalled", "installed", "connected"]
+    assert {(one["actor"]["name"], one["result"]) for one in activity} == {("Ada Morgan", "ok")}
+    assert {one["installation_id"] for one in activity} == {None, world.account("acme").installation_id}
+    assert activity[0]["request_id"] == gone.headers["X-Request-Id"]

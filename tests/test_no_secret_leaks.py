@@ -58,8 +58,13 @@ class Witness:
         """Return every key and value in Redis."""
         found = []
         for key in self.redis.scan_iter():
-            kind = self.redis.type(key)
-            value = self.redis.hgetall(key) if kind == b"hash" else self.redis.get(key)
+            match self.redis.type(key):
+                case b"hash":
+                    value: object = self.redis.hgetall(key)
+                case b"list":
+                    value = self.redis.lrange(key, 0, -1)
+                case _:
+                    value = self.redis.get(key)
             found.append(f"{key!r} {value!r}")
         return found
 

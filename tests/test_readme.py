@@ -66,7 +66,7 @@ def test_the_examples_do_what_they_say(live_service: StartService, simulator: Si
         ["/bin/bash", "-euo", "pipefail", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     connected, *lines = [line for line in ran.stdout.splitlines() if line]
-    status, listed, installed, uninstalled, ambiguous, session, gone = [json.loads(line) for line in lines]
+    status, listed, installed, uninstalled, ambiguous, session, gone, activity = [json.loads(line) for line in lines]
     assert connected == "200"
     assert status["connection"]["state"] == "connected"
     assert len(listed["job_specs"]) == 3
@@ -75,6 +75,7 @@ def test_the_examples_do_what_they_say(live_service: StartService, simulator: Si
     assert ambiguous["code"] == "integration_required"
     assert session["expires_in"] == 900
     assert gone == {"revoked": True}
+    assert [one["action"] for one in activity["activity"]] == ["disconnected", "uninstalled", "installed", "connected"]
 
 
 def test_every_error_is_told_apart_by_its_code() -> None:

@@ -11,10 +11,10 @@ from joserfc import jws
 from joserfc.jwk import OctKey
 from werkzeug.test import TestResponse
 
-from service.sidebar.sessions import RENEWABLE_SECONDS, SESSION_SECONDS
+from service.sidebar.sessions import RENEWABLE_SECONDS, SESSION_SECONDS, Sessions
 from service.vault import derive_keys
 from tests.conftest import MakeAdmin
-from tests.steps import PUBLIC_URL, SECRET_KEYS, Admin
+from tests.steps import PUBLIC_URL, SECRET_KEYS, Admin, collaborator
 
 FIRST, SECOND = SECRET_KEYS.split(",")
 REGISTRY = jws.JWSRegistry(algorithms=["HS256", "HS512", "none"], strict_check_header=False)
@@ -57,7 +57,7 @@ def test_a_session_says_who_asks_and_nothing_of_what_they_may(person: Admin) -> 
 
     assert header["alg"] == "HS256"
     assert header["typ"] == "zis-session+jwt"
-    assert set(claims) == {"iss", "acc", "sub", "auth_time", "exp"}
+    assert set(claims) == {"iss", "acc", "sub", "ins", "auth_time", "exp"}
     assert (claims["acc"], claims["sub"]) == ("acme", 101)
 
 
@@ -115,6 +115,21 @@ def test_an_unknown_user_stays_unknown(person: Admin) -> None:
     fresh = renewed(person, person.session_token).get_json()["session_token"]
 
     assert asked(person, fresh).get_json()["user"]["id"] is None
+
+
+def test_a_session_and_its_successors_know_the_installation_they_were_opened_in(person: Admin) -> None:
+    sessions = collaborator(person.app, Sessions)
+    fresh = renewed(person, person.session_token).get_json()["session_token"]
+
+    known = person.simulator.world.account("acme").installation_id
+    assert [sessions.read(token).installation_id for token in (person.session_token, fresh)] == [known, known]
+
+
+def test_a_token_of_a_release_that_did_not_note_the_installation_is_read_and_renewed(person: Admin) -> None:
+    sessions = collaborator(person.app, Sessions)
+    fresh = renewed(person, forge(own_key())).get_json()["session_token"]
+
+    assert [sessions.read(token).installation_id for token in (forge(own_key()), fresh)] == [None, None]
 
 
 def test_after_a_rotation_the_old_key_still_reads_and_the_new_one_writes(person: Admin, make_admin: MakeAdmin) -> None:

@@ -7,10 +7,12 @@ Afterwards Zendesk is asked what is so; only its own answer is passed on as veri
 import json
 import time
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 
 import structlog
 
+from service.activity import Action, Activity, Author, Deed, outcome
 from service.deadlines import Deadline
 from service.errors import (
     IntegrationRequired,
@@ -60,13 +62,21 @@ class Changes:
     """Installs and uninstalls job specs."""
 
     def __init__(
-        self, *, settings: Settings, store: Store, registry: Registry, zis_tokens: ZISTokens, listing: Listing
+        self,
+        *,
+        settings: Settings,
+        store: Store,
+        registry: Registry,
+        zis_tokens: ZISTokens,
+        listing: Listing,
+        activity: Activity,
     ) -> None:
         self._settings = settings
         self._store = store
         self._registry = registry
         self._zis_tokens = zis_tokens
         self._listing = listing
+        self._activity = activity
 
     def check_names(self, account: Subdomain, name: str, integration: str | None) -> SpecName:
         """Return the name as given, once it can be one of this account's.
@@ -89,9 +99,19 @@ class Changes:
         return SpecName(spec.name, integration)
 
     def change(
-        self, account: Subdomain, grant_id: str, spec: SpecName, *, qualified: bool, install: bool, deadline: Deadline
+        self,
+        account: Subdomain,
+        grant_id: str,
+        spec: SpecName,
+        *,
+        qualified: bool,
+        install: bool,
+        author: Author,
+        deadline: Deadline,
     ) -> Changed:
         """Install or uninstall a job spec; `qualified`: send the name as it is, listed or not.
+
+        What becomes of it is recorded, once it is known what to send.
 
         Raises:
             IntegrationRequired: several integrations hold the short name.
@@ -101,28 +121,16 @@ class Changes:
         """
         target = _Target(spec, None) if qualified else self._resolved(account, grant_id, spec, deadline)
         integration = target.name.integration or ""
-        acknowledged: bool | None = None
-        lost: ServiceError | None = None
         kept_lists.mark_changed(self._store, account, integration)
-        try:
-            acknowledged = self._send(account, target.name, install=install, deadline=deadline)
-        except ZendeskUnavailable as failure:
-            # A gateway's 502 or 504 says as little of the effect as no reply at all.
-            if not isinstance(failure, ReplyLost) and failure.upstream_status not in {502, 504}:
-                raise
-            lost = failure
-        except ReplyLate as failure:
-            lost = failure
-        finally:
-            self._mark_again(account, integration)
-        changed = self._judged(account, grant_id, target, install, acknowledged, lost, deadline)
-        _log.info(
-            "installed" if install else "uninstalled",
-            account=account, integration=integration, job_spec=target.name.name, verified=changed.is_verified,
-        )  # fmt: skip
+        action: Action = "installed" if install else "uninstalled"
+        with self._activity.recorded(
+            account, author, action, integration=integration, job_spec=target.name.name
+        ) as told:
+            changed = self._carried_out(account, grant_id, target, install, deadline)
+            told["verified"] = changed.is_verified
         return changed
 
-    def uninstall_all(self, account: Subdomain, grant_id: str, deadline: Deadline) -> None:
+    def uninstall_all(self, account: Subdomain, grant_id: str, author: Author, deadline: Deadline) -> None:
         """Uninstall every installed job spec of the account; stops at the first failure.
 
         Raises:
@@ -137,20 +145,44 @@ class Changes:
         for answer in answers:
             installed = [row["name"] for row in json.loads(_array(answer)) if row["installed"]]
             if installed:
-                self._uninstall_each(account, answer.integration, installed, deadline)
+                self._uninstall_each(account, answer.integration, installed, author, deadline)
 
-    def _uninstall_each(self, account: Subdomain, integration: str, names: list[str], deadline: Deadline) -> None:
+    def _carried_out(
+        self, account: Subdomain, grant_id: str, target: _Target, install: bool, deadline: Deadline
+    ) -> Changed:
+        """Send a change, and return what Zendesk shows after it."""
+        integration = target.name.integration or ""
+        acknowledged: bool | None = None
+        lost: ServiceError | None = None
+        try:
+            acknowledged = self._send(account, target.name, install=install, deadline=deadline)
+        except ZendeskUnavailable as failure:
+            # A gateway's 502 or 504 says as little of the effect as no reply at all.
+            if not isinstance(failure, ReplyLost) and failure.upstream_status not in {502, 504}:
+                raise
+            lost = failure
+        except ReplyLate as failure:
+            lost = failure
+        finally:
+            self._mark_again(account, integration)
+        return self._judged(account, grant_id, target, install, acknowledged, lost, deadline)
+
+    def _uninstall_each(
+        self, account: Subdomain, integration: str, names: list[str], author: Author, deadline: Deadline
+    ) -> None:
         kept_lists.mark_changed(self._store, account, integration)
+        done: list[Deed] = []
 
         def uninstall(name: str) -> None:
             if deadline.left() < READ_BACK_NEEDS_SECONDS:
                 raise ZendeskTimeout("Not all job specs could be uninstalled in time. Repeat it: the rest will follow.")
             # A 404 means that it is not installed, which is what is wanted.
-            self._send(account, SpecName(name, integration), install=False, deadline=deadline)
+            with outcome(lambda result: done.append(Deed("uninstalled", integration, name, result))):
+                self._send(account, SpecName(name, integration), install=False, deadline=deadline)
 
         try:
             with ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="uninstall") as pool:
-                futures = [pool.submit(uninstall, name) for name in names]
+                futures = [pool.submit(copy_context().run, uninstall, name) for name in names]
                 wait(futures, return_when=FIRST_EXCEPTION)
                 for future in futures:
                     future.cancel()
@@ -159,6 +191,7 @@ class Changes:
                         future.result()
         finally:
             self._mark_again(account, integration)
+            self._activity.note(account, author, *done)
 
     def _mark_again(self, account: Subdomain, integration: str) -> None:
         """Distrust lists that were asked while the change was on its way: they may show either state."""

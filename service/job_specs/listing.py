@@ -6,6 +6,7 @@ In this process the callers of an account's integration wait for one of them; am
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass
 
 import structlog
@@ -261,6 +262,8 @@ class _Asking(threading.Thread):
         self._listing = listing
         self._position = position
         self._answers = answers
+        # Logs and activity name the request this is done for.
+        self._context = copy_context()
 
     def run(self) -> None:
         # What is unforeseen must not leave the request without this part.
@@ -268,7 +271,7 @@ class _Asking(threading.Thread):
         self._answers[self._position] = Answer(
             wanted.integration, None, InternalError("This integration's list could not be made.")
         )
-        self._answers[self._position] = self._listing.answer(*self._arguments)
+        self._answers[self._position] = self._context.run(self._listing.answer, *self._arguments)
 
 
 def _is_own_hurry(failure: ServiceError, deadline: Deadline) -> bool:

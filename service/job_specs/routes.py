@@ -14,7 +14,7 @@ from service.oauth.conditions import Conditions
 from service.oauth.grants import Grant, Grants
 from service.rate_limits import CHANGES, FRESH_LISTS, RateLimits
 from service.settings import Settings
-from service.sidebar.guard import current_session, require_session
+from service.sidebar.guard import author, current_session, require_session
 from service.sidebar.managers import Managers
 from service.sidebar.routes import API_BASE
 from service.sidebar.sessions import Session
@@ -75,11 +75,17 @@ def _change(name: str, *, install: bool) -> ResponseReturnValue:
     changes = collaborator(Changes)
     spec = changes.check_names(session.account, name, query("integration").get("integration"))
     grant = collaborator(AccessTokens).usable(session.account)
-    collaborator(Managers).require_manager(session, deadline())
+    standing = collaborator(Managers).require_manager(session, deadline())
     collaborator(RateLimits).count(CHANGES, _who(session))
     is_qualified = name.startswith("zis:")
     changed = changes.change(
-        session.account, grant.id, spec, qualified=is_qualified, install=install, deadline=deadline()
+        session.account,
+        grant.id,
+        spec,
+        qualified=is_qualified,
+        install=install,
+        author=author(standing),
+        deadline=deadline(),
     )
     return {"job_spec": changed.job_spec.to_json(), "verified": changed.is_verified}
 

@@ -14,6 +14,7 @@ from enum import Enum
 
 import structlog
 
+from service.activity import Activity
 from service.deadlines import Deadline
 from service.errors import AuthorizationRequired, ServiceError, StoreUnavailable, ZendeskUnavailable
 from service.oauth.authorization_server import AuthorizationServer, InvalidGrant, TokenPair
@@ -84,6 +85,7 @@ class AccessTokens:
         conditions: Conditions,
         revoke: Callable[[Subdomain, str, Deadline | None], None],
         turns: Turns,
+        activity: Activity,
         clock: Callable[[], float],
     ) -> None:
         self._grants = grants
@@ -93,6 +95,7 @@ class AccessTokens:
         self._clock = clock
         self._cool_down = CoolDown(store)
         self._turns = turns
+        self._activity = activity
         self.unsaved = UnsavedPairs()
 
     def get(self, account: Subdomain, deadline: Deadline) -> Grant:
@@ -295,8 +298,7 @@ class AccessTokens:
             current = self.usable(account)
             if current.refresh_token != noted.refresh_token:
                 return current
-            if self._grants.update(account, current, current.changed(dead=reason)):
-                _log.error("grant_dead", account=account, reason=reason)
+            if self._declare_dead(account, current, reason):
                 raise self._conditions.required(account, reason)
 
     def _settle_failure(self, account: Subdomain, read: Grant, noted: Grant, failure: ServiceError) -> None:
@@ -318,9 +320,13 @@ class AccessTokens:
         except StoreUnavailable as fault:
             _log.warning("note_not_taken_back", account=account, code=fault.code)
 
-    def _declare_dead(self, account: Subdomain, grant: Grant, reason: str) -> None:
-        if self._grants.update(account, grant, grant.changed(dead=reason)):
-            _log.error("grant_dead", account=account, reason=reason)
+    def _declare_dead(self, account: Subdomain, grant: Grant, reason: str) -> bool:
+        """Write the verdict, and tell of it; False: somebody wrote meanwhile, so it is not ours to tell."""
+        if not self._grants.update(account, grant, grant.changed(dead=reason)):
+            return False
+        _log.error("grant_dead", account=account, reason=reason)
+        self._activity.note_reauthorization(account)
+        return True
 
 
 def young_token_refused() -> ZendeskUnavailable:

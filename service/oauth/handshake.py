@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from service.activity import NOBODY, Activity, Author, Deed
 from service.deadlines import Deadline
 from service.errors import (
     AccountMismatch,
@@ -86,6 +87,7 @@ class Handshake:
         conditions: Conditions,
         calls: ZendeskCalls,
         registry: Registry,
+        activity: Activity,
     ) -> None:
         self._settings = settings
         self._store = store
@@ -99,6 +101,7 @@ class Handshake:
         self._conditions = conditions
         self._calls = calls
         self._registry = registry
+        self._activity = activity
 
     def begin(self, account: Subdomain) -> tuple[IssuedState, str]:
         """Return a new state for this browser, and the consent page to send it to."""
@@ -138,12 +141,17 @@ class Handshake:
         for integration, token in minted.items():
             with _nothing_undone(account):
                 self._zis_tokens.keep(account, grant, integration, token, deadline)
-        _log.info("connected", account=account, by=grant.authorized_by.id if grant.authorized_by else None)
-        with _nothing_undone(account):
-            self._grants.note_connection()
+        self._note(account, grant)
         self._forget_previous(account, grant, previous, previous_minted, deadline)
         name = grant.authorized_by.name if grant.authorized_by else None
         return Connected(account, name, self._probe(account, deadline))
+
+    def _note(self, account: Subdomain, grant: Grant) -> None:
+        """Remember that the account was connected, and by whom."""
+        by = grant.authorized_by
+        self._activity.note(account, Author(by.id, by.name) if by else NOBODY, Deed("connected"))
+        with _nothing_undone(account):
+            self._grants.note_connection()
 
     def _checked(
         self, account: Subdomain, pair: TokenPair, minted: dict[str, MintedToken], deadline: Deadline
@@ -226,7 +234,9 @@ class Handshake:
 
     def _settle_unknown(self, account: Subdomain, grant: Grant, minted: dict[str, MintedToken]) -> None:
         """Find out, once Redis answers again, whether a grant was stored after all; revoke it if not."""
-        if self._grants.clear_fields(account)[0] != grant.id:
+        if self._grants.clear_fields(account)[0] == grant.id:
+            self._note(account, grant)
+        else:
             self._drop_granted(account, grant.access_token, minted, Deadline.after(ANSWER_NEEDS_SECONDS))
 
     def _forget_previous(

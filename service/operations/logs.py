@@ -6,7 +6,8 @@ from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
-from flask import g, has_request_context
+
+from service.web import request_id_if_any
 
 # Authlib logs the PKCE verifier at debug; nothing below this level leaves the process.
 LEVEL = logging.INFO
@@ -38,8 +39,9 @@ def configure_logs(log_format: str) -> None:
 
 
 def _with_request_id(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    if has_request_context() and "request_id" in g:
-        event["request_id"] = g.request_id
+    request_id = request_id_if_any()
+    if request_id is not None:
+        event["request_id"] = request_id
     return event
 
 

@@ -7,5 +7,5 @@ sessions          our own short-lived bearer
 guard             what every API route checks first
 managers          may this person look, may they change? asked of Zendesk
 connection        what the sidebar is told of the account; disconnecting
-account_routes    status, disconnect
+account_routes    status, disconnect, activity
 """

@@ -1,11 +1,10 @@
-"""What the sidebar is told of the account's connection, and ending it."""
+"""What the sidebar is told of the account's connection and activity, and ending the connection."""
 
 import contextlib
 from collections.abc import Callable
 from typing import Any
 
-import structlog
-
+from service.activity import Activity, Author
 from service.deadlines import Deadline
 from service.errors import AuthorizationRequired, ZendeskUnavailable
 from service.oauth import probes
@@ -25,8 +24,6 @@ from service.zendesk.calls import ZendeskCalls
 # Each round after the first is somebody else's refresh or mint in between.
 MOST_ROUNDS = 5
 
-_log = structlog.get_logger(__name__)
-
 
 class Connection:
     """Describes and ends the connection of an account."""
@@ -42,7 +39,8 @@ class Connection:
         access_tokens: AccessTokens,
         revocation: Revocation,
         calls: ZendeskCalls,
-        uninstall_all: Callable[[Subdomain, str, Deadline], None],
+        activity: Activity,
+        uninstall_all: Callable[[Subdomain, str, Author, Deadline], None],
     ) -> None:
         self._settings = settings
         self._store = store
@@ -52,6 +50,7 @@ class Connection:
         self._access_tokens = access_tokens
         self._revocation = revocation
         self._calls = calls
+        self._activity = activity
         self._uninstall_all = uninstall_all
 
     def status(self, session: Session, deadline: Deadline) -> dict[str, Any]:
@@ -64,11 +63,7 @@ class Connection:
         grant_reply, role_reply, probe_reply, admin_lost = self._store.read(
             self._grants.reading(account), self._managers.reading(session), *probes.reading(account)
         )
-        try:
-            grant = self._grants.opened(account, grant_reply)
-            reason = self._conditions.reason(grant) if grant else None
-        except KeyMissing:
-            grant, reason = None, "key_missing"
+        grant, reason = self._judged(account, grant_reply)
         is_usable = grant is not None and reason is None
         if is_usable:
             standing = self._managers.standing(session, role_reply, deadline)
@@ -98,19 +93,36 @@ class Connection:
             "authorize_url": self._conditions.authorize_url(account),
         }
 
+    def activity(self, session: Session, limit: int, deadline: Deadline) -> list[dict[str, Any]]:
+        """Return the latest entries as our API shows them, newest first; connected or not.
+
+        Zendesk is asked for the role where the grant allows it, for at most 3 s.
+
+        Raises:
+            AgentRequired: the person may not look.
+            StoreUnavailable: Redis did not answer.
+        """
+        account = session.account
+        grant_reply, role_reply, items = self._store.read(
+            self._grants.reading(account), self._managers.reading(session), self._activity.reading(account, limit)
+        )
+        grant, reason = self._judged(account, grant_reply)
+        if grant is not None and reason is None:
+            self._managers.require_looker(session, role_reply, deadline)
+        else:
+            self._managers.require_remembered_looker(session, role_reply)
+        return self._activity.opened(account, items)
+
     def is_connected(self, account: Subdomain) -> bool:
         """Return whether anything is stored for the account, alive or not."""
         return self._grants.clear_fields(account)[0] is not None
 
     def is_usable(self, account: Subdomain) -> bool:
         """Return whether the account's grant can be used; a dead one can ask Zendesk nothing."""
-        try:
-            grant = self._grants.get(account)
-        except KeyMissing:
-            return False
-        return grant is not None and self._conditions.reason(grant) is None
+        grant, reason = self._judged(account, self._store.read(self._grants.reading(account))[0])
+        return grant is not None and reason is None
 
-    def disconnect(self, account: Subdomain, deadline: Deadline, *, uninstall: bool) -> bool:
+    def disconnect(self, account: Subdomain, author: Author, deadline: Deadline, *, uninstall: bool) -> bool:
         """Revoke every token of the account and forget it; returns whether anything was revoked.
 
         A dead grant is just forgotten. If Zendesk cannot be asked nothing is forgotten.
@@ -118,8 +130,24 @@ class Connection:
         Raises:
             ServiceError: a job spec could not be uninstalled, or Zendesk or Redis failed.
         """
-        if uninstall:
-            self._uninstall_all(account, self._access_tokens.usable(account).id, deadline)
+        # A refusal that comes before anything was done is nothing to record.
+        grant_id = self._access_tokens.usable(account).id if uninstall else None
+        with self._activity.recorded(account, author, "disconnected") as told:
+            if grant_id is not None:
+                self._uninstall_all(account, grant_id, author, deadline)
+            told["revoked"] = revoked = self._end(account, deadline)
+        return revoked
+
+    def _judged(self, account: Subdomain, reply: list[bytes | None]) -> tuple[Grant | None, str | None]:
+        """Return the grant in the reply to `Grants.reading`, and why it cannot be used; (None, None): not connected."""
+        try:
+            grant = self._grants.opened(account, reply)
+        except KeyMissing:
+            return None, "key_missing"
+        return grant, self._conditions.reason(grant) if grant else None
+
+    def _end(self, account: Subdomain, deadline: Deadline) -> bool:
+        """Revoke and forget; returns whether anything was revoked."""
         for _ in range(MOST_ROUNDS):
             # Dead, or of another client: there is nothing that could be made live.
             with contextlib.suppress(AuthorizationRequired):
@@ -163,7 +191,6 @@ class Connection:
 
     def _forgotten(self, account: Subdomain, *, revoked: bool) -> bool:
         self._store.write(probes.forgetting(account))
-        _log.info("disconnected", account=account, revoked=revoked)
         return revoked
 
 

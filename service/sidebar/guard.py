@@ -4,7 +4,9 @@ from typing import cast
 
 from flask import g, request
 
+from service.activity import Author
 from service.settings import Settings
+from service.sidebar.managers import Standing
 from service.sidebar.sessions import Session, Sessions
 from service.web import collaborator
 
@@ -32,3 +34,9 @@ def require_session() -> None:
 def current_session() -> Session:
     """Return who is asking; only behind `require_session`."""
     return cast("Session", g.session)
+
+
+def author(standing: Standing) -> Author:
+    """Return who is asking, as the activity names them; only behind `require_session`."""
+    session = current_session()
+    return Author(session.user_id, standing.name, session.installation_id)

@@ -87,7 +87,8 @@ class Managers:
             ServiceError: Zendesk could not be asked.
         """
         if self._is_named(session):
-            role = self._recent(session)
+            # Their role decides nothing; what is remembered tells their name.
+            role = self._remembered(session)
             return Standing(role.role if role else None, role.name if role else None, True, None, False)
         if session.user_id is None:
             raise ManagerRoleRequired(
@@ -100,19 +101,19 @@ class Managers:
             raise ManagerRoleRequired(self._why_not(standing))
         return standing
 
-    def require_remembered_manager(self, session: Session) -> None:
-        """Let in a manager as last known, where the dead grant can ask nobody.
+    def require_remembered_manager(self, session: Session) -> Standing:
+        """Return the standing of a manager as last known, where the dead grant can ask nobody.
 
         Raises:
             ManagerRoleRequired: Zendesk did not call the person one within the last 12 hours.
         """
-        role = self._opened(session, self._store.read(self.reading(session))[0])
-        standing = self._standing(session, role) if role else self._unknown(session, "not_connected")
+        standing = self.unasked(session, self._store.read(self.reading(session))[0])
         if not standing.can_manage:
             raise ManagerRoleRequired(
                 "The account's authorization is dead, so Zendesk cannot be asked who you are, and you were not known "
                 "as a manager in the last 12 hours. Connect the account again first."
             )
+        return standing
 
     def require_looker(self, session: Session, remembered: bytes | None, deadline: Deadline) -> Standing:
         """Return the standing of a person who may look; `remembered` is the reply to `reading`.
@@ -120,13 +121,15 @@ class Managers:
         Raises:
             AgentRequired: a known end user, suspended or inactive person.
         """
-        standing = self.standing(session, remembered, deadline)
-        if standing.is_outsider:
-            raise AgentRequired(
-                "Only active agents and admins of this Zendesk account may look at its job specs. An admin can change "
-                "your role in Zendesk."
-            )
-        return standing
+        return _admitted(self.standing(session, remembered, deadline))
+
+    def require_remembered_looker(self, session: Session, remembered: bytes | None) -> Standing:
+        """Return the standing of a person who may look as last known, where nobody can be asked; as `require_looker`.
+
+        Raises:
+            AgentRequired: within the last 12 hours Zendesk called the person an end user, suspended or inactive.
+        """
+        return _admitted(self.unasked(session, remembered))
 
     def standing(self, session: Session, remembered: bytes | None, deadline: Deadline) -> Standing:
         """Return what is known of the person; waits at most 3 s for Zendesk, then does with what is remembered."""
@@ -156,10 +159,13 @@ class Managers:
 
     def _recent(self, session: Session) -> Role | None:
         """Return an answer that may decide about a change; "not readable" may have been a passing refusal."""
-        role = self._opened(session, self._store.read(self.reading(session))[0])
+        role = self._remembered(session)
         if role is None or role.role is None or self._clock() - role.asked_at > RECENT_SECONDS:
             return None
         return role
+
+    def _remembered(self, session: Session) -> Role | None:
+        return self._opened(session, self._store.read(self.reading(session))[0])
 
     def _opened(self, session: Session, sealed: bytes | None) -> Role | None:
         if sealed is None or session.user_id is None:
@@ -251,6 +257,15 @@ class Managers:
             f"Only an active {roles} may change job specs, and Zendesk says you are not one now "
             f"({standing.role or 'unknown'}). An admin can change your role in Zendesk."
         )
+
+
+def _admitted(standing: Standing) -> Standing:
+    if standing.is_outsider:
+        raise AgentRequired(
+            "Only active agents and admins of this Zendesk account may look at its job specs. An admin can change "
+            "your role in Zendesk."
+        )
+    return standing
 
 
 def _key(account: Subdomain, user_id: int | None) -> str:

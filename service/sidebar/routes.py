@@ -34,7 +34,9 @@ def open_sidebar() -> ResponseReturnValue:
     """Answer Zendesk's signed request with the page; a redirect would lose the token."""
     signed = collaborator(ZAFTokens).verify(request.form.get("token"), deadline())
     g.framing_account = signed.account
-    token, session = collaborator(Sessions).issue(signed.account, signed.user_id, signed.issued_at)
+    token, session = collaborator(Sessions).issue(
+        signed.account, signed.user_id, signed.installation_id, signed.issued_at
+    )
     bootstrap = {
         **_issued(token, session),
         "account": signed.account,

@@ -36,6 +36,8 @@ class Session:
     account: Subdomain
     user_id: int | None
     """None: Zendesk's signed request did not say in a form we know."""
+    installation_id: int | None
+    """The installation of the app it was opened in; None: a token of a release that did not note it."""
     signed_at: int
     """`iat` of the signed request it came from."""
     expires_at: int
@@ -51,11 +53,20 @@ class Sessions:
         self._issuer = settings.public_url
         self._clock = clock
 
-    def issue(self, account: Subdomain, user_id: int | None, signed_at: int) -> tuple[str, Session]:
+    def issue(
+        self, account: Subdomain, user_id: int | None, installation_id: int | None, signed_at: int
+    ) -> tuple[str, Session]:
         """Return a session token for 15 minutes, but not past 12 hours after `signed_at`."""
         expires_at = min(int(self._clock()) + SESSION_SECONDS, signed_at + RENEWABLE_SECONDS)
-        session = Session(account, user_id, signed_at, expires_at)
-        claims = {"iss": self._issuer, "acc": account, "sub": user_id, "auth_time": signed_at, "exp": expires_at}
+        session = Session(account, user_id, installation_id, signed_at, expires_at)
+        claims = {
+            "iss": self._issuer,
+            "acc": account,
+            "sub": user_id,
+            "ins": installation_id,
+            "auth_time": signed_at,
+            "exp": expires_at,
+        }
         header = {"alg": _ALGORITHM, "typ": _TYPE, "kid": self._writing.kid}
         payload = json.dumps(claims, separators=(",", ":"))
         return jws.serialize_compact(header, payload, self._writing.oct_key, registry=_REGISTRY), session
@@ -80,7 +91,7 @@ class Sessions:
         session = self._verified(token)
         if session.signed_at + RENEWABLE_SECONDS <= self._clock():
             raise Unauthenticated("This page has been open for more than 12 hours. Reload the app in Zendesk.")
-        return self.issue(session.account, session.user_id, session.signed_at)
+        return self.issue(session.account, session.user_id, session.installation_id, session.signed_at)
 
     def seconds_left(self, session: Session) -> int:
         """Return the seconds until a session expires, not negative."""
@@ -105,4 +116,4 @@ class Sessions:
         account = parse_subdomain(claims["acc"])
         if claims["iss"] != self._issuer or account is None:
             raise refusal
-        return Session(account, claims["sub"], claims["auth_time"], claims["exp"])
+        return Session(account, claims["sub"], claims.get("ins"), claims["auth_time"], claims["exp"])

@@ -25,7 +25,7 @@ LEEWAY_SECONDS = 60
 LONGEST_TOKEN = 8192
 
 _REGISTRY = jws.JWSRegistry(algorithms=["RS256"], strict_check_header=False)
-_AUDIENCE = re.compile(r"https://([A-Za-z0-9-]+)\.zendesk\.com/api/v2/apps/installations/\d{1,19}\.json", re.ASCII)
+_AUDIENCE = re.compile(r"https://([A-Za-z0-9-]+)\.zendesk\.com/api/v2/apps/installations/(\d{1,19})\.json", re.ASCII)
 _USER_URL = re.compile(r"https://([A-Za-z0-9-]+)\.zendesk\.com/api/v2/users/([1-9]\d{0,18})(?:\.json)?", re.ASCII)
 _USER_ID = re.compile(r"[1-9]\d{0,18}", re.ASCII)
 
@@ -37,6 +37,8 @@ class SignedRequest:
     account: Subdomain
     user_id: int | None
     """None: `sub` is not of a form we know."""
+    installation_id: int
+    """Of the app, in this account."""
     issued_at: int
     """Unix seconds."""
 
@@ -99,7 +101,7 @@ class ZAFTokens:
         match = _AUDIENCE.fullmatch(audience) if isinstance(audience, str) else None
         if match is None or parse_subdomain(match[1]) != account:
             raise _refused()
-        return SignedRequest(account, _user_id(claims.get("sub"), account), issued_at)
+        return SignedRequest(account, _user_id(claims.get("sub"), account), int(match[2]), issued_at)
 
 
 def _parsed(token: str | None) -> tuple[dict[str, Any], dict[str, Any], jws.CompactSignature]:

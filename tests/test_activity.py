@@ -1,0 +1,636 @@
+"""The activity: every attempt has its entry, sealed, bounded, for whoever may look; and it never fails the attempt."""
+
+import base64
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import time_machine
+from redis import Redis
+from werkzeug.test import TestResponse
+
+from service.activity import LIFE_SECONDS, MOST_ENTRIES, NOBODY, OPERATOR, Activity, Author, Deed, activity_key, outcome
+from service.deadlines import Deadline
+from service.errors import ServiceError, StoreUnavailable
+from service.oauth.access_tokens import AccessTokens
+from service.oauth.grants import Grants
+from service.store import Store
+from service.subdomains import Subdomain
+from service.timestamps import timestamp
+from service.zendesk.calls import CALLS_AT_ONCE
+from tests.conftest import MakeAdmin
+from tests.steps import DIRECT, SECRET_KEYS, Admin, collaborator
+from tests.workers import at_once, meanwhile
+
+ACME, GLOBEX = Subdomain("acme"), Subdomain("globex")
+KEY = activity_key(ACME)
+VIP = "escalate_vip_order"
+QUALIFIED = f"zis:acme_orders:job_spec:{VIP}"
+NULL_ACTOR = {"id": None, "name": None}
+ADA = {"id": 101, "name": "Ada Morgan"}
+FIRST_KEY, SECOND_KEY = SECRET_KEYS.split(",")
+Entries = list[dict[str, Any]]
+
+
+def activity(person: Admin) -> Activity:
+    return collaborator(person.app, Activity)
+
+
+def entries(person: Admin, query: str = "") -> Entries:
+    """Return what the person is shown."""
+    reply = person.call("GET", f"/activity{query}")
+    assert reply.status_code == 200, reply.text
+    assert set(reply.get_json()) == {"activity"}
+    found: Entries = reply.get_json()["activity"]
+    return found
+
+
+def told(person: Admin) -> list[tuple[str, str]]:
+    """Return (action, result) of every entry, newest first."""
+    return [(entry["action"], entry["result"]) for entry in entries(person)]
+
+
+def outcome_of(reply: TestResponse) -> tuple[int, str]:
+    return reply.status_code, reply.get_json()["code"]
+
+
+def deeds(count: int, first: int = 0) -> list[Deed]:
+    return [Deed("installed", "acme_orders", f"spec_{number}") for number in range(first, first + count)]
+
+
+def names(found: Entries) -> list[str]:
+    return [entry["job_spec"] for entry in found]
+
+
+def kept(redis: Redis) -> list[bytes]:
+    """Return what Redis has of acme's activity."""
+    return [item for item in redis.lrange(KEY, 0, -1) if isinstance(item, bytes)]
+
+
+def end_grant(person: Admin, age_seconds: float = 1900) -> None:
+    """Let the access token be over in the record, and the whole grant at Zendesk."""
+    person.simulator.world.account("acme").revoke_grants()
+    grants = collaborator(person.app, Grants)
+    grant = grants.get(ACME)
+    assert grant is not None
+    now = time.time()
+    assert grants.update(ACME, grant, grant.changed(obtained_at=now - age_seconds, expires_at=now - 100))
+
+
+# --- what is recorded ---
+
+
+def test_a_change_says_who_what_when_where_and_in_which_request(admin: Admin) -> None:
+    admin.status()
+    admin.simulator.world.clear_calls()
+    with time_machine.travel(int(time.time()) + 60, tick=False):
+        reply = admin.install(QUALIFIED)
+        expected = {
+            "at": timestamp(time.time()),
+            "action": "installed",
+            "actor": ADA,
+            "integration": "acme_orders",
+            "job_spec": VIP,
+            "result": "ok",
+            "installation_id": admin.simulator.world.account("acme").installation_id,
+            "request_id": reply.headers["X-Request-Id"],
+        }
+    assert entries(admin)[0] == expected
+    assert list(entries(admin)[0]) == list(expected)
+    # The name came with the role, which was known.
+    assert admin.calls("/users/") == []
+
+
+def test_the_newest_comes_first(admin: Admin) -> None:
+    admin.install(VIP)
+    admin.uninstall(QUALIFIED)
+    admin.disconnect()
+    assert told(admin) == [("disconnected", "ok"), ("uninstalled", "ok"), ("installed", "ok"), ("connected", "ok")]
+
+
+def test_a_connection_is_its_admins_and_comes_from_no_installation(admin: Admin) -> None:
+    (entry,) = entries(admin)
+    assert (entry["action"], entry["actor"], entry["result"]) == ("connected", ADA, "ok")
+    assert (entry["integration"], entry["job_spec"], entry["installation_id"]) == (None, None, None)
+    assert entry["request_id"]
+    admin.connect("acme", 105)
+    assert [entry["actor"]["name"] for entry in entries(admin)] == ["Eve Lindqvist", "Ada Morgan"]
+
+
+def test_an_admin_whom_the_token_may_not_read_is_nobody_known(make_admin: MakeAdmin) -> None:
+    person = make_admin(**DIRECT)
+    person.switch(zis_token_on_api_v2="403")
+    person.connect("acme")
+    assert entries(person)[0]["actor"] == NULL_ACTOR
+
+
+def test_a_connection_that_failed_is_nothing_of_the_account(admin: Admin) -> None:
+    page = admin.come_back(admin.simulator.consent(admin.authorize(), 102))
+    assert page.status_code == 403
+    assert told(admin) == [("connected", "ok")]
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [({"kind": "oauth_error", "error": "odd"}, "zis_rejected"), ({"kind": "http_500_zis"}, "zendesk_unavailable"),
+     ({"kind": "http_429"}, "rate_limited"), ({"kind": "http_403_admin"}, "admin_required")],
+)  # fmt: skip
+@pytest.mark.parametrize("method", ["POST", "DELETE"])
+def test_a_change_that_failed_says_why(fault: dict[str, Any], code: str, method: str, admin: Admin) -> None:
+    admin.meets({"where": "change", **fault})
+    assert admin.call(method, f"/job_specs/{QUALIFIED}/install").get_json()["code"] == code
+    entry = entries(admin)[0]
+    assert (entry["action"], entry["result"]) == ("installed" if method == "POST" else "uninstalled", code)
+    assert (entry["actor"], entry["job_spec"]) == (ADA, VIP)
+
+
+def test_a_job_spec_that_zendesk_does_not_know_was_asked_for(admin: Admin) -> None:
+    admin.install("zis:acme_orders:job_spec:nobody")
+    assert told(admin)[0] == ("installed", "job_spec_not_found")
+
+
+def test_what_is_refused_before_anything_is_sent_is_not_recorded(admin: Admin, redis: Redis) -> None:
+    refused = [
+        admin.install("zis:acme_orders:flow:x"),
+        admin.install("nobody"),
+        admin.install("notify_warehouse"),
+        admin.install(VIP, "?force=1"),
+        admin.disconnect("?uninstall=yes"),
+    ]
+    redis.config_set("maxmemory", 1)
+    refused.append(admin.install(QUALIFIED))
+    redis.config_set("maxmemory", 0)
+    admin.open_sidebar("acme", 102)
+    refused += [admin.install(QUALIFIED), admin.disconnect()]
+    codes = ["invalid_request", "job_spec_not_found", "integration_required", "invalid_request", "invalid_request",
+             "store_unavailable", "manager_role_required", "manager_role_required"]  # fmt: skip
+    assert [reply.get_json()["code"] for reply in refused] == codes
+    assert admin.changes_sent() == []
+    assert told(admin) == [("connected", "ok")]
+
+
+def test_a_disconnect_names_who_pressed_it(admin: Admin) -> None:
+    admin.open_sidebar("acme", 105)
+    reply = admin.disconnect()
+    entry = entries(admin)[0]
+    assert (entry["action"], entry["actor"]["name"], entry["result"]) == ("disconnected", "Eve Lindqvist", "ok")
+    assert entry["installation_id"] == admin.simulator.world.account("acme").installation_id
+    assert entry["request_id"] == reply.headers["X-Request-Id"]
+    # Nothing was connected any more, so nothing was done.
+    assert admin.disconnect().get_json() == {"revoked": False}
+    assert len(told(admin)) == 2
+
+
+def test_a_dead_grant_that_is_forgotten_was_disconnected_by_the_manager_last_known(admin: Admin) -> None:
+    admin.status()
+    end_grant(admin)
+    assert admin.disconnect().get_json() == {"revoked": False}
+    assert told(admin) == [("disconnected", "ok"), ("reauthorization_required", "ok"), ("connected", "ok")]
+    assert entries(admin)[0]["actor"] == ADA
+    assert admin.disconnect("?uninstall=true").get_json() == {"revoked": False}
+
+
+def test_a_disconnect_that_failed_says_why(admin: Admin) -> None:
+    admin.meets({"where": "revoke", "kind": "http_500_text"})
+    assert outcome_of(admin.disconnect()) == (502, "zendesk_unavailable")
+    assert told(admin)[0] == ("disconnected", "zendesk_unavailable")
+
+
+def test_a_disconnect_that_uninstalls_has_an_entry_for_each_job_spec(admin: Admin) -> None:
+    reply = admin.disconnect("?uninstall=true")
+    assert reply.get_json() == {"revoked": True}
+    disconnected, *uninstalled, connected = entries(admin, "?limit=200")
+    assert (disconnected["action"], connected["action"]) == ("disconnected", "connected")
+    assert len(uninstalled) == 54
+    assert {(entry["action"], entry["result"]) for entry in uninstalled} == {("uninstalled", "ok")}
+    assert {f"zis:{entry['integration']}:job_spec:{entry['job_spec']}" for entry in uninstalled} == {
+        name for _, name in admin.changes_sent()
+    }
+    assert all(entry["actor"] == ADA for entry in uninstalled)
+    assert {entry["request_id"] for entry in uninstalled} == {reply.headers["X-Request-Id"]}
+
+
+def test_a_disconnect_that_stops_shows_what_it_had_done_and_where_it_stopped(admin: Admin) -> None:
+    admin.meets({"where": "change", "kind": "http_500_zis", "every": 20})
+    assert admin.disconnect("?uninstall=true").status_code == 502
+    disconnected, *uninstalled, _ = entries(admin, "?limit=200")
+    assert (disconnected["action"], disconnected["result"]) == ("disconnected", "zendesk_unavailable")
+    results = [entry["result"] for entry in uninstalled]
+    assert len(results) == len(admin.changes_sent())
+    assert results.count("zendesk_unavailable") >= 1
+    assert results.count("ok") >= 19
+
+
+def test_a_manager_by_name_is_called_what_zendesk_has_called_them(make_admin: MakeAdmin) -> None:
+    person = make_admin(MANAGER_USER_IDS="acme:102")
+    person.connect("acme")
+    person.open_sidebar("acme", 102)
+    person.install(QUALIFIED)
+    assert entries(person)[0]["actor"] == {"id": 102, "name": None}
+    person.status()
+    with time_machine.travel(time.time() + 400, tick=True):
+        person.install(QUALIFIED)
+        assert entries(person)[0]["actor"] == {"id": 102, "name": "Ben Okafor"}
+
+
+def test_what_a_command_does_is_the_operators(admin: Admin) -> None:
+    activity(admin).note(ACME, OPERATOR, Deed("disconnected"))
+    entry = entries(admin)[0]
+    assert (entry["actor"], entry["installation_id"], entry["request_id"]) == ("operator", None, None)
+
+
+def test_an_unforeseen_failure_is_an_internal_error() -> None:
+    heard: list[str] = []
+    with pytest.raises(ZeroDivisionError), outcome(heard.append):
+        raise ZeroDivisionError
+    assert heard == ["internal_error"]
+
+
+# --- a grant found dead ---
+
+
+def test_a_death_is_recorded_once_whoever_finds_out(admin: Admin, make_admin: MakeAdmin) -> None:
+    both = [admin, make_admin()]
+    end_grant(admin)
+
+    def ask(number: int) -> str:
+        with pytest.raises(ServiceError) as failure:
+            collaborator(both[number % 2].app, AccessTokens).get(ACME, Deadline.after(25))
+        return failure.value.code
+
+    assert set(at_once(12, ask)) == {"authorization_required"}
+    assert told(admin) == [("reauthorization_required", "ok"), ("connected", "ok")]
+    assert entries(admin)[0]["actor"] == NULL_ACTOR
+
+
+def test_of_two_verdicts_on_the_same_grant_one_is_recorded(admin: Admin) -> None:
+    tokens = collaborator(admin.app, AccessTokens)
+    grant = tokens.usable(ACME)
+    verdicts = [tokens._declare_dead(ACME, grant, "not_refreshable") for _ in range(2)]
+    assert verdicts == [True, False]
+    assert told(admin) == [("reauthorization_required", "ok"), ("connected", "ok")]
+
+
+def test_a_death_names_the_request_whose_list_found_out(admin: Admin) -> None:
+    admin.status()
+    end_grant(admin)
+    admin.simulator.world.account("acme").expire_access_tokens()
+    with time_machine.travel(time.time() + 120, tick=True):
+        reply = admin.list_fresh()
+        assert outcome_of(reply) == (409, "authorization_required")
+        assert told(admin) == [("reauthorization_required", "ok"), ("connected", "ok")]
+        assert entries(admin)[0]["request_id"] == reply.headers["X-Request-Id"]
+
+
+def test_a_death_names_the_request_whose_uninstalling_found_out(admin: Admin) -> None:
+    admin.status()
+    admin.meets({"where": "change", "kind": "hold"})
+    with time_machine.travel(time.time() + 120, tick=True):
+        with meanwhile(lambda: admin.disconnect("?uninstall=true")) as replies:
+            admin.simulator.world.wait_until_held(CALLS_AT_ONCE)
+            end_grant(admin)
+            admin.simulator.world.account("acme").expire_access_tokens()
+            admin.meets()
+        assert outcome_of(replies[0]) == (409, "authorization_required")
+        disconnected, *others, _ = entries(admin, "?limit=200")
+        assert (disconnected["action"], disconnected["result"]) == ("disconnected", "authorization_required")
+        assert [entry["action"] for entry in others].count("reauthorization_required") == 1
+        assert {entry["request_id"] for entry in others} == {replies[0].headers["X-Request-Id"]}
+
+
+def test_a_grant_without_a_refresh_token_dies_with_its_access_token(make_admin: MakeAdmin) -> None:
+    person = make_admin(**DIRECT)
+    person.switch(token_lifetime="never")
+    person.connect("acme")
+    person.status()
+    person.simulator.world.account("acme").revoke_grants()
+    with time_machine.travel(time.time() + 120, tick=True):
+        for _ in range(2):
+            assert outcome_of(person.list_fresh()) == (409, "authorization_required")
+        assert told(person) == [("reauthorization_required", "ok"), ("connected", "ok")]
+
+
+# --- who may look ---
+
+
+@pytest.mark.parametrize(
+    ("user_id", "status"), [(101, 200), (102, 200), (103, 403), (104, 403)], ids=["admin", "agent", "end", "suspended"]
+)
+@pytest.mark.parametrize("state", ["connected", "dead", "disconnected", "Zendesk is away"])
+def test_agents_may_look_and_outsiders_may_not(state: str, user_id: int, status: int, admin: Admin) -> None:
+    # In the states in which nobody can be asked, the last answer counts.
+    admin.open_sidebar("acme", user_id)
+    admin.status()
+    if state == "dead":
+        end_grant(admin)
+        admin.list_fresh()
+    if state == "disconnected":
+        admin.open_sidebar("acme", 105)
+        admin.disconnect()
+        admin.open_sidebar("acme", user_id)
+    if state == "Zendesk is away":
+        admin.meets({"where": "all", "kind": "reset"})
+    with time_machine.travel(time.time() + 600, tick=True):
+        reply = admin.call("GET", "/activity")
+    assert reply.status_code == status, reply.text
+    if status == 403:
+        assert reply.get_json()["code"] == "agent_required"
+    else:
+        assert reply.get_json()["activity"][-1]["action"] == "connected"
+
+
+def test_whoever_is_not_known_to_be_outside_may_look_where_nobody_can_be_asked(admin: Admin) -> None:
+    admin.disconnect()
+    admin.open_sidebar("acme", 103)
+    admin.simulator.world.clear_calls()
+    assert told(admin) == [("disconnected", "ok"), ("connected", "ok")]
+    assert admin.calls() == []
+
+
+def test_an_account_that_was_never_connected_has_no_activity(make_admin: MakeAdmin) -> None:
+    person = make_admin()
+    person.open_sidebar("acme", 102)
+    assert entries(person) == []
+
+
+def test_another_account_sees_nothing_of_it(admin: Admin, make_admin: MakeAdmin) -> None:
+    admin.install(QUALIFIED)
+    person = make_admin()
+    person.open_sidebar("globex", 201)
+    assert entries(person) == []
+    person.connect("globex")
+    assert [entry["actor"]["name"] for entry in entries(person)] == ["Finn Baker"]
+    assert len(entries(admin)) == 2
+
+
+def test_the_activity_survives_a_disconnect_and_goes_when_it_is_purged(admin: Admin, redis: Redis) -> None:
+    admin.disconnect()
+    admin.connect("acme")
+    assert told(admin) == [("connected", "ok"), ("disconnected", "ok"), ("connected", "ok")]
+    activity(admin).note(GLOBEX, NOBODY, Deed("connected"))
+    activity(admin).purge(ACME)
+    assert entries(admin) == []
+    assert redis.exists(activity_key(GLOBEX))
+
+
+# --- how much ---
+
+
+@pytest.mark.parametrize(("query", "count"), [("", 50), ("?limit=1", 1), ("?limit=7", 7), ("?limit=200", 200)])
+def test_as_many_are_shown_as_were_asked_for(query: str, count: int, admin: Admin) -> None:
+    activity(admin).note(ACME, NOBODY, *deeds(220))
+    assert names(entries(admin, query)) == [f"spec_{number}" for number in range(219, 219 - count, -1)]
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["limit=", "limit=0", "limit=201", "limit=-1", "limit=%2B5", "limit=05", "limit=5.0", "limit=1e2", "limit=%205",
+     "limit=1_0", "limit=0x5", "limit=%D9%A5", "limit=all", "limit=99999999999999999999", "limit=5&limit=5", "offset=1",
+     "limit=5&page=1"],
+)  # fmt: skip
+def test_any_other_parameter_is_refused_before_anybody_is_judged(query: str, admin: Admin) -> None:
+    admin.open_sidebar("acme", 103)
+    admin.simulator.world.clear_calls()
+    assert outcome_of(admin.call("GET", f"/activity?{query}")) == (400, "invalid_request")
+    assert admin.calls() == []
+
+
+def test_the_answer_is_not_for_caches(admin: Admin) -> None:
+    assert admin.call("GET", "/activity").headers["Cache-Control"] == "no-store"
+
+
+def test_only_the_last_500_are_kept(admin: Admin, redis: Redis) -> None:
+    activity(admin).note(ACME, NOBODY, *deeds(300))
+    activity(admin).note(ACME, NOBODY, *deeds(300, first=300))
+    assert names(activity(admin).latest(ACME)) == [f"spec_{number}" for number in range(599, 99, -1)]
+    assert redis.llen(KEY) == MOST_ENTRIES
+
+
+def test_of_more_than_500_at_once_the_last_are_kept(admin: Admin, redis: Redis) -> None:
+    redis.config_resetstat()
+    activity(admin).note(ACME, NOBODY, *deeds(510))
+    assert redis.info("commandstats")["cmdstat_lpush"]["calls"] == MOST_ENTRIES
+    assert names(activity(admin).latest(ACME)) == [f"spec_{number}" for number in range(509, 9, -1)]
+    assert redis.llen(KEY) == MOST_ENTRIES
+
+
+def test_nothing_older_than_90_days_is_shown_and_the_next_entry_drops_it(admin: Admin, redis: Redis) -> None:
+    began = time.time()
+    activity(admin).note(ACME, NOBODY, *deeds(3))
+    assert redis.llen(KEY) == 4
+    with time_machine.travel(began + LIFE_SECONDS - 60, tick=False):
+        assert len(activity(admin).latest(ACME)) == 4
+        activity(admin).note(ACME, NOBODY, *deeds(2, first=3))
+        assert redis.llen(KEY) == 6
+    with time_machine.travel(began + LIFE_SECONDS + 60, tick=False):
+        admin.open_sidebar()
+        assert names(entries(admin)) == ["spec_4", "spec_3"]
+        activity(admin).note(ACME, NOBODY, *deeds(1, first=5))
+        assert redis.llen(KEY) == 3
+
+
+def test_the_whole_goes_90_days_after_its_last_entry(admin: Admin, redis: Redis) -> None:
+    assert LIFE_SECONDS - 60 < int(redis.ttl(KEY)) <= LIFE_SECONDS
+    redis.expire(KEY, 1000)
+    activity(admin).note(ACME, NOBODY, *deeds(1))
+    assert LIFE_SECONDS - 60 < int(redis.ttl(KEY)) <= LIFE_SECONDS
+
+
+@pytest.mark.parametrize("count", [1, 60])
+def test_any_number_is_written_in_one_round_trip(count: int, admin: Admin, redis: Redis) -> None:
+    redis.config_resetstat()
+    activity(admin).note(ACME, NOBODY, *deeds(count))
+    calls = redis.info("commandstats")
+    assert calls["cmdstat_evalsha"]["calls"] == 1
+    assert calls["cmdstat_lpush"]["calls"] == count
+
+
+def test_nothing_is_written_of_nothing(admin: Admin, redis: Redis) -> None:
+    activity(admin).note(ACME, NOBODY)
+    assert redis.llen(KEY) == 1
+
+
+# --- how it is kept ---
+
+
+def test_redis_holds_no_name_in_clear(admin: Admin, redis: Redis) -> None:
+    admin.install(QUALIFIED)
+    items = kept(redis)
+    assert len(items) == 2
+    for item in items:
+        parts = item.partition(b":")[2].split(b".")
+        shown = b"".join([item, *(base64.urlsafe_b64decode(part + b"=" * (-len(part) % 4)) for part in parts)])
+        for canary in (b"Ada", b"Morgan", VIP.encode(), b"acme_orders", b"installed", b"connected", b"actor"):
+            assert canary not in shown
+
+
+def test_entries_moved_to_another_account_do_not_open_there(admin: Admin, make_admin: MakeAdmin, redis: Redis) -> None:
+    admin.install(QUALIFIED)
+    person = make_admin()
+    person.connect("globex")
+    redis.lpush(activity_key(GLOBEX), *kept(redis))
+    assert redis.llen(activity_key(GLOBEX)) == 3
+    assert [entry["actor"]["name"] for entry in entries(person)] == ["Finn Baker"]
+
+
+def test_an_entry_no_key_opens_is_left_out_and_the_log_says_so(
+    admin: Admin, make_admin: MakeAdmin, capsys: pytest.CaptureFixture[str]
+) -> None:
+    newer = "a-newer-key-of-the-tests-0123456789abcdef"
+    rotated = make_admin(SECRET_KEYS=f"{newer},{FIRST_KEY}")
+    activity(rotated).note(ACME, NOBODY, *deeds(1))
+    assert len(activity(rotated).latest(ACME)) == 2
+    assert [entry["action"] for entry in entries(admin)] == ["connected"]
+    assert "event=activity_not_opened account=acme entries=1" in capsys.readouterr().out
+    assert names(activity(make_admin(SECRET_KEYS=f"{newer},{SECOND_KEY}")).latest(ACME)) == ["spec_0"]
+
+
+@pytest.mark.parametrize("planted", ["", ":", "junk", "99999999999:junk", "1:e30.e30.e30.e30.e30"])
+def test_what_somebody_planted_there_does_no_harm(planted: str, admin: Admin, redis: Redis) -> None:
+    redis.lpush(KEY, planted)
+    redis.rpush(KEY, planted)
+    redis.persist(KEY)
+    assert told(admin) == [("connected", "ok")]
+    assert admin.install(QUALIFIED).status_code == 200
+    assert told(admin) == [("installed", "ok"), ("connected", "ok")]
+    assert redis.ttl(KEY) > 0
+    # What claims to be young stays until it is old.
+    assert redis.llen(KEY) == (4 if planted.startswith("9") else 3)
+
+
+def test_many_at_once_lose_nothing_and_keep_the_bound(admin: Admin, make_admin: MakeAdmin, redis: Redis) -> None:
+    both = [activity(admin), activity(make_admin())]
+    activity(admin).purge(ACME)
+    at_once(12, lambda number: both[number % 2].note(ACME, Author(number), *deeds(30, first=30 * number)))
+    found = both[0].latest(ACME)
+    assert sorted(names(found)) == sorted(f"spec_{number}" for number in range(360))
+    # What was written together stays together, in its order.
+    assert [entry["actor"]["id"] for entry in found[::30]] == [entry["actor"]["id"] for entry in found[29::30]]
+    at_once(12, lambda number: both[number % 2].note(ACME, Author(number), *deeds(30, first=30 * number)))
+    assert redis.llen(KEY) == MOST_ENTRIES
+
+
+def test_changes_at_once_have_an_entry_each(admin: Admin) -> None:
+    admin.status()
+    headers = {"Authorization": f"Bearer {admin.session_token}"}
+
+    def install(number: int) -> int:
+        path = f"/api/v1/job_specs/zis:acme_archive:job_spec:archive_form_{number + 1:03}/install"
+        return admin.app.test_client().post(path, headers=headers).status_code
+
+    assert at_once(6, install) == [200] * 6
+    recorded = [entry for entry in entries(admin) if entry["action"] == "installed"]
+    assert sorted(names(recorded)) == [f"archive_form_{number:03}" for number in range(1, 7)]
+    assert len({entry["request_id"] for entry in recorded}) == 6
+
+
+# --- where it cannot be written ---
+
+
+@contextmanager
+def nearly_full(person: Admin, redis: Redis) -> Iterator[None]:
+    """Let Redis use more than 80 % of what it may."""
+    redis.config_set("maxmemory", int(redis.info("memory")["used_memory"] / 0.85))
+    # The service looks every few seconds only.
+    collaborator(person.app, Store)._room_looked_at = float("-inf")
+    try:
+        yield
+    finally:
+        redis.config_set("maxmemory", 0)
+
+
+def test_above_80_percent_changes_are_made_but_not_recorded(
+    admin: Admin, redis: Redis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with nearly_full(admin, redis):
+        assert admin.install(QUALIFIED).get_json()["verified"] is True
+        assert told(admin) == [("connected", "ok")]
+        assert admin.disconnect().get_json() == {"revoked": True}
+    out = capsys.readouterr().out
+    assert out.count("event=activity_not_kept") == 2
+    # The log says what the activity does not.
+    assert "event=installed" in out
+    assert "event=disconnected" in out
+    assert told(admin) == [("connected", "ok")]
+
+
+def test_a_store_that_takes_nothing_more_is_logged(
+    admin: Admin, redis: Redis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert collaborator(admin.app, Store).has_room()
+    redis.config_set("maxmemory", 1)
+    activity(admin).note(ACME, NOBODY, *deeds(2))
+    redis.config_set("maxmemory", 0)
+    assert "event=activity_not_kept account=acme entries=2 code=store_unavailable" in capsys.readouterr().out
+    assert len(activity(admin).latest(ACME)) == 1
+
+
+@pytest.mark.parametrize(
+    ("faults", "status"), [([], 200), ([{"where": "change", "kind": "http_500_zis"}], 502)], ids=["made", "failed"]
+)
+def test_a_store_that_is_lost_during_a_change_does_not_decide_its_answer(
+    faults: list[dict[str, Any]], status: int, admin: Admin, redis: Redis
+) -> None:
+    admin.status()
+    admin.meets({"where": "change", "kind": "hold"}, *faults)
+    with meanwhile(lambda: admin.install(QUALIFIED)) as replies:
+        admin.simulator.world.wait_until_held(1)
+        # From now on the store lets in nobody but this test.
+        redis.config_set("requirepass", "unknown")
+        redis.client_kill_filter(_type="normal", skipme=True)
+        admin.simulator.release()
+    redis.config_set("requirepass", "")
+    assert replies[0].status_code == status
+    assert told(admin) == [("connected", "ok")]
+
+
+def test_without_a_store_nothing_is_shown_and_writing_raises_nothing(admin: Admin, make_admin: MakeAdmin) -> None:
+    apart = make_admin(REDIS_URL="redis://127.0.0.1:1/0")
+    apart.session_token = admin.session_token
+    assert outcome_of(apart.call("GET", "/activity")) == (503, "store_unavailable")
+    activity(apart).note(ACME, NOBODY, *deeds(1))
+    activity(apart).note_reauthorization(ACME)
+    with pytest.raises(StoreUnavailable):
+        activity(apart).latest(ACME)
+
+
+# --- the log ---
+
+
+def lines(out: str, event: str) -> list[str]:
+    """Return the log's lines of one event, without instant and request."""
+    return [
+        line.partition(" level=")[2].rpartition(" request_id=")[0]
+        for line in out.splitlines()
+        if f"event={event} " in f"{line} "
+    ]
+
+
+def test_the_log_has_one_line_an_event_with_its_author(
+    make_admin: MakeAdmin, capsys: pytest.CaptureFixture[str]
+) -> None:
+    admin = make_admin()
+    admin.connect("acme")
+    admin.open_sidebar("acme", 105)
+    admin.install(QUALIFIED)
+    admin.meets({"where": "change", "kind": "http_429"})
+    admin.uninstall(QUALIFIED)
+    admin.meets()
+    admin.disconnect("?uninstall=true")
+    out = capsys.readouterr().out
+    about = f"account=acme by=105 integration=acme_orders job_spec={VIP}"
+    assert lines(out, "connected") == ["info event=connected account=acme by=101 result=ok"]
+    assert lines(out, "installed") == [f"info event=installed {about} result=ok verified=true"]
+    first, *others = lines(out, "uninstalled")
+    assert first == f"info event=uninstalled {about} result=rate_limited"
+    assert len(others) == 55
+    assert f"info event=uninstalled {about} result=ok" in others
+    assert lines(out, "disconnected") == ["info event=disconnected account=acme by=105 result=ok revoked=true"]
+    assert "Eve" not in out
+
+
+def test_the_log_tells_an_operators_command_apart(admin: Admin, capsys: pytest.CaptureFixture[str]) -> None:
+    activity(admin).note(ACME, OPERATOR, Deed("disconnected"))
+    assert "event=disconnected account=acme by=operator result=ok" in capsys.readouterr().out
