@@ -19,6 +19,7 @@ from service.oauth.grants import Grants
 from service.store import Store
 from service.subdomains import Subdomain
 from service.timestamps import timestamp
+from service.zendesk.calls import CALLS_AT_ONCE
 from tests.conftest import MakeAdmin
 from tests.steps import DIRECT, SECRET_KEYS, Admin, collaborator
 from tests.workers import at_once, meanwhile
@@ -264,21 +265,39 @@ def test_a_death_is_recorded_once_whoever_finds_out(admin: Admin, make_admin: Ma
     assert entries(admin)[0]["actor"] == NULL_ACTOR
 
 
-@pytest.mark.parametrize(
-    ("method", "path"), [("GET", "/job_specs"), ("DELETE", "/connection?uninstall=true")], ids=["list", "uninstall"]
-)
-def test_a_death_names_the_request_that_found_out_in_whatever_thread(method: str, path: str, admin: Admin) -> None:
+def test_of_two_verdicts_on_the_same_grant_one_is_recorded(admin: Admin) -> None:
+    tokens = collaborator(admin.app, AccessTokens)
+    grant = tokens.usable(ACME)
+    verdicts = [tokens._declare_dead(ACME, grant, "not_refreshable") for _ in range(2)]
+    assert verdicts == [True, False]
+    assert told(admin) == [("reauthorization_required", "ok"), ("connected", "ok")]
+
+
+def test_a_death_names_the_request_whose_list_found_out(admin: Admin) -> None:
     admin.status()
-    if method == "DELETE":
-        # What is installed is known, so the first to find out is who uninstalls.
-        admin.job_specs()
     end_grant(admin)
     admin.simulator.world.account("acme").expire_access_tokens()
     with time_machine.travel(time.time() + 120, tick=True):
-        reply = admin.call(method, path)
+        reply = admin.list_fresh()
         assert outcome_of(reply) == (409, "authorization_required")
-        (death,) = [entry for entry in entries(admin) if entry["action"] == "reauthorization_required"]
-        assert death["request_id"] == reply.headers["X-Request-Id"]
+        assert told(admin) == [("reauthorization_required", "ok"), ("connected", "ok")]
+        assert entries(admin)[0]["request_id"] == reply.headers["X-Request-Id"]
+
+
+def test_a_death_names_the_request_whose_uninstalling_found_out(admin: Admin) -> None:
+    admin.status()
+    admin.meets({"where": "change", "kind": "hold"})
+    with time_machine.travel(time.time() + 120, tick=True):
+        with meanwhile(lambda: admin.disconnect("?uninstall=true")) as replies:
+            admin.simulator.world.wait_until_held(CALLS_AT_ONCE)
+            end_grant(admin)
+            admin.simulator.world.account("acme").expire_access_tokens()
+            admin.meets()
+        assert outcome_of(replies[0]) == (409, "authorization_required")
+        disconnected, *others, _ = entries(admin, "?limit=200")
+        assert (disconnected["action"], disconnected["result"]) == ("disconnected", "authorization_required")
+        assert [entry["action"] for entry in others].count("reauthorization_required") == 1
+        assert {entry["request_id"] for entry in others} == {replies[0].headers["X-Request-Id"]}
 
 
 def test_a_grant_without_a_refresh_token_dies_with_its_access_token(make_admin: MakeAdmin) -> None:
@@ -390,7 +409,9 @@ def test_only_the_last_500_are_kept(admin: Admin, redis: Redis) -> None:
 
 
 def test_of_more_than_500_at_once_the_last_are_kept(admin: Admin, redis: Redis) -> None:
+    redis.config_resetstat()
     activity(admin).note(ACME, NOBODY, *deeds(510))
+    assert redis.info("commandstats")["cmdstat_lpush"]["calls"] == MOST_ENTRIES
     assert names(activity(admin).latest(ACME)) == [f"spec_{number}" for number in range(509, 9, -1)]
     assert redis.llen(KEY) == MOST_ENTRIES
 
@@ -470,9 +491,13 @@ def test_an_entry_no_key_opens_is_left_out_and_the_log_says_so(
 def test_what_somebody_planted_there_does_no_harm(planted: str, admin: Admin, redis: Redis) -> None:
     redis.lpush(KEY, planted)
     redis.rpush(KEY, planted)
+    redis.persist(KEY)
     assert told(admin) == [("connected", "ok")]
     assert admin.install(QUALIFIED).status_code == 200
     assert told(admin) == [("installed", "ok"), ("connected", "ok")]
+    assert redis.ttl(KEY) > 0
+    # What claims to be young stays until it is old.
+    assert redis.llen(KEY) == (4 if planted.startswith("9") else 3)
 
 
 def test_many_at_once_lose_nothing_and_keep_the_bound(admin: Admin, make_admin: MakeAdmin, redis: Redis) -> None:

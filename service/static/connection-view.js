@@ -3,6 +3,7 @@
 import { el, setAttribute, setShown, setText } from "./dom.js";
 import { formatDay, t } from "./i18n.js";
 import { ProblemSlot, problemTitle } from "./problem-view.js";
+import { ReadinessView } from "./readiness-view.js";
 
 /** The top of the page. */
 export class ConnectionView {
@@ -13,6 +14,7 @@ export class ConnectionView {
   #account;
   #state = el("h2", { class: "connection__state", id: "connection-state", tabindex: "-1" });
   #by = el("p", { class: "connection__by" });
+  #readiness = new ReadinessView();
   #why = el("p", { class: "connection__why" });
   #offer = el("div", { class: "connection__offer" });
   #connect = el("button", { type: "button", class: "button button--primary", "data-testid": "connect" });
@@ -44,6 +46,7 @@ export class ConnectionView {
     this.element.append(
       el("div", { class: "connection__head" }, el("span", { class: "connection__dot", "aria-hidden": "true" }), this.#state),
       this.#by,
+      this.#readiness.element,
       this.#why,
       this.#offer,
       this.#role,
@@ -68,6 +71,7 @@ export class ConnectionView {
     setAttribute(this.element, "data-state", state);
     setText(this.#state, t(`connection.${state}`, { account: this.#account }));
     this.#updateBy(connection);
+    this.#readiness.update(this.#model.readiness);
     this.#updateWhy(connection);
     this.#updateOffer(connection);
     const note = isConnected && !canManage ? roleNote(status.user) : "";

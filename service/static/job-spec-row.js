@@ -4,6 +4,9 @@ import { el, setAttribute, setName, setShown, setText } from "./dom.js";
 import { currentLocale, t } from "./i18n.js";
 import { ProblemSlot } from "./problem-view.js";
 
+const PENDING = { install: "spec.installing", uninstall: "spec.uninstalling", reinstall: "spec.reinstalling" };
+const NOTES = { unverified: "spec.unverified", reinstalled: "spec.reinstalled" };
+
 /** A row that is built once and updated in place. */
 export class JobSpecRow {
   /** @type {HTMLElement} */
@@ -21,6 +24,7 @@ export class JobSpecRow {
   #note = el("p", { class: "spec__note", hidden: true });
   #state = el("span", { class: "spec__state" });
   #toggle = el("button", { type: "button", role: "switch", class: "toggle", "data-testid": "toggle" });
+  #again = el("button", { type: "button", class: "button button--link spec__again", "data-testid": "reinstall", hidden: true });
   #problem = null;
   #shown = "";
   #problemShown = null;
@@ -43,17 +47,20 @@ export class JobSpecRow {
       "div",
       { class: "spec", role: "listitem", "data-testid": "job-spec", "data-key": key },
       el("div", { class: "spec__text" }, this.#name, this.#description, facts, this.#note),
-      el("div", { class: "spec__switch" }, this.#state, this.#toggle),
+      el("div", { class: "spec__switch" }, this.#state, this.#toggle, this.#again),
     );
   }
 
   /**
    * @param {object} spec
-   * @param {{pending: boolean|undefined, problem: object|null, isUnverified: boolean, canManage: boolean}} situation
-   *   pending: the state that was asked for
+   * @param {object} situation
+   * @param {import("./model.js").Action|undefined} situation.pending the change under way
+   * @param {object|null} situation.problem
+   * @param {"unverified"|"reinstalled"|null} situation.note
+   * @param {boolean} situation.canManage
    */
   update(spec, situation) {
-    const shown = `${currentLocale()} ${situation.pending} ${situation.isUnverified} ${situation.canManage}`;
+    const shown = `${currentLocale()} ${situation.pending} ${situation.note} ${situation.canManage}`;
     if (spec !== this.#spec) this.#updateFacts(spec);
     else if (shown === this.#shown && situation.problem === this.#problemShown) return;
     this.#shown = shown;
@@ -81,12 +88,12 @@ export class JobSpecRow {
       .toLowerCase();
   }
 
-  #updateSwitch(spec, { pending, isUnverified, canManage }) {
+  #updateSwitch(spec, { pending, note, canManage }) {
     const isPending = pending !== undefined;
     setText(this.#eventLabel, t("spec.event"));
     setText(this.#flowLabel, t("spec.flow"));
     setAttribute(this.element, "data-installed", String(spec.installed));
-    setAttribute(this.element, "data-pending", isPending ? (pending ? "install" : "uninstall") : null);
+    setAttribute(this.element, "data-pending", pending);
     setShown(this.#toggle, canManage);
     setAttribute(this.#toggle, "aria-checked", String(spec.installed));
     // Not `disabled`: that would throw the focus away in the middle of a person's work.
@@ -94,10 +101,20 @@ export class JobSpecRow {
     setAttribute(this.#toggle, "aria-busy", isPending ? "true" : null);
     // The switch itself shows the state of rest.
     setShown(this.#state, isPending || !canManage);
-    if (isPending) setText(this.#state, t(pending ? "spec.installing" : "spec.uninstalling"));
+    if (isPending) setText(this.#state, t(PENDING[pending]));
     else setText(this.#state, t(spec.installed ? "spec.installed" : "spec.not_installed"));
-    setText(this.#note, isUnverified ? t("spec.unverified") : "");
-    setShown(this.#note, isUnverified);
+    this.#updateAgain(spec, { isPending, canManage });
+    setText(this.#note, note ? t(NOTES[note]) : "");
+    setShown(this.#note, Boolean(note));
+    setAttribute(this.#note, "data-note", note);
+  }
+
+  #updateAgain(spec, { isPending, canManage }) {
+    setText(this.#again, t("spec.reinstall"));
+    setAttribute(this.#again, "aria-label", t("spec.reinstall_name", { name: spec.name }));
+    setAttribute(this.#again, "title", t("spec.reinstall_why"));
+    setAttribute(this.#again, "aria-disabled", isPending ? "true" : null);
+    setShown(this.#again, canManage && spec.installed);
   }
 
   #updateProblem(problem) {

@@ -24,6 +24,7 @@ export class ListView {
   #title = el("h2", { class: "list__title", id: "list-title" });
   #refresh = el("button", { type: "button", class: "button button--small", "data-testid": "refresh" });
   #note = el("p", { class: "list__note", "data-testid": "list-note" });
+  #several = el("button", { type: "button", class: "button button--link button--small", "data-testid": "several" });
   #loading = el("p", { class: "loading" });
   #empty = el("div", { class: "well", hidden: true });
   #emptyText = el("p");
@@ -38,10 +39,10 @@ export class ListView {
    * @param {import("./model.js").Model} options.model
    * @param {string} options.account
    * @param {(text: string) => void} options.announce
-   * @param {() => void} options.onRefresh
-   * @param {(key: string, install: boolean) => void} options.onSwitch
+   * @param {{refresh: () => void, change: (key: string, action: import("./model.js").Action) => void, several: () => void}} options.on
+   *   what the person does
    */
-  constructor({ model, account, announce, onRefresh, onSwitch }) {
+  constructor({ model, account, announce, on }) {
     this.#model = model;
     this.#account = account;
     this.#announce = announce;
@@ -50,25 +51,45 @@ export class ListView {
     this.element.append(
       el("div", { class: "list__head" }, this.#title, this.#refresh),
       this.#filter.element,
-      this.#note,
+      el("div", { class: "list__foot" }, this.#note, this.#several),
       this.#problem.element,
       this.#loading,
       this.#empty,
       this.#body,
     );
     this.#refresh.addEventListener("click", () => {
-      if (!model.isListing) onRefresh();
+      if (!model.isListing) on.refresh();
     });
     this.#clear.addEventListener("click", () => {
       this.#filter.clear();
       this.#applyFilter();
     });
+    this.#several.addEventListener("click", on.several);
     // One listener for all the rows there may ever be.
     this.#body.addEventListener("click", (event) => {
-      const toggle = event.target.closest(".toggle");
-      if (!toggle || toggle.getAttribute("aria-disabled") === "true") return;
-      onSwitch(toggle.closest(".spec").dataset.key, toggle.getAttribute("aria-checked") !== "true");
+      const button = event.target.closest(".toggle, .spec__again");
+      if (!button || button.getAttribute("aria-disabled") === "true") return;
+      const isOn = button.getAttribute("aria-checked") === "true";
+      const action = button.matches(".spec__again") ? "reinstall" : isOn ? "uninstall" : "install";
+      on.change(button.closest(".spec").dataset.key, action);
     });
+  }
+
+  /**
+   * The job specs that the filter lets through, in the list's order.
+   *
+   * @returns {{key: string, spec: object}[]}
+   */
+  filtered() {
+    const passes = this.#filter.test();
+    return [...this.#model.specs]
+      .filter(([key, spec]) => passes(this.#rows.get(key).searchText, spec.installed))
+      .map(([key, spec]) => ({ key, spec }));
+  }
+
+  /** @returns {boolean} whether the filter may leave some out */
+  get isFiltered() {
+    return this.#filter.isActive;
   }
 
   /** Brings everything up to date with the model and the language. */
@@ -81,6 +102,8 @@ export class ListView {
     setText(this.#loading, t("list.loading"));
     setShown(this.#loading, model.specs === null && model.isListing);
     setText(this.#clear, t("filter.clear"));
+    setText(this.#several, t("bulk.open"));
+    setShown(this.#several, model.canManage && Boolean(model.specs?.size));
     this.#filter.relabel();
     setShown(this.#filter.element, model.specs !== null);
     this.#problem.update(model.listProblem);
@@ -95,7 +118,7 @@ export class ListView {
   }
 
   #updateRows() {
-    const { specs, pending, failed, unverified, canManage } = this.#model;
+    const { specs, pending, failed, unverified, reinstalled, canManage } = this.#model;
     for (const key of [...this.#rows.keys()]) {
       if (!specs?.has(key)) this.#rows.delete(key);
     }
@@ -108,7 +131,7 @@ export class ListView {
       row.update(spec, {
         pending: pending.get(key),
         problem: failed.get(key) ?? null,
-        isUnverified: unverified.has(key),
+        note: unverified.has(key) ? "unverified" : reinstalled.has(key) ? "reinstalled" : null,
         canManage,
       });
     }

@@ -7,6 +7,8 @@ const OUTCOME_UNKNOWN = new Set(["network", "zendesk_timeout", "zendesk_unavaila
 // After these the page's idea of the connection or of the person's rights is out of date.
 const STATUS_OUTDATED = new Set(["authorization_required", "manager_role_required", "agent_required", "account_not_allowed"]);
 
+/** @typedef {"install"|"uninstall"|"reinstall"} Action what a person does to a job spec */
+
 /**
  * The name under which the page keeps a job spec; short names repeat between integrations.
  *
@@ -34,12 +36,14 @@ export class Model {
   listProblem = null;
   isListing = false;
 
-  /** @type {Map<string, boolean>} changes under way: the state asked for */
+  /** @type {Map<string, Action>} changes under way */
   pending = new Map();
   /** @type {Map<string, ZISProblem>} changes that failed */
   failed = new Map();
   /** @type {Set<string>} changes that Zendesk accepted, but that could not be read back */
   unverified = new Set();
+  /** @type {Set<string>} installed again since the list was last asked for: nothing else about them has changed */
+  reinstalled = new Set();
 
   /** @type {ZISProblem|null} the 12 hours are over */
   sessionOver = null;
@@ -72,6 +76,21 @@ export class Model {
   /** @returns {boolean} whether the person may switch */
   get canManage() {
     return this.isConnected && this.status.user.can_manage;
+  }
+
+  /**
+   * The integrations' states, by what the list has just shown, else by what the service remembers.
+   *
+   * @returns {{name: string, state: string}[]|null} null: not connected
+   */
+  get readiness() {
+    if (!this.isConnected) return null;
+    return this.status.integrations.map(({ name, state }) => {
+      const listed = this.integrations.find((integration) => integration.name === name);
+      if (!listed) return { name, state };
+      if (!listed.problem) return { name, state: "ready" };
+      return { name, state: state === "ready" || state === "unknown" ? "unavailable" : state };
+    });
   }
 
   /** Asks who is looking and how the account is connected. */
@@ -111,27 +130,31 @@ export class Model {
   /** The person has asked to see everything anew. */
   async refresh() {
     this.failed.clear();
+    this.reinstalled.clear();
     await Promise.all([this.loadStatus(), this.loadList({ fresh: true })]);
   }
 
   /**
-   * Installs or uninstalls, and keeps what turned out to be true.
+   * Installs, uninstalls or installs again, and keeps what turned out to be true.
    *
    * @param {string} key
-   * @param {boolean} install
+   * @param {Action} action
    * @returns {Promise<ZISProblem|null>} null: done
    */
-  async change(key, install) {
+  async change(key, action) {
     const { name, integration } = this.specs.get(key);
-    this.pending.set(key, install);
+    this.pending.set(key, action);
     this.failed.delete(key);
     this.unverified.delete(key);
+    this.reinstalled.delete(key);
     this.#onChange();
-    const call = install ? this.#client.install(name, integration) : this.#client.uninstall(name, integration);
+    const isRemoval = action === "uninstall";
+    const call = isRemoval ? this.#client.uninstall(name, integration) : this.#client.install(name, integration);
     const [changed, problem] = await outcome(call);
     if (changed) {
       this.#keep(key, changed.job_spec);
       if (!changed.verified) this.unverified.add(key);
+      else if (action === "reinstall") this.reinstalled.add(key);
     } else {
       if (this.#current(problem)) this.failed.set(key, problem);
       await this.#findOut(problem, integration);
@@ -214,6 +237,7 @@ export class Model {
     this.#rows = null;
     this.failed.clear();
     this.unverified.clear();
+    this.reinstalled.clear();
   }
 }
 

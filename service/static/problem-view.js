@@ -76,12 +76,18 @@ function problemBox(problem, account, { action, tone }) {
     button.addEventListener("click", action.act);
     box.append(button);
   }
-  box.append(reportOf(problem, account));
+  box.append(reportBox(reportText(problem, account)));
   return box;
 }
 
-function reportOf(problem, account) {
-  const text = el("pre", { class: "report__text", tabindex: "0" }, reportText(problem, account));
+/**
+ * A report that can be copied, behind its title.
+ *
+ * @param {string} report in English: it is read by whoever runs the service
+ * @returns {HTMLElement}
+ */
+export function reportBox(report) {
+  const text = el("pre", { class: "report__text", tabindex: "0" }, report);
   const copy = el("button", { type: "button", class: "button button--small" }, t("report.copy"));
   copy.addEventListener("click", async () => {
     copy.textContent = t((await copyTextOf(text)) ? "report.copied" : "report.press_keys");
@@ -89,7 +95,6 @@ function reportOf(problem, account) {
   return el("details", { class: "report" }, el("summary", {}, t("report.title")), text, copy);
 }
 
-/** Always in English: it is read by whoever runs the service. */
 function reportText(problem, account) {
   const status = problem.status ?? "none";
   const lines = {

@@ -1,5 +1,7 @@
 /** The page in Zendesk's sidebar: puts its parts together and lets the person act. */
 
+import { ActivityView } from "./activity-view.js";
+import { BulkDialog } from "./bulk-dialog.js";
 import { ConnectWait, openConsent } from "./connect.js";
 import { ConnectionView } from "./connection-view.js";
 import { DisconnectDialog } from "./disconnect-dialog.js";
@@ -13,6 +15,7 @@ import { ZISClient, ZISProblem } from "./zis-client.js";
 
 // A page that comes back to the front after this long looks again by itself.
 const OUTDATED_AFTER_MS = 60_000;
+const CHANGING = { install: "announce.installing", uninstall: "announce.uninstalling", reinstall: "announce.reinstalling" };
 
 const bootstrap = JSON.parse(document.getElementById("bootstrap").textContent);
 const { account } = bootstrap;
@@ -42,9 +45,11 @@ const connection = new ConnectionView({
   authorizeUrl: bootstrap.authorize_url,
   on: { connect, followLink: startWaiting, disconnect: () => dialog.open(), retry: load },
 });
-const list = new ListView({ model, account, announce, onRefresh: refresh, onSwitch: switchJobSpec });
+const list = new ListView({ model, account, announce, on: { refresh, change: changeJobSpec, several: changeSeveral } });
+const activity = new ActivityView(account, (limit) => client.activity(limit));
+const bulk = new BulkDialog({ account, change: (key, action) => model.change(key, action), announce, onDone: () => activity.reload() });
 const dialog = new DisconnectDialog(account, (options) => model.disconnect(options), disconnected);
-const content = el("div", { class: "app__content" }, connection.element, list.element);
+const content = el("div", { class: "app__content" }, connection.element, activity.element, list.element);
 
 let connectionBefore = null;
 let loadedAt = 0;
@@ -56,7 +61,7 @@ async function start() {
   const app = document.getElementById("app");
   await speak(navigator.language);
   const alerts = el("div", { class: "app__alerts", role: "alert", "data-testid": "session-over" }, sessionOver.element);
-  app.replaceChildren(title, alerts, content, live, dialog.element);
+  app.replaceChildren(title, alerts, content, live, dialog.element, bulk.element);
   document.addEventListener("visibilitychange", () => {
     const isOutdated = Date.now() - loadedAt > OUTDATED_AFTER_MS;
     if (document.visibilityState === "visible" && isOutdated && !model.sessionOver) load();
@@ -77,7 +82,9 @@ function update() {
   content.inert = model.sessionOver !== null;
   connection.update();
   list.update();
+  activity.update();
   dialog.update();
+  bulk.update();
 }
 
 async function load() {
@@ -88,16 +95,23 @@ async function load() {
 async function refresh() {
   loadedAt = Date.now();
   await model.refresh();
+  activity.reload();
   announce(model.listProblem ? problemTitle(model.listProblem) : t("list.refreshed", { count: model.specs?.size ?? 0 }));
 }
 
-async function switchJobSpec(key, install) {
+async function changeJobSpec(key, action) {
   const { name } = model.specs.get(key);
-  announce(t(install ? "announce.installing" : "announce.uninstalling", { name }));
-  const problem = await model.change(key, install);
+  announce(t(CHANGING[action], { name }));
+  const problem = await model.change(key, action);
   const { installed } = model.specs?.get(key) ?? {};
   if (problem) announce(t("announce.failed", { name, title: problemTitle(problem) }));
+  else if (action === "reinstall") announce(t("announce.reinstalled", { name }));
   else announce(t(installed ? "announce.installed" : "announce.uninstalled", { name }));
+  activity.reload();
+}
+
+function changeSeveral() {
+  bulk.open(list.filtered(), list.isFiltered);
 }
 
 function connect(url) {
@@ -122,6 +136,7 @@ async function askForConnection() {
   // The connect button is gone; whoever has gone on elsewhere stays there.
   if (hadFocus) connection.focus();
   model.refresh();
+  activity.reload();
   return true;
 }
 
@@ -129,11 +144,13 @@ function disconnected() {
   announce(t("announce.disconnected"));
   host.notify(t("announce.disconnected"));
   connection.focus();
+  activity.reload();
 }
 
 /** Past 12 hours only Zendesk can open the page again. */
 function endSession({ status, requestId }) {
   wait.stop();
+  bulk.abandon();
   model.endSession(new ZISProblem({ code: "session_over", status, request_id: requestId }));
 }
 

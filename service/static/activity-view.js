@@ -1,0 +1,109 @@
+/** Who did what lately, shown on request. */
+
+import { el, setAttribute, setShown, setText } from "./dom.js";
+import { currentLocale, formatTime, t } from "./i18n.js";
+import { ProblemSlot, problemTitle } from "./problem-view.js";
+import { ZISProblem } from "./zis-problem.js";
+
+const FIRST = 20;
+// The most the service gives.
+const MOST = 200;
+
+const DONE = {
+  connected: "activity.connected",
+  disconnected: "activity.disconnected",
+  installed: "activity.installed",
+  uninstalled: "activity.uninstalled",
+  reauthorization_required: "activity.reauthorization_required",
+};
+const TRIED = {
+  connected: "activity.tried_connected",
+  disconnected: "activity.tried_disconnected",
+  installed: "activity.tried_installed",
+  uninstalled: "activity.tried_uninstalled",
+};
+
+/** A disclosure that asks for the activity when it is opened, and anew after every change while it is open. */
+export class ActivityView {
+  element = el("details", { class: "activity", "data-testid": "activity" });
+
+  #load;
+  #summary = el("summary", { class: "activity__title" });
+  #list = el("ol", { class: "activity__list", tabindex: "0" });
+  #loading = el("p", { class: "loading" });
+  #none = el("p", { class: "activity__none" });
+  #more = el("button", { type: "button", class: "button button--small", "data-testid": "activity-more" });
+  #problem;
+  #entries = null;
+  #failure = null;
+  #limit = FIRST;
+  #shown = "";
+  #asked = 0;
+
+  /**
+   * @param {string} account
+   * @param {(limit: number) => Promise<{activity: object[]}>} load
+   */
+  constructor(account, load) {
+    this.#load = load;
+    this.#problem = new ProblemSlot(account);
+    this.element.append(this.#summary, this.#problem.element, this.#list, this.#none, this.#loading, this.#more);
+    this.element.addEventListener("toggle", () => this.reload());
+    this.#more.addEventListener("click", () => {
+      this.#limit = MOST;
+      this.reload();
+    });
+  }
+
+  /** Asks again, if it is open. */
+  async reload() {
+    if (!this.element.open) return;
+    const asked = ++this.#asked;
+    this.update();
+    try {
+      const { activity } = await this.#load(this.#limit);
+      if (asked !== this.#asked) return;
+      this.#entries = activity;
+      this.#failure = null;
+    } catch (problem) {
+      if (!(problem instanceof ZISProblem)) throw problem;
+      if (asked !== this.#asked) return;
+      this.#failure = problem;
+    }
+    this.update();
+  }
+
+  /** Writes everything in the language of now. */
+  update() {
+    setText(this.#summary, t("activity.title"));
+    setText(this.#loading, t("activity.loading"));
+    setText(this.#none, t("activity.none"));
+    setText(this.#more, t("activity.more"));
+    this.#problem.update(this.#failure, { action: { label: t("problem.retry"), act: () => this.reload() } });
+    setShown(this.#loading, this.#entries === null && this.#failure === null);
+    setShown(this.#none, this.#entries?.length === 0);
+    setShown(this.#more, this.#limit < MOST && this.#entries?.length === this.#limit);
+    const shown = `${currentLocale()} ${JSON.stringify(this.#entries)}`;
+    if (shown === this.#shown) return;
+    this.#shown = shown;
+    this.#list.replaceChildren(...(this.#entries ?? []).map(entryOf));
+  }
+}
+
+function entryOf(entry) {
+  const isDone = entry.result === "ok";
+  const item = el("li", { class: "activity__entry", "data-testid": "activity-entry" });
+  const values = { actor: actorName(entry.actor), name: entry.job_spec ?? "" };
+  item.append(el("p", {}, t((isDone ? DONE : TRIED)[entry.action] ?? "activity.other", values)));
+  if (!isDone) item.append(el("p", { class: "activity__result" }, problemTitle({ code: entry.result })));
+  const where = entry.integration && entry.job_spec ? ` · ${entry.integration}` : "";
+  const time = el("time", { datetime: entry.at }, formatTime(new Date(entry.at)));
+  setAttribute(time, "title", entry.at);
+  item.append(el("p", { class: "activity__when" }, time, where));
+  return item;
+}
+
+function actorName(actor) {
+  if (actor === "operator") return t("activity.operator");
+  return actor?.name || (actor?.id ? t("activity.user", { id: String(actor.id) }) : t("activity.somebody"));
+}

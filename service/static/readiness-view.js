@@ -1,0 +1,46 @@
+/** Which integrations can be used: the count at a glance, each one on request. */
+
+import { el, setAttribute, setShown, setText } from "./dom.js";
+import { t } from "./i18n.js";
+
+const STATES = {
+  ready: "readiness.short.ready",
+  unknown: "readiness.short.unknown",
+  mismatch: "readiness.short.mismatch",
+  not_registered: "readiness.short.not_registered",
+  forbidden: "readiness.short.forbidden",
+  unavailable: "readiness.short.unavailable",
+};
+
+/** A disclosure inside the connection's card. */
+export class ReadinessView {
+  element = el("details", { class: "readiness", "data-testid": "integrations-ready", hidden: true });
+
+  #summary = el("summary", { class: "readiness__summary" });
+  #list = el("ul", { class: "readiness__list" });
+
+  constructor() {
+    this.element.append(this.#summary, this.#list);
+  }
+
+  /**
+   * @param {{name: string, state: string}[]|null} integrations null: nothing to show
+   */
+  update(integrations) {
+    setShown(this.element, Boolean(integrations?.length));
+    if (!integrations?.length) return;
+    const ready = integrations.filter(({ state }) => state === "ready").length;
+    const isTroubled = integrations.some(({ state }) => state !== "ready" && state !== "unknown");
+    setText(this.#summary, t("readiness.count", { count: integrations.length, ready }));
+    setAttribute(this.element, "data-ready", isTroubled ? "false" : "true");
+    const items = integrations.map(({ name, state }) =>
+      el(
+        "li",
+        { class: "readiness__one", "data-state": state },
+        el("span", { class: "readiness__name" }, name),
+        el("span", { class: "readiness__state" }, t(STATES[state] ?? STATES.unknown)),
+      ),
+    );
+    this.#list.replaceChildren(...items);
+  }
+}
