@@ -25,6 +25,7 @@ from service.oauth.turns import Turns
 from service.oauth.upkeep import Upkeep
 from service.oauth.zis_tokens import ZISTokens
 from service.operations import health, pages
+from service.operations.api_description import routes as api_description_routes
 from service.operations.commands import register_commands
 from service.operations.health import Release
 from service.operations.logs import configure_logs
@@ -67,6 +68,7 @@ def create_app(settings: Settings | None = None, *, redis: "Redis | None" = None
     for blueprint in (
         pages.blueprint,
         health.blueprint,
+        api_description_routes.blueprint,
         oauth_routes.blueprint,
         sidebar_routes.page,
         sidebar_routes.renewal,

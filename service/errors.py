@@ -17,6 +17,8 @@ Each class is one stable `code`; programs branch on it. `detail` is a sentence f
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from service.documents.problems import Problem
+
 # Zendesk's own words are shown up to this length.
 UPSTREAM_DETAIL_CHARACTERS = 500
 
@@ -205,15 +207,16 @@ class ZendeskTimeout(ServiceError):
 
 def problem(error: ServiceError, *, public_url: str, request_id: str) -> dict[str, Any]:
     """Return the problem document of `error` (RFC 9457, section 3)."""
-    return {
-        "type": f"{public_url}/docs#{error.code}",
-        "title": error.title,
-        "status": error.status,
-        "detail": error.detail,
-        "code": error.code,
-        "request_id": request_id,
+    document = Problem(
+        type=f"{public_url}/docs#{error.code}",
+        title=error.title,
+        status=error.status,
+        detail=error.detail,
+        code=error.code,
+        request_id=request_id,
         **error.members(),
-    }
+    )
+    return document.model_dump(exclude_unset=True)
 
 
 def error_class(code: str) -> type[ServiceError]:

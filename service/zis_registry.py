@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from service.deadlines import Deadline
+from service.documents.job_specs import JobSpecDocument
 from service.errors import (
     AdminRequired,
     IntegrationMismatch,
@@ -86,19 +87,19 @@ class JobSpec:
             uuid=_text(row, "uuid"),
         )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_document(self) -> JobSpecDocument:
         """Return it as our API shows it."""
-        return {
-            "name": self.name,
-            "qualified_name": self.qualified_name,
-            "integration": self.integration,
-            "description": self.description,
-            "event_source": self.event_source,
-            "event_type": self.event_type,
-            "flow_name": self.flow_name,
-            "installed": self.installed,
-            "uuid": self.uuid,
-        }
+        return JobSpecDocument(
+            name=self.name,
+            qualified_name=self.qualified_name,
+            integration=self.integration,
+            description=self.description,
+            event_source=self.event_source,
+            event_type=self.event_type,
+            flow_name=self.flow_name,
+            installed=self.installed,
+            uuid=self.uuid,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,8 @@
 """For whoever runs the service.
 
 pages     the front page with the steps that remain, robots.txt, favicon.ico
+api_description/
+          /openapi.json and /docs
 health    /livez and /readyz
 logs      one line an event, without secrets
 commands  what `flask --app service` can do

@@ -1,10 +1,12 @@
 """The page that Zendesk opens by a signed POST, and the renewal of its session."""
 
-from typing import Any, cast
+from typing import cast
 
 from flask import Blueprint, g, make_response, render_template, request
 from flask.typing import ResponseReturnValue
 
+from service.documents.account import SessionDocument
+from service.documents.queries import NoQuery
 from service.errors import MethodNotAllowed
 from service.oauth.conditions import Conditions
 from service.settings import Settings
@@ -12,7 +14,7 @@ from service.sidebar.guard import bearer
 from service.sidebar.sessions import Session, Sessions
 from service.sidebar.zaf_jwt import ZAFTokens
 from service.timestamps import timestamp
-from service.web import collaborator, deadline, query
+from service.web import collaborator, deadline, parameters, reply
 
 API_BASE = "/api/v1"
 
@@ -38,7 +40,7 @@ def open_sidebar() -> ResponseReturnValue:
         signed.account, signed.user_id, signed.installation_id, signed.issued_at
     )
     bootstrap = {
-        **_issued(token, session),
+        **_issued(token, session).model_dump(),
         "account": signed.account,
         "api_base": API_BASE,
         "authorize_url": collaborator(Conditions).authorize_url(signed.account),
@@ -57,13 +59,10 @@ def sidebar_closed() -> ResponseReturnValue:
 @renewal.post("/session")
 def renew_session() -> ResponseReturnValue:
     """Trade a session token, valid or expired, for a fresh one."""
-    query()
-    return cast("dict[str, Any]", g.renewed)
+    parameters(NoQuery)
+    return reply(cast("SessionDocument", g.renewed))
 
 
-def _issued(token: str, session: Session) -> dict[str, Any]:
-    return {
-        "session_token": token,
-        "expires_at": timestamp(session.expires_at),
-        "expires_in": collaborator(Sessions).seconds_left(session),
-    }
+def _issued(token: str, session: Session) -> SessionDocument:
+    seconds = collaborator(Sessions).seconds_left(session)
+    return SessionDocument(session_token=token, expires_at=timestamp(session.expires_at) or "", expires_in=seconds)
