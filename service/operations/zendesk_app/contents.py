@@ -30,10 +30,18 @@ class App:
     """Empty: manifest.json is missing or cannot be read."""
 
     @property
+    def has_pages(self) -> bool:
+        """Whether the manifest describes an app with pages, and not only requirements or a listing."""
+        return not (is_true(self.manifest.get("requirementsOnly")) or is_true(self.manifest.get("marketingOnly")))
+
+    @property
     def products(self) -> list[str]:
-        """The products the manifest names."""
+        """The products the app is for: those in which the manifest names a place, or all it lists if without pages."""
+        if is_true(self.manifest.get("requirementsOnly")):
+            return ["support"]
         location = self.manifest.get("location")
-        return list(location) if isinstance(location, dict) else []
+        listed = location if isinstance(location, dict) else {}
+        return [product for product, places in listed.items() if places or not self.has_pages]
 
     def asset_folder(self, product: str) -> str:
         """Return where a product's logos and icons are: with several products each has a folder of its own."""
@@ -46,8 +54,17 @@ class App:
                 yield path, content.decode("utf-8", errors="replace")
 
 
+def is_true(value: object) -> bool:
+    """Whether Zendesk's validator takes a value for a yes: it is written in Ruby, where 0 and "" are yes as well."""
+    return value is not None and value is not False
+
+
 def read_app(folder: Path, public_url: str) -> App:
-    """Return the app in `folder` for the service at `public_url`, an origin."""
+    """Return the app in `folder` for the service at `public_url`, an origin.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
     paths = sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder).as_posix())
     symlinks = tuple(path.relative_to(folder).as_posix() for path in paths if path.is_symlink())
     files = {}
