@@ -62,10 +62,7 @@ def package_app(out: Path, public_url: str, as_json: bool) -> None:
     Needs no other setting. Exits with 1 if the app is refused or a file cannot be read or written, with 2 if the
     call is wrong.
     """
-    try:
-        app = read_app(MANIFEST_FOLDER, public_url)
-    except OSError as fault:
-        raise click.ClickException(f"{fault.filename} cannot be read: {fault.strerror}.") from fault
+    app = read_app(MANIFEST_FOLDER, public_url)
     verdict = judge(app)
     packed = b"" if verdict.problems else pack(app)
     if not verdict.problems:

@@ -6,9 +6,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import click
+
 MANIFEST = "manifest.json"
 # What stands for the service's address in manifest.json. Zendesk refuses it where it is left in.
 PLACEHOLDER = "{{public_url}}"
+
+
+class Unreadable(click.ClickException):
+    """A file of the app cannot be read. A command prints it and exits with status 1."""
 
 
 class NotJSON(ValueError):
@@ -63,7 +69,7 @@ def read_app(folder: Path, public_url: str) -> App:
     """Return the app in `folder` for the service at `public_url`, an origin.
 
     Raises:
-        OSError: a file cannot be read.
+        Unreadable: a file cannot be read.
     """
     paths = sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder).as_posix())
     symlinks = tuple(path.relative_to(folder).as_posix() for path in paths if path.is_symlink())
@@ -71,7 +77,7 @@ def read_app(folder: Path, public_url: str) -> App:
     for path in paths:
         parts = path.relative_to(folder).parts
         if path.is_file() and not path.is_symlink() and parts[0] != "tmp" and not any(p.startswith(".") for p in parts):
-            files["/".join(parts)] = path.read_bytes()
+            files["/".join(parts)] = _content(path)
     if MANIFEST in files:
         files[MANIFEST] = files[MANIFEST].replace(PLACEHOLDER.encode(), public_url.encode())
     try:
@@ -79,6 +85,13 @@ def read_app(folder: Path, public_url: str) -> App:
     except (KeyError, ValueError):
         manifest = None
     return App(files, symlinks, manifest if isinstance(manifest, dict) else {})
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as fault:
+        raise Unreadable(f"{path} cannot be read: {fault.strerror}.") from fault
 
 
 def parse_json(content: bytes) -> Any:

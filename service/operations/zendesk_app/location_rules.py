@@ -86,7 +86,8 @@ def _form(app: App) -> Iterator[Fault]:
 
 
 def _known_product(app: App) -> Iterator[Fault]:
-    for product in app.products:
+    location = app.manifest.get("location")
+    for product in location if isinstance(location, dict) else ():
         if product not in PRODUCTS:
             yield Fault(MANIFEST, f"{product!r} is no product: use one of {', '.join(PRODUCTS)}")
 
