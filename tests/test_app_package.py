@@ -4,6 +4,7 @@ import json
 import os
 import re
 import resource
+import shlex
 import shutil
 import subprocess
 import sys
@@ -182,6 +183,16 @@ def test_the_option_goes_before_the_variable(tmp_path: Path) -> None:
     assert json.loads(result.stdout)["public_url"] == URL
 
 
+def test_the_command_in_the_readme_makes_the_package(tmp_path: Path) -> None:
+    command = next(line for line in (ROOT / "README.md").read_text().splitlines() if " package-app " in line)
+    program, *arguments = shlex.split(command)
+    ran = flask(*arguments[2:], app=ROOT / arguments[1], cwd=tmp_path)
+
+    assert (program, arguments[0]) == (".venv/bin/flask", "--app")
+    assert ran.returncode == 0
+    assert zipfile.is_zipfile(tmp_path / "zis-job-specs.zip")
+
+
 def test_an_address_out_of_reach_is_warned_of_and_packed(tmp_path: Path) -> None:
     result = invoke(tmp_path / "app.zip", "--public-url", "https://YOUR-SERVICE")
 
@@ -290,6 +301,20 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
     assert result.exit_code == 1
     assert f"{target} cannot be written: File name too long" in result.stderr
+
+
+@pytest.mark.skipif(os.geteuid() == 0 and not shutil.which("setpriv"), reason="root reads every file")
+def test_no_part_of_an_unreadable_app_is_taken_for_the_whole(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").touch(0)
+    script = (
+        f"from pathlib import Path; from {read_app.__module__} import read_app; read_app(Path({str(tmp_path)!r}), '')"
+    )
+
+    ran = subprocess.run(  # noqa: S603 - our own interpreter
+        [*UNPRIVILEGED, sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert f"Unreadable: {tmp_path / 'manifest.json'} cannot be read: Permission denied." in ran.stderr
 
 
 def test_a_checkout_without_the_apps_files_says_what_to_restore(checkout: Path) -> None:
