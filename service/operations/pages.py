@@ -22,7 +22,10 @@ class Step:
 
     title: str
     detail: str
-    done: bool
+    done: bool | None
+    """None: not known while the store is away."""
+    command: str | None = None
+    """What to type for it."""
     href: str | None = None
 
 
@@ -67,7 +70,7 @@ def _other_host(settings: Settings) -> str | None:
 def _steps(settings: Settings) -> list[Step]:
     has_address = _other_host(settings) is None
     has_store = collaborator(Store).answers()
-    has_grant = has_store and collaborator(Grants).has_any()
+    has_grant = collaborator(Grants).has_any() if has_store else None
     return [
         Step(
             "Set the public address",
@@ -80,15 +83,48 @@ def _steps(settings: Settings) -> list[Step]:
             "It keeps the grants." if has_store else "It does not answer under REDIS_URL: start it, or correct that.",
             has_store,
         ),
+        Step("Create the OAuth client in Zendesk", _client_advice(settings), has_grant),
         Step(
-            "Create the OAuth client in Zendesk",
-            f"Its identifier is {settings.zendesk_client_id}; its redirect URL must be {settings.redirect_uri}.",
+            "Connect an account",
+            "Use the form above: an admin of the account signs in to Zendesk and allows access.",
             has_grant,
         ),
-        Step("Connect an account", "An admin of the account signs in to Zendesk and allows access.", has_grant),
         Step(
-            "Install the Zendesk app",
-            "Upload the app's package in Zendesk's Admin Center, then set ZENDESK_APPS to the app's id.",
+            "Install the app in Zendesk",
+            "Make its package with this command, in a checkout of this service after make venv. Then, in Admin Center "
+            "under Apps and integrations > Apps > Zendesk Support apps, press Upload private app, choose the file, and "
+            "install the app.",
+            # Nobody can have read the id of an app that is not there.
             settings.zendesk_apps is not None,
+            command=f".venv/bin/flask --app service package-app zis-job-specs.zip --public-url {settings.public_url}",
         ),
+        _app_id_step(settings),
     ]
+
+
+def _client_advice(settings: Settings) -> str:
+    place = "In Admin Center, under Apps and integrations > APIs > OAuth clients,"
+    client, uri = settings.zendesk_client_id, settings.redirect_uri
+    if settings.is_direct:
+        return f"{place} open {client}, and add the redirect URL {uri} to its list; leave the one that is there."
+    return f"{place} add a confidential client. Its identifier is {client}; its redirect URL must be {uri}."
+
+
+def _app_id_step(settings: Settings) -> Step:
+    title = "Tell this service the app's id"
+    accounts, apps = settings.zendesk_subdomains, settings.zendesk_apps
+    only = next(iter(accounts)) if accounts is not None and len(accounts) == 1 else None
+    owned = f"{settings.zendesk_url_template.replace('{subdomain}', only or 'YOUR-ACCOUNT')}/api/v2/apps/owned.json"
+    how = (
+        f"Signed in to Zendesk as an admin, open {owned}. Find the app by its name and take its id, not the id of an "
+        "installation."
+    )
+    pairs = "" if only else ", or, where every account has its own, to pairs such as acme:123,globex:456,"
+    if apps is None:
+        detail = f"{how} Set ZENDESK_APPS to it{pairs} and restart this service."
+        return Step(title, detail, False, href=owned if only else None)
+    without = [account for account in accounts or () if settings.app_of(account) is None]
+    if without:
+        detail = f"ZENDESK_APPS names no app for {len(without)} of the accounts that may connect. {how}"
+        return Step(title, f"{detail} Add it as subdomain:id and restart this service.", False)
+    return Step(title, "ZENDESK_APPS is set: open a ticket in Zendesk, and the app is beside it.", True)
