@@ -13,6 +13,9 @@ from service.errors import AccountNotAllowed
 from service.settings_parsing import Faults, origin_of, parse_app_ids, parse_public_key, parse_user_ids
 from service.subdomains import Subdomain, parse_subdomain
 
+# What a deployment button fills in for what can only be known after the first start: the service runs, and its front
+# page says what to set.
+PLACEHOLDER = "set-me-later"
 DEFAULT_ZENDESK_URL_TEMPLATE = "https://{subdomain}.zendesk.com"
 # A fetched list is kept this long to be served stale; a longer "young" would make no sense.
 LONGEST_LIST_CACHE_SECONDS = 600

@@ -7,7 +7,7 @@ from flask import Blueprint, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from service.oauth.grants import Grants
-from service.settings import Settings
+from service.settings import PLACEHOLDER, Settings
 from service.store import Store
 from service.subdomains import parse_account_address
 from service.web import collaborator
@@ -39,9 +39,11 @@ def front_page() -> ResponseReturnValue:
         return redirect(f"/oauth/authorize?{urlencode({'subdomain': account})}", 303)
     error = "That is no Zendesk account: type acme for acme.zendesk.com." if typed is not None else None
     allowed = settings.zendesk_subdomains
+    steps = _steps(settings)
     return render_template(
         "index.html",
-        steps=_steps(settings),
+        steps=steps,
+        next_step=next((step for step in steps if step.done is False), None),
         public_url=settings.public_url,
         host_differs=_other_host(settings),
         accounts_hint=next(iter(allowed)) if allowed is not None and len(allowed) == 1 else "acme",
@@ -75,8 +77,9 @@ def _steps(settings: Settings) -> list[Step]:
         Step(
             "Set the public address",
             f"PUBLIC_URL is {settings.public_url}."
-            + ("" if has_address else f" You opened this page under {request.host}; set PUBLIC_URL to that address."),
+            + ("" if has_address else f" You opened this page under {request.host}. Set this and restart the service:"),
             has_address,
+            command=f"PUBLIC_URL={request.scheme}://{request.host}",
         ),
         Step(
             "Reach the store (Redis)",
@@ -105,6 +108,11 @@ def _steps(settings: Settings) -> list[Step]:
 def _client_advice(settings: Settings) -> str:
     place = "In Admin Center, under Apps and integrations > APIs > OAuth clients,"
     client, uri = settings.zendesk_client_id, settings.redirect_uri
+    if client == PLACEHOLDER:
+        return (
+            f"{place} add a confidential client with the redirect URL {uri}. Set ZENDESK_CLIENT_ID to its identifier "
+            "and ZENDESK_CLIENT_SECRET to its secret, which is shown once, and restart the service."
+        )
     if settings.is_direct:
         return f"{place} open {client}, and add the redirect URL {uri} to its list; leave the one that is there."
     return f"{place} add a confidential client. Its identifier is {client}; its redirect URL must be {uri}."
