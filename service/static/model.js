@@ -142,7 +142,8 @@ export class Model {
    * @returns {Promise<ZISProblem|null>} null: done
    */
   async change(key, action) {
-    const { name, integration } = this.specs.get(key);
+    // The list may have lost it meanwhile; what Zendesk says of it then is the answer.
+    const [integration, name] = key.split("\n");
     this.pending.set(key, action);
     this.failed.delete(key);
     this.unverified.delete(key);
