@@ -17,6 +17,7 @@ export class IntegrationGroup {
 
   #count = el("span", { class: "group__count" });
   #stale = el("p", { class: "group__note group__note--warning", "data-testid": "stale-note", hidden: true });
+  #gone = el("p", { class: "group__note group__note--warning", "data-testid": "gone", hidden: true });
   #readiness = el("p", { class: "group__note group__note--warning", "data-testid": "readiness", hidden: true });
   #rows = el("div", { class: "group__rows", role: "list" });
   #problem;
@@ -37,6 +38,7 @@ export class IntegrationGroup {
       el("div", { class: "group__head" }, el("h3", { class: "group__name", id }, name), this.#count),
       this.#readiness,
       this.#stale,
+      this.#gone,
       this.#problem.element,
       this.#rows,
     );
@@ -62,19 +64,24 @@ export class IntegrationGroup {
    * @param {{all: number, installed: number}} state.count
    * @param {{fetched_at: string|null, stale: boolean, problem: object|null}|null} state.listing
    * @param {{state: string, detail: string|null}|null} state.readiness
+   * @param {string[]} state.gone names of those that a change has found to be there no more
    */
-  update({ count, listing, readiness }) {
+  update({ count, listing, readiness, gone }) {
     const isStale = Boolean(listing?.stale);
     const isReady = !readiness || readiness.state === "ready" || readiness.state === "unknown";
     // The list's own error says the same, with more words.
     const showsReadiness = !isReady && !listing?.problem;
     setText(this.#count, t("group.count", { count: count.installed, all: count.all }));
+    // Without a list nobody knows how many there are.
+    setShown(this.#count, !listing?.problem || isStale);
     setText(this.#stale, isStale ? t("group.stale", { time: formatTime(new Date(listing.fetched_at)) }) : "");
     setShown(this.#stale, isStale);
     setText(this.#readiness, showsReadiness ? readinessText(readiness) : "");
     setShown(this.#readiness, showsReadiness);
+    setText(this.#gone, gone.length ? t("group.gone", { names: gone.join(", ") }) : "");
+    setShown(this.#gone, gone.length > 0);
     this.#problem.update(listing?.problem ?? null, { tone: isStale ? "warning" : "error" });
-    this.#hasNotes = isStale || showsReadiness || Boolean(listing?.problem);
+    this.#hasNotes = isStale || showsReadiness || gone.length > 0 || Boolean(listing?.problem);
     this.showFiltered();
   }
 

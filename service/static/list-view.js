@@ -106,7 +106,9 @@ export class ListView {
     setShown(this.#several, model.canManage && Boolean(model.specs?.size));
     this.#filter.relabel();
     setShown(this.#filter.element, model.specs !== null);
-    this.#problem.update(model.listProblem);
+    // What has already been said above is not said again.
+    const isSaid = model.listProblem && model.listProblem.code === model.statusProblem?.code;
+    this.#problem.update(isSaid ? null : model.listProblem);
     this.#updateRows();
     if (model.specs !== this.#specsShown) {
       this.#specsShown = model.specs;
@@ -155,6 +157,7 @@ export class ListView {
 
   #updateGroups() {
     const { specs, integrations, status } = this.#model;
+    const gone = this.#model.gone();
     const counts = new Map();
     for (const { integration, installed } of specs?.values() ?? []) {
       const count = counts.get(integration) ?? { all: 0, installed: 0 };
@@ -167,6 +170,7 @@ export class ListView {
         count: counts.get(name) ?? { all: 0, installed: 0 },
         listing: integrations.find((integration) => integration.name === name) ?? null,
         readiness: status?.integrations.find((integration) => integration.name === name) ?? null,
+        gone: gone.filter((spec) => spec.integration === name).map((spec) => spec.name),
       });
     }
   }
