@@ -64,7 +64,11 @@ export class ListView {
       this.#filter.clear();
       this.#applyFilter();
     });
-    this.#several.addEventListener("click", on.several);
+    this.#several.addEventListener("click", () => {
+      // A row that was shown only because somebody worked in it is not meant.
+      this.#applyFilter();
+      on.several();
+    });
     // One listener for all the rows there may ever be.
     this.#body.addEventListener("click", (event) => {
       const button = event.target.closest(".toggle, .spec__again");
@@ -103,7 +107,6 @@ export class ListView {
     setShown(this.#loading, model.specs === null && model.isListing);
     setText(this.#clear, t("filter.clear"));
     setText(this.#several, t("bulk.open"));
-    setShown(this.#several, model.canManage && Boolean(model.specs?.size));
     this.#filter.relabel();
     setShown(this.#filter.element, model.specs !== null);
     // What has already been said above is not said again.
@@ -207,6 +210,7 @@ export class ListView {
     setText(this.#emptyText, t(all === 0 ? "list.none" : "list.nothing_matches"));
     setShown(this.#empty, specs !== null && this.#shownCount === 0 && !this.#hasTrouble());
     setShown(this.#clear, all > 0);
+    setShown(this.#several, this.#model.canManage && this.#shownCount > 0);
   }
 
   #hasTrouble() {

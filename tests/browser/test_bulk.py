@@ -63,12 +63,21 @@ def test_what_cannot_be_done_cannot_be_chosen(connected: Workspace) -> None:
     connected.see("filter-installed").select_option("installed")
     connected.see("several").click()
     expect(connected.see("bulk-install")).to_be_disabled()
-    expect(connected.see("bulk-uninstall")).to_be_enabled()
+    expect(connected.see("bulk-uninstall")).to_be_focused()
     connected.page.keyboard.press("Escape")
     connected.see("filter").fill("nothing at all")
+    expect(connected.see("several")).to_be_hidden()
+
+
+def test_a_row_that_stayed_only_because_it_was_worked_in_is_not_meant(connected: Workspace) -> None:
+    connected.see("filter").fill(ORDERS)
+    connected.see("filter-installed").select_option("not_installed")
+    connected.switch(ORDERS, REFUNDS).click()
+    connected.expect_switch(ORDERS, REFUNDS, on=True)
+    expect(connected.shown_rows()).to_have_count(3)
     connected.see("several").click()
-    expect(connected.see("bulk-uninstall")).to_be_disabled()
-    expect(connected.see("bulk-cancel")).to_be_focused()
+    expect(connected.see("bulk-dialog")).to_contain_text("For the 2 job specs that the filter shows:")
+    expect(connected.shown_rows()).to_have_count(2)
 
 
 def test_more_than_a_minutes_worth_is_said_to_take_long(connected: Workspace) -> None:
