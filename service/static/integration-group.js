@@ -49,12 +49,14 @@ export class IntegrationGroup {
    */
   arrange(rows) {
     const focused = document.activeElement;
-    const elements = rows.map((row) => row.element);
-    const wanted = Math.ceil(elements.length / CHUNK_ROWS);
+    const wanted = Math.ceil(rows.length / CHUNK_ROWS);
     this.#chunks.length = Math.min(this.#chunks.length, wanted);
-    while (this.#chunks.length < wanted) this.#chunks.push(el("div", { class: "group__chunk", role: "none" }));
-    arrange(this.#rows, this.#chunks);
-    this.#chunks.forEach((chunk, at) => arrange(chunk, elements.slice(at * CHUNK_ROWS, (at + 1) * CHUNK_ROWS)));
+    while (this.#chunks.length < wanted) this.#chunks.push(new Chunk());
+    arrange(
+      this.#rows,
+      this.#chunks.map(({ element }) => element),
+    );
+    this.#chunks.forEach((chunk, at) => chunk.arrange(rows.slice(at * CHUNK_ROWS, (at + 1) * CHUNK_ROWS)));
     // A row that had to move to the next chunk has lost the focus on the way.
     if (focused !== document.activeElement && this.element.contains(focused)) focused.focus();
   }
@@ -88,13 +90,42 @@ export class IntegrationGroup {
   /** Hides what the filter has left empty: chunks, and the group unless something about it has to be known. */
   showFiltered() {
     let hasRows = false;
-    for (const chunk of this.#chunks) {
-      const count = [...chunk.children].filter((row) => !row.hidden).length;
-      setShown(chunk, count > 0);
-      chunk.style.setProperty("--rows", count);
-      hasRows ||= count > 0;
-    }
+    for (const chunk of this.#chunks) hasRows = chunk.showFiltered() || hasRows;
     setShown(this.element, hasRows || this.#hasNotes);
+  }
+}
+
+/** Some rows that stand together. */
+class Chunk {
+  element = el("div", { class: "group__chunk", role: "none" });
+
+  #rows = [];
+  #shown = -1;
+
+  /**
+   * @param {import("./job-spec-row.js").JobSpecRow[]} rows
+   */
+  arrange(rows) {
+    this.#rows = rows;
+    arrange(
+      this.element,
+      rows.map(({ element }) => element),
+    );
+  }
+
+  /**
+   * Hides the chunk when the filter has left nothing of it, else says how high it will be.
+   *
+   * @returns {boolean} whether a row is shown
+   */
+  showFiltered() {
+    const shown = this.#rows.filter(({ isShown }) => isShown).length;
+    if (shown !== this.#shown) {
+      this.#shown = shown;
+      setShown(this.element, shown > 0);
+      this.element.style.setProperty("--rows", shown);
+    }
+    return shown > 0;
   }
 }
 

@@ -181,12 +181,12 @@ export class ListView {
   #applyFilter() {
     const { specs } = this.#model;
     const passes = this.#filter.test();
+    // The row a person is working in does not vanish under their hands.
+    const workedIn = document.activeElement?.closest(".spec");
     let count = 0;
     for (const [key, row] of this.#rows) {
-      // The row a person is working in does not vanish under their hands.
-      const isShown = passes(row.searchText, specs.get(key).installed) || row.element.contains(document.activeElement);
-      setShown(row.element, isShown);
-      if (isShown) count += 1;
+      row.show(passes(row.searchText, specs.get(key).installed) || row.element === workedIn);
+      if (row.isShown) count += 1;
     }
     for (const group of this.#groups.values()) group.showFiltered();
     this.#shownCount = count;
