@@ -28,8 +28,5 @@ def disconnect() -> ResponseReturnValue:
     connection = collaborator(Connection)
     if not connection.is_connected(session.account):
         return {"revoked": False}
-    if connection.is_usable(session.account):
-        collaborator(Managers).require_manager(session, deadline())
-    else:
-        collaborator(Managers).require_remembered_manager(session)
+    collaborator(Managers).require_manager_to_disconnect(session, deadline())
     return {"revoked": connection.disconnect(session.account, deadline(), uninstall=uninstall)}

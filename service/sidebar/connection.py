@@ -102,14 +102,6 @@ class Connection:
         """Return whether anything is stored for the account, alive or not."""
         return self._grants.clear_fields(account)[0] is not None
 
-    def is_usable(self, account: Subdomain) -> bool:
-        """Return whether the account's grant can be used; a dead one can ask Zendesk nothing."""
-        try:
-            grant = self._grants.get(account)
-        except KeyMissing:
-            return False
-        return grant is not None and self._conditions.reason(grant) is None
-
     def disconnect(self, account: Subdomain, deadline: Deadline, *, uninstall: bool) -> bool:
         """Revoke every token of the account and forget it; returns whether anything was revoked.
 

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 import structlog
 
 from service.deadlines import Deadline
-from service.errors import AgentRequired, ManagerRoleRequired, ServiceError, ZendeskTimeout
+from service.errors import AgentRequired, AuthorizationRequired, ManagerRoleRequired, ServiceError, ZendeskTimeout
 from service.oauth.people import NOT_READABLE, ZendeskUser, ask_user
 from service.oauth.zis_tokens import ZISTokens
 from service.settings import Settings
@@ -100,8 +100,20 @@ class Managers:
             raise ManagerRoleRequired(self._why_not(standing))
         return standing
 
-    def require_remembered_manager(self, session: Session) -> None:
-        """Let in a manager as last known, where the dead grant can ask nobody.
+    def require_manager_to_disconnect(self, session: Session, deadline: Deadline) -> Standing:
+        """Return the standing of a person who may disconnect: by Zendesk, or as last known where the grant is dead.
+
+        Raises:
+            ManagerRoleRequired, ServiceError: as `require_manager`.
+        """
+        try:
+            return self.require_manager(session, deadline)
+        except AuthorizationRequired:
+            # It may have been found out only now, by asking.
+            return self.require_remembered_manager(session)
+
+    def require_remembered_manager(self, session: Session) -> Standing:
+        """Return the standing of a manager as last known, where the dead grant can ask nobody.
 
         Raises:
             ManagerRoleRequired: Zendesk did not call the person one within the last 12 hours.
@@ -113,6 +125,7 @@ class Managers:
                 "The account's authorization is dead, so Zendesk cannot be asked who you are, and you were not known "
                 "as a manager in the last 12 hours. Connect the account again first."
             )
+        return standing
 
     def require_looker(self, session: Session, remembered: bytes | None, deadline: Deadline) -> Standing:
         """Return the standing of a person who may look; `remembered` is the reply to `reading`.
