@@ -26,11 +26,13 @@ def end_at_zendesk(scene: Scene, *clients: str) -> None:
 @pytest.mark.parametrize(
     "switches",
     [{"token_status": 201}, {"expires_in": "never"}, {"expires_in": "null"}, {"expires_in": "always"},
-     {"scope_in_answers": "absent"}, {"refresh": "same_refresh_token"}, {"token_form": "jwt"}],
+     {"scope_in_answers": "absent"}, {"refresh": "same_refresh_token"}, {"token_form": "jwt"},
+     {"refresh": "same_refresh_token", "expires_in": "never"}],
     ids=lambda switches: "-".join(str(part) for pair in switches.items() for part in pair),
 )  # fmt: skip
 def test_a_herd_with_an_expired_token_refreshes_once_every_time(switches: dict[str, object], direct: Stage) -> None:
     scene = direct.connected(**switches)
+    assert scene.status()["connection"]["access_token_expires_at"] is not None
     for times in (1, 2):
         scene.expire()
         assert seen(scene.herd()) == {"200"}

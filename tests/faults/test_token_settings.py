@@ -115,7 +115,6 @@ def test_connecting_under_another_client_revokes_what_the_first_one_was_granted(
 
 def test_disconnecting_under_another_client_revokes_what_still_lives(mint: Stage, others: dict[str, Stage]) -> None:
     scene = mint.connected()
-    scene.status()
     assert scene.on(others["client"]).disconnect().body == {"revoked": False}
     assert not scene.is_stored()
     assert scene.tokens_left() == []

@@ -116,10 +116,12 @@ class Stage:
         return Scene(self, account)
 
     def connected(self, **switches: Any) -> "Scene":
-        """Return a new account, connected by its admin, whose sidebar is open."""
+        """Return a new account, connected by its admin, whose sidebar is open and has asked for the status."""
         scene = self.scene(**switches)
         assert scene.connect().seen == "200"
         scene.open_sidebar()
+        # As the page does; Zendesk has named the admin then, and the next call is about what the test asks.
+        assert scene.status()["user"]["can_manage"]
         return scene
 
 
