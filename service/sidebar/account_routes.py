@@ -38,10 +38,6 @@ def disconnect() -> ResponseReturnValue:
     connection = collaborator(Connection)
     if not connection.is_connected(session.account):
         return reply(DisconnectDocument(revoked=False))
-    managers = collaborator(Managers)
-    if connection.is_usable(session.account):
-        standing = managers.require_manager(session, deadline())
-    else:
-        standing = managers.require_remembered_manager(session)
+    standing = collaborator(Managers).require_manager_to_disconnect(session, deadline())
     revoked = connection.disconnect(session.account, author(standing), deadline(), uninstall=uninstall)
     return reply(DisconnectDocument(revoked=revoked))

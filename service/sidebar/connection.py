@@ -117,11 +117,6 @@ class Connection:
         """Return whether anything is stored for the account, alive or not."""
         return self._grants.clear_fields(account)[0] is not None
 
-    def is_usable(self, account: Subdomain) -> bool:
-        """Return whether the account's grant can be used; a dead one can ask Zendesk nothing."""
-        grant, reason = self._judged(account, self._store.read(self._grants.reading(account))[0])
-        return grant is not None and reason is None
-
     def disconnect(self, account: Subdomain, author: Author, deadline: Deadline, *, uninstall: bool) -> bool:
         """Revoke every token of the account and forget it; returns whether anything was revoked.
 

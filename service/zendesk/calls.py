@@ -208,6 +208,8 @@ def refusal_of(reply: Reply) -> ServiceError | None:
             "Zendesk answered with an error of its own. Try again in a moment.",
             upstream_status=reply.status,
             upstream_detail=words,
+            # A maintenance page may say when it ends (RFC 9110, section 10.2.3).
+            retry_after=reply.retry_after() or None,
         )
     return None
 
