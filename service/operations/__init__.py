@@ -2,6 +2,8 @@
 
 pages     the front page with the steps that remain, robots.txt, favicon.ico
 health    /livez and /readyz
+scrape    /metrics
+processes what the service's processes use
 logs      one line an event, without secrets
 commands  what `flask --app service` can do
 zendesk_app/
