@@ -24,7 +24,7 @@ from service.oauth.states import States
 from service.oauth.turns import Turns
 from service.oauth.upkeep import Upkeep
 from service.oauth.zis_tokens import ZISTokens
-from service.operations import health, pages
+from service.operations import health, pages, scrape
 from service.operations.api_description import routes as api_description_routes
 from service.operations.commands import register_commands
 from service.operations.health import Release
@@ -76,6 +76,8 @@ def create_app(settings: Settings | None = None, *, redis: "Redis | None" = None
         job_spec_routes.blueprint,
     ):
         app.register_blueprint(blueprint)
+    if settings.metrics_token is not None:
+        app.register_blueprint(scrape.blueprint)
     register_answers(app)
     register_commands(app)
     return app

@@ -14,6 +14,7 @@ ServiceError
 Each class is one stable `code`; programs branch on it. `detail` is a sentence for the person, with the next step.
 """
 
+import logging
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -30,6 +31,8 @@ class ServiceError(Exception):
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal_error"
     title: ClassVar[str] = "Something went wrong here"
+    log_level: ClassVar[int] = logging.WARNING
+    """Of a line about it: a warning heals, or is somebody else's to mend; an error is the operator's."""
 
     detail: str
     upstream_status: int | None = None
@@ -181,10 +184,13 @@ class ClientMisconfigured(ServiceError):
     """Zendesk refuses our own client id or secret; stored grants are kept."""
 
     status, code, title = 500, "client_misconfigured", "This service's OAuth client is set up wrongly"
+    log_level = logging.ERROR
 
 
 class InternalError(ServiceError):
     """Anything unforeseen; logged with its traceback, never shown."""
+
+    log_level = logging.ERROR
 
 
 class ZendeskUnavailable(ServiceError):
@@ -197,6 +203,7 @@ class StoreUnavailable(ServiceError):
     """Redis cannot be reached, or does not take what must be kept. Nothing is concluded from it."""
 
     status, code, title = 503, "store_unavailable", "This service's store cannot be reached"
+    log_level = logging.ERROR
 
 
 class ZendeskTimeout(ServiceError):

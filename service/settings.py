@@ -70,7 +70,7 @@ VARIABLES = (
     Variable("LIST_CACHE_SECONDS", "no", "15", "how long a list is served without asking again; `0` keeps nothing"),
     Variable("TRUSTED_PROXIES", "no", "1", "reverse proxies in front; `0` for none"),
     Variable("RATE_LIMITS", "no", "on", "`off` switches our own limits off"),
-    Variable("METRICS_TOKEN", "no", None, "bearer token for `/metrics`, which is not served yet"),
+    Variable("METRICS_TOKEN", "no", None, "bearer token for `/metrics`; unset, there is none"),
     Variable("LOG_FORMAT", "no", "logfmt", "`logfmt` or `json`"),
 )
 

@@ -1,14 +1,20 @@
-"""What every view needs of the request at hand: its deadline, its id, its parameters, and the collaborators."""
+"""What every view needs of the request at hand: its deadline, its id, its parameters, and the collaborators.
+
+What its log lines name is bound here, too: its id, and the account as soon as that is known.
+"""
 
 import re
 import secrets
+import time
 from typing import TypeVar, cast
 
 from flask import Flask, Response, current_app, g, has_request_context, request
 from pydantic import BaseModel, ValidationError
+from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from service.deadlines import Deadline
 from service.errors import InvalidRequest
+from service.subdomains import Subdomain
 
 T = TypeVar("T")
 Q = TypeVar("Q", bound=BaseModel)
@@ -46,14 +52,33 @@ def collaborator(kind: type[T]) -> T:
 
 def begin_request() -> None:
     """Note when the request arrived and what it is called."""
+    g.began = time.perf_counter()
     g.deadline = Deadline.of_request(request.headers.get("X-Request-Start"))
     offered = request.headers.get("X-Request-Id", "")
     g.request_id = offered if _REQUEST_ID.fullmatch(offered) else secrets.token_hex(16)
+    # What another request of this thread has left, should it not have come to its end.
+    clear_contextvars()
+    bind_contextvars(request_id=g.request_id)
+
+
+def name_account(account: Subdomain) -> None:
+    """Let this request's log lines name the account, once it is known whom it is for."""
+    bind_contextvars(account=account)
+
+
+def end_request() -> None:
+    """Let no later line of this thread name the request."""
+    clear_contextvars()
 
 
 def deadline() -> Deadline:
     """Return until when this request has to be answered."""
     return cast("Deadline", g.deadline)
+
+
+def seconds_taken() -> float:
+    """Return how long this request has been with us."""
+    return time.perf_counter() - cast("float", g.began)
 
 
 def request_id() -> str:

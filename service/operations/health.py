@@ -40,8 +40,8 @@ def live() -> ResponseReturnValue:
 
 @blueprint.get("/readyz")
 def ready() -> ResponseReturnValue:
-    """Answer 200 if Redis answers; 503 otherwise."""
-    collaborator(Store).read(("PING",))
+    """Answer 200 if Redis answers, or has until a few seconds ago; 503 otherwise."""
+    collaborator(Store).require_answers()
     return reply(Ready())
 
 

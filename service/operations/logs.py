@@ -1,4 +1,8 @@
-"""One line an event, as logfmt or JSON, with the request's id and without secrets."""
+"""One line an event, as logfmt or JSON, with the request's id and account and without secrets.
+
+Levels say who has to do something. info: it is done. warning: something failed that heals, or is somebody else's to
+mend. error: the operator has to look. critical: something is about to be lost.
+"""
 
 import logging
 import traceback
@@ -6,8 +10,6 @@ from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
-
-from service.web import request_id_if_any
 
 # Authlib logs the PKCE verifier at debug; nothing below this level leaves the process.
 LEVEL = logging.INFO
@@ -24,7 +26,8 @@ def configure_logs(log_format: str) -> None:
     )
     structlog.configure(
         processors=[
-            _with_request_id,
+            # The request and its account, as `service.web` binds them; threads of a request take them along.
+            structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
             _with_frames,
@@ -36,13 +39,6 @@ def configure_logs(log_format: str) -> None:
     )
     logging.getLogger("authlib").setLevel(LEVEL)
     logging.getLogger("urllib3").setLevel(LEVEL)
-
-
-def _with_request_id(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    request_id = request_id_if_any()
-    if request_id is not None:
-        event["request_id"] = request_id
-    return event
 
 
 def _with_frames(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -165,10 +165,10 @@ class Connection:
         if grant.authorized_by is None:
             # This token may not be good for anything but the registry; its 401 elsewhere says nothing.
             return
-        reply = self._calls.get(account, CURRENT_TOKEN, token=grant.access_token, deadline=deadline)
+        reply = self._calls.get(account, CURRENT_TOKEN, kind="revoke", token=grant.access_token, deadline=deadline)
         if is_token_refused(reply):
             # However young: what is to end needs no second opinion on whether it still lives.
-            self._access_tokens.refresh_now(account, deadline)
+            self._access_tokens.refresh_now(account, deadline, "refused")
 
     def _revoke(self, account: Subdomain, grant: Grant, minted: list[MintedToken], deadline: Deadline) -> bool:
         reason = self._conditions.reason(grant)

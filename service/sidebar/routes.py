@@ -14,7 +14,7 @@ from service.sidebar.guard import bearer
 from service.sidebar.sessions import Session, Sessions
 from service.sidebar.zaf_jwt import ZAFTokens
 from service.timestamps import timestamp
-from service.web import collaborator, deadline, parameters, reply
+from service.web import collaborator, deadline, name_account, parameters, reply
 
 API_BASE = "/api/v1"
 
@@ -27,6 +27,7 @@ renewal = Blueprint("session", __name__, url_prefix=API_BASE)
 def require_renewable_session() -> None:
     """Let in whoever shows a session token, valid or expired, that may still be renewed."""
     token, session = collaborator(Sessions).renew(bearer())
+    name_account(session.account)
     collaborator(Settings).require_allowed(session.account)
     g.renewed = _issued(token, session)
 
@@ -36,6 +37,7 @@ def open_sidebar() -> ResponseReturnValue:
     """Answer Zendesk's signed request with the page; a redirect would lose the token."""
     signed = collaborator(ZAFTokens).verify(request.form.get("token"), deadline())
     g.framing_account = signed.account
+    name_account(signed.account)
     token, session = collaborator(Sessions).issue(
         signed.account, signed.user_id, signed.installation_id, signed.issued_at
     )

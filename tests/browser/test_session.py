@@ -38,7 +38,7 @@ def age_session(workspace: Workspace, environment: dict[str, str], seconds: int)
     """Let the service see the session as it will be in so many seconds: every call brings a token as old as that."""
     settings = Settings.from_env({**environment, "PUBLIC_URL": workspace.simulator.service_url})
     then = int(time.time()) - seconds
-    old, _ = Sessions(settings, lambda: then).issue(Subdomain("acme"), 101, then)
+    old, _ = Sessions(settings, lambda: then).issue(Subdomain("acme"), 101, None, then)
     workspace.page.context.route(
         API, lambda route: route.continue_(headers={**route.request.headers, "authorization": f"Bearer {old}"})
     )
@@ -63,7 +63,7 @@ def test_a_token_that_the_service_finds_expired_is_renewed_without_a_word(
     asked = renewals(connected)
     settings = Settings.from_env({**environment, "PUBLIC_URL": connected.simulator.service_url})
     then = int(time.time()) - 1000
-    old, _ = Sessions(settings, lambda: then).issue(Subdomain("acme"), 101, then)
+    old, _ = Sessions(settings, lambda: then).issue(Subdomain("acme"), 101, None, then)
     # The page's clock stood still: it does not know.
     connected.page.context.route(
         "**/api/v1/job_specs/**",
