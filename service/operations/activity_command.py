@@ -24,6 +24,6 @@ def export(account: Subdomain) -> None:
     """
     entries = collaborator(Activity).latest(account)
     for entry in entries:
-        click.echo(json.dumps(entry, ensure_ascii=False))
+        click.echo(json.dumps(entry))
     if not entries:
         click.echo(f"Nothing is kept of {account}.", err=True)

@@ -74,15 +74,20 @@ account_option = click.option(
 
 def print_json(document: Any) -> None:
     """Print the answer for machines."""
-    click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+    click.echo(json.dumps(document, indent=2))
 
 
 def print_table(headings: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
     """Print the answer as columns; the last one may be of any length."""
-    table = [headings, *rows]
+    table = [headings, *(tuple(printable(cell) for cell in row) for row in rows)]
     widths = [max(len(row[column]) for row in table) for column in range(len(headings))]
     for row in table:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def printable(text: str) -> str:
+    """Return what a terminal shows and does not obey: names come from Zendesk, and whoever is there chose them."""
+    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def described(error: ServiceError) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from service.errors import ServiceError
-from service.operations.console import in_one_line
+from service.operations.console import in_one_line, printable
 from service.subdomains import Subdomain
 
 # FAIL: this release would not work, and whoever releases it can mend that. Everything else is `warn`: a release that
@@ -28,7 +28,9 @@ class Finding:
     def line(self) -> str:
         """Return it for people."""
         about = f"{self.account}: {self.check}" if self.account else self.check
-        return " ".join([f"{self.status:<4}", f"{about}:", self.says, *([self.advice] if self.advice else [])])
+        return printable(
+            " ".join([f"{self.status:<4}", f"{about}:", self.says, *([self.advice] if self.advice else [])])
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return it for machines."""
