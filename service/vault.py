@@ -58,7 +58,7 @@ class Vault:
 
     def __init__(self, secret_keys: tuple[str, ...]) -> None:
         keys = derive_keys(secret_keys, "seal")
-        self._writing = keys[0]
+        self._writing, self._oldest = keys[0], keys[-1]
         self._keys = {key.kid: key for key in keys}
         self._found: dict[str, DerivedKey] | None = None
 
@@ -71,7 +71,7 @@ class Vault:
         """Seal from now on under the key that a record was opened under last, so that whoever reads it today still can.
 
         For a process of a release that is not live yet: the live one may not have the newest key. What was not opened
-        before goes under the key of the account's record that was opened last.
+        before goes under the key of the account's record that was opened last, else under the oldest.
         """
         self._found = {}
 
@@ -79,7 +79,7 @@ class Vault:
         """Return `plaintext` sealed for the record of that name (its key in Redis)."""
         key = self._writing
         if self._found is not None:
-            key = self._found.get(record) or self._found.get(_owner(record)) or key
+            key = self._found.get(record) or self._found.get(_owner(record)) or self._oldest
         header = {"alg": "dir", "enc": "A256GCM", "kid": key.kid, "record": record}
         return jwe.encrypt_compact(header, plaintext, key.oct_key, registry=_REGISTRY)
 

@@ -44,6 +44,7 @@ def interruptible(context: click.Context) -> Iterator[None]:
 
 
 def is_interrupted() -> bool:
-    """Return whether the command at hand should begin nothing more."""
-    interruption: Interruption | None = click.get_current_context().meta.get(_META)
+    """Return whether the command at hand should begin nothing more; False where there is none."""
+    context = click.get_current_context(silent=True)
+    interruption: Interruption | None = context.meta.get(_META) if context else None
     return interruption is not None and interruption.is_asked

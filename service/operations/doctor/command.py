@@ -11,7 +11,7 @@ from service.oauth.zis_tokens import ZISTokens
 from service.operations.connected_accounts import ConnectedAccounts
 from service.operations.console import OperatorCommand, json_option, print_json
 from service.operations.doctor.account_checks import AccountChecks
-from service.operations.doctor.examination import Examination
+from service.operations.doctor.examination import ACCOUNTS_END_SECONDS, Examination
 from service.operations.doctor.findings import Finding
 from service.operations.doctor.settings_checks import faults_of
 from service.operations.interruptions import is_interrupted
@@ -49,7 +49,7 @@ def doctor(as_json: bool, strict: bool) -> None:
             click.echo(finding.line())
 
     try:
-        examination = _examination()
+        examination = make_examination()
     except SettingsError as error:
         for finding in faults_of(error):
             add(finding)
@@ -69,8 +69,8 @@ def _document(findings: list[Finding], counts: dict[str, int]) -> dict[str, Any]
     return {"counts": counts, "checks": [finding.to_json() for finding in findings]}
 
 
-def _examination() -> Examination:
-    """Return the examination of this application.
+def make_examination(accounts_end_seconds: float = ACCOUNTS_END_SECONDS) -> Examination:
+    """Return the examination of this application; it begins no account later than shortly before the given time.
 
     Raises:
         SettingsError: the environment does not describe a working service.
@@ -100,4 +100,5 @@ def _examination() -> Examination:
         environ=os.environ,
         tell=lambda text: click.echo(text, err=True),
         is_interrupted=is_interrupted,
+        accounts_end_seconds=accounts_end_seconds,
     )

@@ -112,6 +112,8 @@ class Examination:
             threading.Thread(target=self._work, args=(waiting, stop), name=f"doctor-{number}", daemon=True)
             for number in range(ACCOUNTS_AT_ONCE)
         ]
+        if self._is_interrupted():
+            stop.set()
         for thread in threads:
             thread.start()
         for report in reports:
@@ -123,7 +125,7 @@ class Examination:
                 stop.set()
             yield from list(report.findings)
             if not report.is_whole:
-                yield _not_checked(report)
+                yield self._not_checked(report)
         # Whoever is at a token still stores it.
         end = Deadline.after(ACCOUNT_NEEDS_SECONDS).sooner(max(0.0, self._deadline.left()))
         for thread in threads:
@@ -145,7 +147,12 @@ class Examination:
             finally:
                 report.ended.set()
 
-
-def _not_checked(report: _Report) -> Finding:
-    says = "It was not checked to the end." if report.has_begun else "It was not checked: no time was left."
-    return Finding("warn", "not checked", says, "Run doctor again.", report.known.account)
+    def _not_checked(self, report: _Report) -> Finding:
+        reason = "something unforeseen happened"
+        if self._is_interrupted():
+            reason = "this was stopped"
+        elif self._deadline.left() < ACCOUNT_NEEDS_SECONDS:
+            reason = "no time was left"
+        how_far = " to the end" if report.has_begun else ""
+        account = report.known.account
+        return Finding("warn", "not checked", f"It was not checked{how_far}: {reason}.", "Run doctor again.", account)

@@ -78,16 +78,16 @@ def _apps(settings: Settings) -> Finding:
             "/sidebar refuses everybody: upload the app (`flask --app service package-app`), then set ZENDESK_APPS to "
             "its id."
         )
-        return Finding("warn", "Zendesk app", "ZENDESK_APPS is not set.", advice)
+        return Finding("warn", "zendesk app", "ZENDESK_APPS is not set.", advice)
     without = sorted(one for one in settings.zendesk_subdomains or () if settings.app_of(one) is None)
     if without:
         names = ", ".join(without)
         return Finding(
-            "warn", "Zendesk app", f"ZENDESK_APPS names no app for {names}.", "/sidebar refuses them: add them."
+            "warn", "zendesk app", f"ZENDESK_APPS names no app for {names}.", "/sidebar refuses them: add them."
         )
     if settings.zendesk_app_public_key is not None:
-        return Finding("ok", "Zendesk app", "ZENDESK_APPS is set, and so is the app's public key.")
-    return Finding("ok", "Zendesk app", "ZENDESK_APPS is set; the app's public key is fetched from Zendesk.")
+        return Finding("ok", "zendesk app", "ZENDESK_APPS is set, and so is the app's public key.")
+    return Finding("ok", "zendesk app", "ZENDESK_APPS is set; the app's public key is fetched from Zendesk.")
 
 
 def _metrics(settings: Settings) -> Finding:
