@@ -39,6 +39,14 @@ end
 redis.call('EXPIRE', KEYS[1], ARGV[3])
 """
 
+# New entries push the others on meanwhile, so an item is found by itself and not by its place.
+_RESEAL = """
+local place = redis.call('LPOS', KEYS[1], ARGV[1])
+if not place then return 0 end
+redis.call('LSET', KEYS[1], place, ARGV[2])
+return 1
+"""
+
 _log = structlog.get_logger(__name__)
 
 
@@ -166,6 +174,18 @@ class Activity:
             StoreUnavailable: Redis did not answer.
         """
         return self.opened(account, self._store.read(self.reading(account, limit))[0])
+
+    def reseal(self, account: Subdomain, item: bytes) -> bool:
+        """Seal an item of the list anew, in its place; False: it has left the list.
+
+        Raises:
+            KeyMissing: no key opens it.
+            StoreUnavailable: Redis did not answer.
+        """
+        key = activity_key(account)
+        at, _, sealed = item.partition(b":")
+        anew = at + b":" + self._vault.seal(key, self._vault.open(key, sealed)).encode()
+        return bool(self._store.run(_RESEAL, [key], [item, anew]))
 
     def purge(self, account: Subdomain) -> None:
         """Forget everything that was done.

@@ -27,8 +27,10 @@ from service.oauth.zis_tokens import ZISTokens
 from service.operations import health, pages, scrape
 from service.operations.api_description import routes as api_description_routes
 from service.operations.commands import register_commands
+from service.operations.connected_accounts import ConnectedAccounts
 from service.operations.health import Release
 from service.operations.logs import configure_logs
+from service.operations.sealed_records import SealedRecords
 from service.rate_limits import RateLimits
 from service.settings import Settings
 from service.sidebar import account_routes
@@ -141,6 +143,7 @@ def _assemble(app: Flask, settings: Settings, store: Store) -> None:
         settings=settings, store=store, registry=registry, zis_tokens=zis_tokens, listing=listing, activity=activity
     )
     managers = Managers(settings, store, vault, calls, zis_tokens, clock)
+    app_keys = AppKeys(settings, store, vault, calls, clock)
     connection = Connection(
         settings=settings,
         store=store,
@@ -168,9 +171,17 @@ def _assemble(app: Flask, settings: Settings, store: Store) -> None:
         changes,
         managers,
         connection,
+        vault,
+        calls,
+        registry,
+        minting,
+        zis_tokens,
+        app_keys,
+        ConnectedAccounts(settings, store, vault, grants, conditions),
+        SealedRecords(store, vault, grants, activity),
         Upkeep(store, grants, access_tokens, clock),
         Sessions(settings, clock),
-        ZAFTokens(settings, AppKeys(settings, store, vault, calls, clock), clock),
+        ZAFTokens(settings, app_keys, clock),
         RateLimits(settings, store),
         Release.current(),
     )

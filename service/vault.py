@@ -7,6 +7,7 @@ for sealing and one for signing, and `kid` is a public fingerprint of the entry.
 
 import base64
 import json
+import re
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -20,6 +21,9 @@ _REGISTRY = jwe.JWERegistry(
     header_registry={"record": HeaderParameter("Name of the record this belongs to", "str", required=True)},
     algorithms=["dir", "A256GCM"],
 )
+
+# Records that belong to an account carry its name in braces (the hash tag of a Redis cluster).
+_OWNER = re.compile(r"\{[^}]*\}")
 
 
 class KeyMissing(Exception):
@@ -54,13 +58,30 @@ class Vault:
 
     def __init__(self, secret_keys: tuple[str, ...]) -> None:
         keys = derive_keys(secret_keys, "seal")
-        self._writing = keys[0]
-        self._keys = {key.kid: key.oct_key for key in keys}
+        self._writing, self._oldest = keys[0], keys[-1]
+        self._keys = {key.kid: key for key in keys}
+        self._found: dict[str, DerivedKey] | None = None
+
+    @property
+    def key_ids(self) -> tuple[str, ...]:
+        """The ids of the ring's keys, newest first; not secret."""
+        return tuple(self._keys)
+
+    def leave_keys_as_found(self) -> None:
+        """Seal from now on under the key that a record was opened under last, so that whoever reads it today still can.
+
+        For a process of a release that is not live yet: the live one may not have the newest key. What was not opened
+        before goes under the key of the account's record that was opened last, else under the oldest.
+        """
+        self._found = {}
 
     def seal(self, record: str, plaintext: bytes) -> str:
         """Return `plaintext` sealed for the record of that name (its key in Redis)."""
-        header = {"alg": "dir", "enc": "A256GCM", "kid": self._writing.kid, "record": record}
-        return jwe.encrypt_compact(header, plaintext, self._writing.oct_key, registry=_REGISTRY)
+        key = self._writing
+        if self._found is not None:
+            key = self._found.get(record) or self._found.get(_owner(record)) or self._oldest
+        header = {"alg": "dir", "enc": "A256GCM", "kid": key.kid, "record": record}
+        return jwe.encrypt_compact(header, plaintext, key.oct_key, registry=_REGISTRY)
 
     def open(self, record: str, sealed: bytes) -> bytes:
         """Return what was sealed for the record of that name.
@@ -72,11 +93,13 @@ class Vault:
         if key is None:
             raise KeyMissing(record)
         try:
-            opened = jwe.decrypt_compact(sealed, key, registry=_REGISTRY)
+            opened = jwe.decrypt_compact(sealed, key.oct_key, registry=_REGISTRY)
         except (JoseError, ValueError) as fault:
             raise KeyMissing(record) from fault
         if opened.protected.get("record") != record or opened.plaintext is None:
             raise KeyMissing(record)
+        if self._found is not None:
+            self._found[record] = self._found[_owner(record)] = key
         return opened.plaintext
 
     def key_id(self, sealed: bytes) -> str | None:
@@ -88,3 +111,9 @@ class Vault:
             return None
         kid = header.get("kid") if isinstance(header, dict) else None
         return kid if isinstance(kid, str) else None
+
+
+def _owner(record: str) -> str:
+    """Return whose record it is; the whole name where it is nobody's."""
+    match = _OWNER.search(record)
+    return match[0] if match else record

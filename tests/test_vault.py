@@ -123,3 +123,41 @@ def test_a_keys_repr_shows_its_public_id_alone() -> None:
 
     assert repr(key) == f"DerivedKey(kid='{key.kid}')"
     assert OLD not in repr(key)
+
+
+# --- keys ---
+
+
+def test_the_ids_of_the_keys_are_in_the_order_of_the_ring() -> None:
+    assert Vault((NEW, OLD)).key_ids == (*Vault((NEW,)).key_ids, *Vault((OLD,)).key_ids)
+
+
+def test_a_vault_that_leaves_keys_as_found_seals_under_the_key_it_opened_with(vault: Vault, sealed: bytes) -> None:
+    both = Vault((NEW, OLD))
+    both.leave_keys_as_found()
+    both.open(RECORD, sealed)
+    for record in (RECORD, f"{RECORD}:minted:acme_orders", "zis:{acme}:role:1"):
+        assert vault.open(record, both.seal(record, PLAINTEXT).encode()) == PLAINTEXT
+
+
+def test_it_seals_what_belongs_to_nobody_it_has_seen_under_the_oldest(vault: Vault) -> None:
+    both = Vault((NEW, OLD))
+    both.leave_keys_as_found()
+    both.open(RECORD, Vault((NEW,)).seal(RECORD, PLAINTEXT).encode())
+    for record in ("zis:{globex}:grant", "zis:state:0123"):
+        assert vault.open(record, both.seal(record, PLAINTEXT).encode()) == PLAINTEXT
+
+
+def test_each_record_keeps_its_own_key_whatever_else_of_its_account_was_opened_since(vault: Vault) -> None:
+    both, newer = Vault((NEW, OLD)), Vault((NEW,))
+    both.leave_keys_as_found()
+    both.open(RECORD, vault.seal(RECORD, PLAINTEXT).encode())
+    both.open("zis:{acme}:role:1", newer.seal("zis:{acme}:role:1", PLAINTEXT).encode())
+    assert vault.open(RECORD, both.seal(RECORD, PLAINTEXT).encode()) == PLAINTEXT
+    assert newer.open("zis:{acme}:new", both.seal("zis:{acme}:new", PLAINTEXT).encode()) == PLAINTEXT
+
+
+def test_otherwise_what_was_opened_makes_no_difference(sealed: bytes) -> None:
+    both = Vault((NEW, OLD))
+    both.open(RECORD, sealed)
+    assert both.key_id(both.seal(RECORD, PLAINTEXT).encode()) == both.key_ids[0]

@@ -220,7 +220,7 @@ class Changes:
             found = [match for answer in answers if (match := _find(answer, spec.name)) is not None]
             if len(found) > 1:
                 holders = ", ".join(match.integration for match in found)
-                raise IntegrationRequired(f"{spec.name} exists in {holders}. Say which with ?integration=…")
+                raise IntegrationRequired(f"{spec.name} exists in {holders}. Say which integration is meant.")
             failure = next((answer.error for answer in answers if answer.list is None and answer.error), None)
             if failure is not None:
                 # The one that cannot be listed may hold the name, too.

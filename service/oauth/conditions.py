@@ -1,6 +1,7 @@
 """Whether a stored grant may be used under today's settings, and why not, in words."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from service.errors import AuthorizationRequired
@@ -32,6 +33,16 @@ def covers(granted: str, requested: str) -> bool:
     return all(is_held(scope) for scope in requested.split())
 
 
+@dataclass(frozen=True, slots=True)
+class ConnectionState:
+    """How an account stands, in the words of `connection` on the wire."""
+
+    name: str
+    """`connected`, `not_connected` or `reauthorization_required`."""
+    reason: str | None
+    """A key of REASONS; None: there is nothing to say."""
+
+
 class Conditions:
     """Judges grants; asks nobody and deletes nothing."""
 
@@ -60,6 +71,17 @@ class Conditions:
     def lacks_scope(self, grant: Grant) -> bool:
         """Return whether more scope is configured than was granted; such a grant is still used."""
         return not covers(grant.scope, self._settings.zendesk_scope)
+
+    def state(self, grant: Grant | None, reason: str | None, *, is_admin_lost: bool) -> ConnectionState:
+        """Return how an account stands; `reason`: why its grant cannot be used, or no key opens it."""
+        if reason is None and grant is not None and is_admin_lost:
+            reason = "admin_lost"
+        if reason is not None:
+            return ConnectionState("reauthorization_required", reason)
+        if grant is None:
+            return ConnectionState("not_connected", None)
+        # Still used: what was granted works as far as it goes.
+        return ConnectionState("connected", "scope_changed" if self.lacks_scope(grant) else None)
 
     def require_usable(self, account: Subdomain, grant: Grant | None) -> Grant:
         """Return the grant.

@@ -31,8 +31,16 @@ AFTERLIFE_SECONDS = 90 * 86_400
 _UPDATE = """
 if redis.call('HGET', KEYS[1], 'generation') ~= ARGV[1] then return 0 end
 redis.call('HSET', KEYS[1], 'generation', ARGV[2], 'sealed', ARGV[3])
-if ARGV[4] == '' then redis.call('PERSIST', KEYS[1]) else redis.call('EXPIREAT', KEYS[1], ARGV[4]) end
+if ARGV[4] == '' then redis.call('PERSIST', KEYS[1])
+elseif ARGV[4] ~= 'as it is' then redis.call('EXPIREAT', KEYS[1], ARGV[4]) end
 redis.call('ZADD', KEYS[2], ARGV[5], ARGV[6])
+return 1
+"""
+
+# Puts a minted token that is only sealed anew in the place of what was read.
+_RESEAL_MINTED = """
+if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
 return 1
 """
 
@@ -73,6 +81,8 @@ return {connected, redis.call('ZCOUNT', KEYS[1], ARGV[2], ARGV[1]), first[2]}
 """
 
 
+# The fields of minted tokens begin so.
+MINTED_FIELD = "minted:"
 _EVER_KEY = "zis:ever_connected"
 # No life of its own: an account leaves it with its record, or when that has long expired and another one connects.
 _ENDS_KEY = "zis:grant_ends"
@@ -190,6 +200,11 @@ def grant_key(account: Subdomain) -> str:
     return f"zis:{{{account}}}:grant"
 
 
+def minted_record(account: Subdomain, field_name: str) -> str:
+    """Return the name under which the minted token in that field of the account's record is sealed."""
+    return f"{grant_key(account)}:{field_name}"
+
+
 def account_of_key(key: bytes) -> Subdomain:
     """Return the account a grant's key belongs to."""
     return Subdomain(key.decode().removeprefix("zis:{").removesuffix("}:grant"))
@@ -244,6 +259,27 @@ class Grants:
         arguments: list[object] = [generation, written.generation, self._seal(account, written)]
         arguments += [self._record_end(written), self._end(written), account]
         return bool(self._store.run(_UPDATE, [grant_key(account), _ENDS_KEY], arguments))
+
+    def reseal(self, account: Subdomain) -> bool:
+        """Seal the grant anew, which changes nothing else; False: somebody wrote or deleted it meanwhile.
+
+        Raises:
+            KeyMissing: no key opens it.
+            StoreUnavailable: Redis did not answer; whether it was written is not known.
+        """
+        grant = self.get(account)
+        if grant is None:
+            return False
+        written = grant.changed()
+        arguments: list[object] = [grant.generation, written.generation, self._seal(account, written), "as it is"]
+        arguments += [self._end(written), account]
+        return bool(self._store.run(_UPDATE, [grant_key(account), _ENDS_KEY], arguments))
+
+    def reseal_minted(self, account: Subdomain, field_name: str, sealed: bytes) -> bool:
+        """Seal a minted token anew that was read as `sealed`; as `reseal`."""
+        record = minted_record(account, field_name)
+        anew = self._vault.seal(record, self._vault.open(record, sealed))
+        return bool(self._store.run(_RESEAL_MINTED, [grant_key(account)], [field_name, sealed, anew]))
 
     def clear_fields(self, account: Subdomain) -> tuple[str | None, str | None]:
         """Return (id, generation) as they stand in clear; None: not connected."""
@@ -311,7 +347,7 @@ class Grants:
             "obtained_at": minted.obtained_at,
             "expires_at": minted.expires_at,
         }
-        sealed = self._vault.seal(f"{grant_key(account)}:{field_name}", json.dumps(body).encode())
+        sealed = self._vault.seal(minted_record(account, field_name), json.dumps(body).encode())
         arguments: list[object] = [grant_id, field_name, held.sealed if held else b"", sealed]
         answer = int(self._store.run(_SAVE_MINTED, [grant_key(account)], arguments))
         return None if answer < 0 else bool(answer)
@@ -364,7 +400,7 @@ class Grants:
         found = [
             self._opened_minted(account, name.decode(), sealed)
             for name, sealed in fields.items()
-            if name.startswith(b"minted:")
+            if name.decode().startswith(MINTED_FIELD)
         ]
         return [minted for minted in found if minted is not None]
 
@@ -373,11 +409,11 @@ class Grants:
         if sealed is None:
             return None
         try:
-            body = json.loads(self._vault.open(f"{grant_key(account)}:{field_name}", sealed))
+            body = json.loads(self._vault.open(minted_record(account, field_name), sealed))
         except KeyMissing:
             return MintedToken("", None, 0.0, 0.0, sealed)
         return MintedToken(**body, sealed=sealed)
 
 
 def _minted_field(integration: str) -> str:
-    return f"minted:{integration}"
+    return f"{MINTED_FIELD}{integration}"

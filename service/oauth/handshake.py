@@ -13,7 +13,6 @@ from service.errors import (
     AdminRequired,
     AuthorizationRequired,
     ScopeInsufficient,
-    ServiceError,
     StoreUnavailable,
 )
 from service.oauth import probes
@@ -262,18 +261,11 @@ class Handshake:
         """Ask one page of every integration's list while there is time; names those that are not ready."""
         not_ready = []
         for integration in self._settings.integrations_of(account):
-            failure = None
             if deadline.left() < PROBE_SECONDS + ANSWER_NEEDS_SECONDS:
                 not_ready.append(NotReady(integration, "There was no time left to try it; its first use will."))
                 continue
             limit = deadline.sooner(PROBE_SECONDS)
-            try:
-                call = self._registry.page_call(account, integration, None, limit)
-                reply = self._zis_tokens.call_zis(account, integration, limit, call)
-                if not reply.is_success:
-                    failure = list_refusal(reply, integration)
-            except ServiceError as caught:
-                failure = caught
+            failure = probes.ask(self._registry, self._zis_tokens, account, integration, limit)
             with _nothing_undone(account):
                 self._store.write(*probes.recording(account, integration, failure))
             if failure is not None:

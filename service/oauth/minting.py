@@ -48,7 +48,7 @@ class Minting:
             AdminRequired: the grant's admin may not do this (any more).
             ServiceError: Zendesk refused or failed.
         """
-        client_number = self._client_number(account, integration, authorized, deadline)
+        client_number = self.client_number(account, integration, authorized, deadline)
         body = {"token": {"client_id": client_number, "scopes": self._scopes}}
         now = self._clock()
         reply = authorized(
@@ -68,16 +68,8 @@ class Minting:
             expires_at = self._expiry(account, access_token, deadline)
         return MintedToken(access_token, token_id if isinstance(token_id, int) else None, now, expires_at)
 
-    def _expiry(self, account: Subdomain, access_token: str, deadline: Deadline) -> float | None:
-        """Return the expiry Zendesk names for a token; None: none, or it cannot be had."""
-        try:
-            reply = self._calls.get(account, CURRENT_TOKEN, kind="mint", token=access_token, deadline=deadline)
-            return parse_timestamp(_token_in(reply).get("expires_at")) if reply.is_success else None
-        except ServiceError:
-            # Raised, it would lose a token that exists.
-            return None
-
-    def _client_number(self, account: Subdomain, integration: str, authorized: Authorized, deadline: Deadline) -> int:
+    def client_number(self, account: Subdomain, integration: str, authorized: Authorized, deadline: Deadline) -> int:
+        """Return the number of the integration's own OAuth client; raises as `mint`."""
         identifier = f"zis_{integration}"
         query = {"page[size]": str(CLIENTS_PAGE_SIZE)}
         seen: set[str] = set()
@@ -111,6 +103,15 @@ class Minting:
             f"Zendesk knows no integration {integration} in this account: it has no OAuth client {identifier}. "
             "Register the integration in Zendesk, or correct ZIS_INTEGRATIONS."
         )
+
+    def _expiry(self, account: Subdomain, access_token: str, deadline: Deadline) -> float | None:
+        """Return the expiry Zendesk names for a token; None: none, or it cannot be had."""
+        try:
+            reply = self._calls.get(account, CURRENT_TOKEN, kind="mint", token=access_token, deadline=deadline)
+            return parse_timestamp(_token_in(reply).get("expires_at")) if reply.is_success else None
+        except ServiceError:
+            # Raised, it would lose a token that exists.
+            return None
 
 
 def _endless() -> ZendeskUnavailable:

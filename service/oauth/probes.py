@@ -6,6 +6,7 @@ admin is no longer one.
 
 from dataclasses import dataclass
 
+from service.deadlines import Deadline
 from service.errors import (
     AdminRequired,
     IntegrationMismatch,
@@ -15,8 +16,10 @@ from service.errors import (
 )
 from service.oauth.grants import AFTERLIFE_SECONDS
 from service.oauth.minting import IntegrationNotRegistered
+from service.oauth.zis_tokens import ZISTokens
 from service.store import Command
 from service.subdomains import Subdomain
+from service.zis_registry import Registry, list_refusal
 
 # An admin who lost the role may get it back, so the sign fades unless a call confirms it.
 ADMIN_LOST_SECONDS = 3600
@@ -50,6 +53,18 @@ def probe_of(failure: ServiceError | None) -> Probe:
         case _:
             state = "unavailable"
     return Probe(state, failure.upstream_detail or failure.detail)
+
+
+def ask(
+    registry: Registry, zis_tokens: ZISTokens, account: Subdomain, integration: str, deadline: Deadline
+) -> ServiceError | None:
+    """Return what stands against working on an integration, by one page of its list; None: nothing."""
+    try:
+        call = registry.page_call(account, integration, None, deadline)
+        reply = zis_tokens.call_zis(account, integration, deadline, call)
+    except ServiceError as failure:
+        return failure
+    return None if reply.is_success else list_refusal(reply, integration)
 
 
 def _key(account: Subdomain) -> str:

@@ -17,6 +17,8 @@ from service.vault import KeyMissing, Vault
 
 # Time to sign in and read the consent page; a leaked link is soon worthless.
 STATE_TTL_SECONDS = 600
+# What `_state_key` returns, as a pattern; for whoever goes through everything that is sealed.
+KEY_PATTERN = "zis:state:*"
 
 
 @dataclass(frozen=True, slots=True)

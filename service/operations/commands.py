@@ -7,10 +7,26 @@ ends with the list of the faults. So every `--help`, and `package-app`, work wit
 import click
 from flask import Flask
 
+from service.operations.accounts_command import accounts
+from service.operations.activity_command import activity
+from service.operations.disconnect_command import disconnect
+from service.operations.doctor.command import doctor
+from service.operations.job_specs_command import job_specs
+from service.operations.refresh_tokens_command import refresh_tokens
+from service.operations.rotate_keys_command import rotate_keys
 from service.operations.zendesk_app.command import package_app
 from service.web import withhold
 
-COMMANDS: tuple[click.Command, ...] = (package_app,)
+COMMANDS: tuple[click.Command, ...] = (
+    doctor,
+    accounts,
+    refresh_tokens,
+    rotate_keys,
+    disconnect,
+    job_specs,
+    activity,
+    package_app,
+)
 
 
 def register_commands(app: Flask) -> None:

@@ -5,8 +5,10 @@ mend. error: the operator has to look. critical: something is about to be lost.
 """
 
 import logging
+import sys
 import traceback
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
@@ -39,6 +41,23 @@ def configure_logs(log_format: str) -> None:
     )
     logging.getLogger("authlib").setLevel(LEVEL)
     logging.getLogger("urllib3").setLevel(LEVEL)
+
+
+@contextmanager
+def logs_on_standard_error() -> Iterator[None]:
+    """Write events to standard error meanwhile, because standard output is a command's answer.
+
+    At a terminal only from warnings on: whoever sits there reads the answer.
+    """
+    before = structlog.get_config()
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING if sys.stderr.isatty() else LEVEL),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
 
 
 def _with_frames(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -31,6 +31,8 @@ FETCHES_AT_ONCE = 2
 KNOWN_APPS = 4096
 FETCH_SECONDS = 3.0
 LONGEST_PEM = 8192
+# What `_key` returns, as a pattern; for whoever goes through everything that is sealed.
+KEY_PATTERN = "zis:{*}:app_key:*"
 
 _log = structlog.get_logger(__name__)
 

@@ -69,12 +69,7 @@ class Connection:
             standing = self._managers.standing(session, role_reply, deadline)
         else:
             standing = self._managers.unasked(session, role_reply)
-        if is_usable and admin_lost:
-            reason = "admin_lost"
-        state = "reauthorization_required" if reason else ("connected" if grant else "not_connected")
-        if is_usable and reason is None and grant is not None and self._conditions.lacks_scope(grant):
-            # Still used: what was granted works as far as it goes.
-            reason = "scope_changed"
+        state = self._conditions.state(grant, reason, is_admin_lost=bool(admin_lost))
         known = probes.probes_in(probe_reply)
         return {
             "account": account,
@@ -84,7 +79,7 @@ class Connection:
                 "can_manage": standing.can_manage,
                 "reason": standing.reason,
             },
-            "connection": {"state": state, "reason": reason, **_described(grant)},
+            "connection": {"state": state.name, "reason": state.reason, **described(grant)},
             "integrations": [
                 {"name": name, "state": probe.state, "detail": probe.detail}
                 for name in self._settings.integrations_of(account)
@@ -132,6 +127,16 @@ class Connection:
                 self._uninstall_all(account, grant_id, author, deadline)
             told["revoked"] = revoked = self._end(account, deadline)
         return revoked
+
+    def forget(self, account: Subdomain, author: Author) -> None:
+        """Forget an account without telling Zendesk, where its tokens live on until they expire.
+
+        Raises:
+            StoreUnavailable: Redis did not answer; it may have been forgotten.
+        """
+        with self._activity.recorded(account, author, "disconnected") as told:
+            self._grants.delete(account)
+            told["revoked"] = self._forgotten(account, revoked=False)
 
     def _judged(self, account: Subdomain, reply: list[bytes | None]) -> tuple[Grant | None, str | None]:
         """Return the grant in the reply to `Grants.reading`, and why it cannot be used; (None, None): not connected."""
@@ -189,8 +194,8 @@ class Connection:
         return revoked
 
 
-def _described(grant: Grant | None) -> dict[str, Any]:
-    """Return what is known of a grant; all None without one."""
+def described(grant: Grant | None) -> dict[str, Any]:
+    """Return what is known of a grant as our API shows it; all None without one."""
     by = grant.authorized_by if grant else None
     return {
         "authorized_at": timestamp(grant.authorized_at) if grant else None,

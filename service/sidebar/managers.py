@@ -31,6 +31,8 @@ RECENT_SECONDS = 300
 REMEMBERED_SECONDS = 12 * 3600
 # Looking does not wait longer for the role.
 LOOK_SECONDS = 3.0
+# What `_key` returns, as a pattern; for whoever goes through everything that is sealed.
+KEY_PATTERN = "zis:{*}:role:*"
 
 _log = structlog.get_logger(__name__)
 

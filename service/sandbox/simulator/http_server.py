@@ -11,6 +11,7 @@ import struct
 import sys
 import threading
 from collections.abc import Callable
+from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any
 
@@ -166,6 +167,8 @@ def _head(reply: Reply, *, keep_alive: bool) -> bytes:
     lines = [f"HTTP/1.1 {reply.status} {_REASONS.get(reply.status, 'Unknown')}"]
     if reply.content_type:
         lines.append(f"Content-Type: {reply.content_type}")
+    if all(name != "Date" for name, _ in reply.headers):
+        lines.append(f"Date: {formatdate(usegmt=True)}")
     lines.extend(f"{name}: {value}" for name, value in reply.headers)
     if reply.status != HTTPStatus.NO_CONTENT:
         lines.append(f"Content-Length: {len(reply.body)}")

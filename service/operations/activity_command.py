@@ -1,0 +1,29 @@
+"""`flask --app service activity export`: who did what to an account, for other programs."""
+
+import json
+
+import click
+
+from service.activity import Activity
+from service.operations.console import OperatorCommand, account_option
+from service.subdomains import Subdomain
+from service.web import collaborator
+
+
+@click.group("activity")
+def activity() -> None:
+    """Who did what to an account, and when."""
+
+
+@activity.command("export", cls=OperatorCommand)
+@account_option
+def export(account: Subdomain) -> None:
+    """Print the account's activity as JSON lines, newest first.
+
+    The last 500 entries of at most 90 days, as the API shows them; a disconnect does not end them.
+    """
+    entries = collaborator(Activity).latest(account)
+    for entry in entries:
+        click.echo(json.dumps(entry))
+    if not entries:
+        click.echo(f"Nothing is kept of {account}.", err=True)

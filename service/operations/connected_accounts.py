@@ -1,0 +1,70 @@
+"""The accounts that have a record, and how each stands."""
+
+from dataclasses import dataclass
+
+from service.oauth import probes
+from service.oauth.conditions import Conditions, ConnectionState
+from service.oauth.grants import Grant, Grants
+from service.settings import Settings
+from service.store import Store
+from service.subdomains import Subdomain
+from service.vault import KeyMissing, Vault
+
+DAY_SECONDS = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectedAccount:
+    """One account as it is stored; Zendesk was not asked."""
+
+    account: Subdomain
+    state: ConnectionState
+    grant: Grant | None
+    """None: no key opens it."""
+    key_id: str | None
+    """Under which it is sealed; None: unreadable."""
+    is_allowed: bool
+    """Whether the account is on the allow-list."""
+
+    def days_left(self, now: float) -> int | None:
+        """Return the whole days left on the refresh token, not negative; None: it has no announced end."""
+        end = self.grant.refresh_token_expires_at if self.grant else None
+        return None if end is None else max(0, int((end - now) // DAY_SECONDS))
+
+
+class ConnectedAccounts:
+    """Looks at what is stored of accounts."""
+
+    def __init__(self, settings: Settings, store: Store, vault: Vault, grants: Grants, conditions: Conditions) -> None:
+        self._settings = settings
+        self._store = store
+        self._vault = vault
+        self._grants = grants
+        self._conditions = conditions
+
+    def all(self) -> list[ConnectedAccount]:
+        """Return every account that has a record, sorted by name.
+
+        Raises:
+            StoreUnavailable: Redis did not answer.
+        """
+        found = [self.look(account) for account in self._grants.accounts()]
+        # One may have been disconnected since.
+        return [one for one in found if one is not None]
+
+    def look(self, account: Subdomain) -> ConnectedAccount | None:
+        """Return one account; None: it has no record."""
+        reply, is_admin_lost = self._store.read(self._grants.reading(account), probes.reading(account)[1])
+        grant, reason = None, None
+        try:
+            grant = self._grants.opened(account, reply)
+        except KeyMissing:
+            reason = "key_missing"
+        if grant is not None:
+            reason = self._conditions.reason(grant)
+        state = self._conditions.state(grant, reason, is_admin_lost=bool(is_admin_lost))
+        if state.name == "not_connected":
+            return None
+        return ConnectedAccount(
+            account, state, grant, self._vault.key_id(reply[1] or b""), self._settings.allows(account)
+        )

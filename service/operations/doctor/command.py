@@ -1,0 +1,104 @@
+"""`flask --app service doctor`: also the release phase, so what it does must be harmless to the running release."""
+
+import os
+from typing import Any
+
+import click
+
+from service.oauth.conditions import Conditions
+from service.oauth.minting import Minting
+from service.oauth.zis_tokens import ZISTokens
+from service.operations.connected_accounts import ConnectedAccounts
+from service.operations.console import OperatorCommand, json_option, print_json
+from service.operations.doctor.account_checks import AccountChecks
+from service.operations.doctor.examination import ACCOUNTS_END_SECONDS, Examination
+from service.operations.doctor.findings import Finding
+from service.operations.doctor.settings_checks import faults_of
+from service.operations.interruptions import is_interrupted
+from service.operations.sealed_records import SealedRecords
+from service.settings import Settings, SettingsError
+from service.sidebar.app_keys import AppKeys
+from service.store import Store
+from service.vault import Vault
+from service.web import collaborator
+from service.zendesk.calls import ZendeskCalls
+from service.zis_registry import Registry
+
+
+class DoctorCommand(OperatorCommand):
+    """Done within 90 s in all."""
+
+    unsaved_seconds = 10.0
+
+
+@click.command("doctor", cls=DoctorCommand)
+@json_option
+@click.option("--strict", is_flag=True, help="Count warnings as failures.")
+def doctor(as_json: bool, strict: bool) -> None:
+    """Check everything, each thing for itself, and say what to do about it.
+
+    One line a check: ok, warn or FAIL. FAIL is only what this release would break and you can mend: faulty settings,
+    keys that open nothing, a Redis that cannot be reached within 60 s or refuses to write. Exits with 1 on a FAIL, with
+    --strict on a warning too. Done within 90 s.
+    """
+    findings: list[Finding] = []
+
+    def add(finding: Finding) -> None:
+        findings.append(finding)
+        if not as_json:
+            click.echo(finding.line())
+
+    try:
+        examination = make_examination()
+    except SettingsError as error:
+        for finding in faults_of(error):
+            add(finding)
+    else:
+        for finding in examination.findings():
+            add(finding)
+    counts = {status: sum(one.status == status for one in findings) for status in ("ok", "warn", "FAIL")}
+    if as_json:
+        print_json(_document(findings, counts))
+    else:
+        click.echo(f"Failures: {counts['FAIL']}, warnings: {counts['warn']}.", err=True)
+    if counts["FAIL"] or (strict and counts["warn"]) or is_interrupted():
+        raise click.exceptions.Exit(1)
+
+
+def _document(findings: list[Finding], counts: dict[str, int]) -> dict[str, Any]:
+    return {"counts": counts, "checks": [finding.to_json() for finding in findings]}
+
+
+def make_examination(accounts_end_seconds: float = ACCOUNTS_END_SECONDS) -> Examination:
+    """Return the examination of this application; it begins no account later than shortly before the given time.
+
+    Raises:
+        SettingsError: the environment does not describe a working service.
+    """
+    settings, store, vault = collaborator(Settings), collaborator(Store), collaborator(Vault)
+    # The release that runs now may not have our newest key, and goes on running if this one fails.
+    vault.leave_keys_as_found()
+    calls = collaborator(ZendeskCalls)
+    account_checks = AccountChecks(
+        settings=settings,
+        store=store,
+        conditions=collaborator(Conditions),
+        zis_tokens=collaborator(ZISTokens),
+        minting=collaborator(Minting),
+        registry=collaborator(Registry),
+        calls=calls,
+        app_keys=collaborator(AppKeys),
+    )
+    return Examination(
+        settings,
+        store,
+        vault,
+        calls,
+        collaborator(SealedRecords),
+        collaborator(ConnectedAccounts),
+        account_checks,
+        environ=os.environ,
+        tell=lambda text: click.echo(text, err=True),
+        is_interrupted=is_interrupted,
+        accounts_end_seconds=accounts_end_seconds,
+    )

@@ -1,0 +1,66 @@
+"""SECRET_KEYS against what is stored: which key holds how much, and what no key opens."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from service.deadlines import Deadline
+from service.operations.doctor.findings import Finding
+from service.operations.sealed_records import SealedRecords
+from service.vault import Vault
+
+
+def check_keys(records: SealedRecords, vault: Vault, deadline: Deadline) -> Iterator[Finding]:
+    """Judge the key ring by everything that is sealed.
+
+    Raises:
+        StoreUnavailable: Redis did not answer.
+    """
+    by_key: Counter[str | None] = Counter()
+    grants, open_grants, lasting, open_lasting = 0, 0, 0, 0
+    is_whole = True
+    for record in records.all():
+        if deadline.left() <= 0:
+            is_whole = False
+            break
+        by_key[record.key_id] += 1
+        # Only grants are opened: of hundreds of thousands of entries of the activity the id of the key has to do.
+        is_open = records.opens(record) if record.kind == "grant" else record.key_id in vault.key_ids
+        if record.kind == "grant":
+            grants, open_grants = grants + 1, open_grants + is_open
+        if record.is_lasting:
+            lasting, open_lasting = lasting + 1, open_lasting + is_open
+    # Grants count for more: what a wrong key has sealed meanwhile must not hide that it opens none of them.
+    kept, opened = (grants, open_grants) if grants else (lasting, open_lasting)
+    strangers = {key_id: count for key_id, count in by_key.items() if key_id not in vault.key_ids}
+    yield from _of_ring(by_key, vault.key_ids, is_whole=is_whole)
+    if kept and not opened:
+        what = f"{kept} accounts are stored" if grants else f"{kept} records are stored"
+        advice = f"Put the key back that sealed them ({_named(strangers)}), at the end of SECRET_KEYS."
+        yield Finding("FAIL", "keys that open nothing", f"{what}, and no key in SECRET_KEYS opens any.", advice)
+    elif strangers or opened < kept:
+        says = f"{sum(strangers.values()) or kept - opened} records are opened by no key in SECRET_KEYS."
+        advice = (
+            f"Put the key back that sealed them ({_named(strangers)}), or connect those accounts again; `flask --app "
+            "service rotate-keys` names them."
+        )
+        yield Finding("warn", "keys", says, advice)
+    if not is_whole:
+        advice = "`flask --app service rotate-keys` looks at all of them."
+        yield Finding("warn", "keys", "There was no time to look at every record.", advice)
+
+
+def _of_ring(by_key: Counter[str | None], key_ids: tuple[str, ...], *, is_whole: bool) -> Iterator[Finding]:
+    for position, key_id in enumerate(key_ids, start=1):
+        count = by_key[key_id]
+        says = f"Entry {position} of SECRET_KEYS ({key_id}) holds {count} records."
+        if position == 1:
+            yield Finding("ok", "keys", f"{says} It seals what is new.")
+        elif count == 0 and is_whole:
+            yield Finding("ok", "keys", f"{says} It can be removed.")
+        else:
+            yield Finding("ok", "keys", f"{says} Before removing it, run `flask --app service rotate-keys`.")
+
+
+def _named(strangers: dict[str | None, int]) -> str:
+    named = sorted(key_id for key_id in strangers if key_id is not None)
+    return f"id {', '.join(named)}" if named else "its id is not readable"

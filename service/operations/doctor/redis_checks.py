@@ -1,0 +1,168 @@
+"""A Redis that answers: is it the right kind, does it take and keep what is written."""
+
+import re
+import secrets
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+from service.operations.doctor.findings import Finding
+from service.operations.doctor.redis_reach import words_of
+from service.settings import Settings
+from service.store import CACHES_GIVE_WAY_AT, CONNECTIONS_PER_PROCESS, Store, StoreRefused
+
+# GETDEL, by which a state is consumed once, came with it.
+OLDEST_REDIS = (6, 2)
+# What is written to see whether it can be; goes by itself where it cannot be deleted.
+PROBE_SECONDS = 60
+
+_COMPARE_AND_SET = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2], 'KEEPTTL')
+return 1
+"""
+
+
+def check_redis(store: Store, settings: Settings, workers: int) -> Iterator[Finding]:
+    """Judge a Redis that answers; `workers` is the number of our processes on this machine.
+
+    Raises:
+        StoreUnavailable: it stopped answering.
+    """
+    yield _encryption(settings)
+    yield _version(store)
+    yield _writing(store)
+    memory = _info(store, "memory")
+    if memory is None:
+        yield _untold("redis memory")
+    else:
+        yield _eviction(memory)
+        yield _room(memory)
+    yield _persistence(store)
+    yield _connections(store, workers)
+
+
+def _encryption(settings: Settings) -> Finding:
+    check, url = "redis tls", urlsplit(settings.redis_url)
+    if url.scheme == "unix" or (url.scheme == "redis" and url.hostname in {None, "localhost", "127.0.0.1", "::1"}):
+        return Finding("ok", check, "The connection does not leave this machine.")
+    if url.scheme == "redis":
+        advice = "Use rediss:// unless the network between is your own: the password crosses it in clear."
+        return Finding("warn", check, "The connection is not encrypted.", advice)
+    if not settings.redis_tls_verify:
+        advice = (
+            "Set REDIS_TLS_CA if your provider has a CA, and drop REDIS_TLS_VERIFY=false. Heroku Key-Value Store has "
+            "none: there it has to stay, and grants are sealed before they are sent."
+        )
+        return Finding(
+            "warn", check, "The connection is encrypted, but the server's certificate is not verified.", advice
+        )
+    return Finding("ok", check, "The connection is encrypted, and the server's certificate is verified.")
+
+
+def _version(store: Store) -> Finding:
+    check, server = "redis version", _info(store, "server")
+    if server is None:
+        return _untold(check)
+    if server.get("server_name") == "valkey":
+        return Finding("ok", check, f"Valkey {server.get('valkey_version')}.")
+    version = str(server.get("redis_version", "unknown"))
+    numbers = re.match(r"(\d+)\.(\d+)", version)
+    if numbers is None or (int(numbers[1]), int(numbers[2])) < OLDEST_REDIS:
+        advice = "Redis 6.2 or newer, or any Valkey, is needed: upgrade it."
+        return Finding("warn", check, f"The server's version is {version}.", advice)
+    return Finding("ok", check, f"Redis {version}.")
+
+
+def _writing(store: Store) -> Finding:
+    """Write, compare and set, read and delete, as the service does."""
+    key = f"zis:doctor:{secrets.token_hex(8)}"
+    try:
+        store.write(("SET", key, "1", "EX", PROBE_SECONDS))
+        store.run(_COMPARE_AND_SET, [key], ["1", "2"])
+        found = store.write(("GETDEL", key))[0]
+    except StoreRefused as refusal:
+        advice = "It is full, read-only, too old, or this user may not write: make room, or correct REDIS_URL."
+        return Finding("FAIL", "redis writing", f"Redis refuses to write: {words_of(refusal)}", advice)
+    if found != b"2":
+        advice = "REDIS_URL may lead to a replica or a cache that keeps nothing: correct it."
+        return Finding("FAIL", "redis writing", "What was written did not come back.", advice)
+    return Finding("ok", "redis writing", "It takes, returns and deletes what is written.")
+
+
+def _eviction(memory: dict[str, Any]) -> Finding:
+    check, policy = "redis eviction", str(memory.get("maxmemory_policy", "unknown"))
+    if policy == "noeviction":
+        return Finding("ok", check, "It evicts nothing.")
+    if memory.get("maxmemory") == 0:
+        return Finding("ok", check, f"The policy is {policy}, but its memory has no limit, so it evicts nothing.")
+    advice = (
+        "When it is full it may drop grants, and those accounts have to be connected again: set maxmemory-policy to "
+        "noeviction (Heroku: heroku redis:maxmemory --policy noeviction)."
+    )
+    return Finding("warn", check, f"The policy is {policy}.", advice)
+
+
+def _room(memory: dict[str, Any]) -> Finding:
+    limit, used = int(memory.get("maxmemory", 0)), int(memory.get("used_memory", 0))
+    if limit == 0:
+        return Finding("ok", "redis memory", "It has no limit of its own.")
+    says = f"{100 * used // limit} % of it is used."
+    if used < CACHES_GIVE_WAY_AT * limit:
+        return Finding("ok", "redis memory", says)
+    advice = "Lists and activity are not kept any more, and nobody can connect: choose a larger plan."
+    return Finding("warn", "redis memory", says, advice)
+
+
+def _persistence(store: Store) -> Finding:
+    check, info = "redis persistence", _info(store, "persistence")
+    if info is None:
+        return _untold(check)
+    if info.get("aof_last_write_status", "ok") != "ok" or info.get("rdb_last_bgsave_status", "ok") != "ok":
+        return Finding("warn", check, "The last attempt to write to disk failed.", "Look at its log and its disk.")
+    if info.get("aof_enabled"):
+        return Finding("ok", check, "Every write goes to disk (append-only file).")
+    try:
+        save = store.translated(lambda: store.redis.config_get("save")).get("save")
+    except StoreRefused:
+        # Hosted plans forbid CONFIG.
+        save = None
+    if save or info.get("rdb_saves"):
+        return Finding("ok", check, "It writes snapshots to disk; what came after the last one would be lost.")
+    advice = "A restart would disconnect every account: turn on appendonly, or choose a plan that persists."
+    if save is None:
+        return Finding(
+            "warn", check, "Redis does not say whether it persists.", f"See what your plan promises. {advice}"
+        )
+    return Finding("warn", check, "It keeps nothing on disk.", advice)
+
+
+def _connections(store: Store, workers: int) -> Finding:
+    check, clients = "redis connections", _info(store, "clients")
+    limit = None if clients is None else clients.get("maxclients")
+    if limit is None:
+        try:
+            limit = store.translated(lambda: store.redis.config_get("maxclients")).get("maxclients")
+        except StoreRefused:
+            limit = None
+    if clients is None or limit is None:
+        return _untold(check)
+    left = int(limit) - int(clients["connected_clients"])
+    needed = workers * CONNECTIONS_PER_PROCESS
+    own = f"{workers} x {CONNECTIONS_PER_PROCESS}"
+    says = f"{left} of {limit} are free; this machine's processes take up to {needed} ({own})."
+    if left >= needed:
+        return Finding("ok", check, says)
+    return Finding("warn", check, says, "Lower WEB_CONCURRENCY, or choose a plan with more connections.")
+
+
+def _info(store: Store, section: str) -> dict[str, Any] | None:
+    """Return what Redis tells of itself; None: this user may not ask."""
+    try:
+        return dict(store.translated(lambda: store.redis.info(section)))
+    except StoreRefused:
+        return None
+
+
+def _untold(check: str) -> Finding:
+    return Finding("warn", check, "Redis does not let this user ask.", "Allow INFO, or look at your provider's page.")

@@ -1,0 +1,100 @@
+"""The environment: what is wrong with it, and what is allowed but odd."""
+
+from collections.abc import Iterator, Mapping
+from urllib.parse import urlsplit
+
+from service.operations.doctor.findings import Finding
+from service.settings import DEFAULT_ZENDESK_URL_TEMPLATE, VARIABLES, Settings, SettingsError
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1"})
+
+
+def faults_of(error: SettingsError) -> Iterator[Finding]:
+    """Yield a failure for each fault; without settings there is nothing else to check."""
+    meanings = {variable.name: variable.meaning for variable in VARIABLES}
+    for fault in error.faults:
+        name = fault.partition(" ")[0]
+        yield Finding("FAIL", "settings", f"{fault}.", f"Expected: {meanings[name]}.")
+
+
+def workers_in(environ: Mapping[str, str]) -> int | None:
+    """Return the number of gunicorn's processes here; None: it is no number, and gunicorn will not start."""
+    text = environ.get("WEB_CONCURRENCY", "1").strip()
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 6 else None
+
+
+def check_settings(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Judge settings that can be used."""
+    yield Finding("ok", "settings", "Every variable can be used.")
+    if workers_in(environ) is None:
+        yield Finding(
+            "FAIL", "settings", "WEB_CONCURRENCY is no whole number.", "gunicorn will not start: correct or unset it."
+        )
+    yield _address(settings, environ)
+    yield _proxies(settings, environ)
+    yield _rate_limits(settings)
+    yield _apps(settings)
+    yield _metrics(settings)
+
+
+def _address(settings: Settings, environ: Mapping[str, str]) -> Finding:
+    says = f"PUBLIC_URL is {settings.public_url}; the OAuth client's redirect URL is {settings.redirect_uri}."
+    if _is_loopback(settings) and "DYNO" in environ:
+        return Finding("warn", "address", says, "Nobody but this machine reaches that: set it to the app's address.")
+    if settings.zendesk_url_template != DEFAULT_ZENDESK_URL_TEMPLATE:
+        return Finding("ok", "address", f"{says} Zendesk is simulated at {settings.zendesk_url_template}.")
+    return Finding("ok", "address", says)
+
+
+def _proxies(settings: Settings, environ: Mapping[str, str]) -> Finding:
+    count = settings.trusted_proxies
+    says = f"TRUSTED_PROXIES is {count}."
+    if "DYNO" in environ:
+        if count == 1:
+            return Finding("ok", "proxies", f"{says} That is the platform's router.")
+        advice = "The platform's router is one; more only where another proxy stands before it."
+        return Finding("warn", "proxies", says, advice)
+    if settings.is_secure and count == 0:
+        advice = (
+            "This process does not speak https, so something in front of it does, and everybody seems to come from "
+            "there: set it to the number of proxies."
+        )
+        return Finding("warn", "proxies", says, advice)
+    if _is_loopback(settings) and not settings.is_secure and count > 0:
+        advice = "Nothing stands before localhost, and callers could claim any address: set it to 0."
+        return Finding("warn", "proxies", says, advice)
+    return Finding("ok", "proxies", says)
+
+
+def _rate_limits(settings: Settings) -> Finding:
+    if settings.rate_limits:
+        return Finding("ok", "rate limits", "They are on.")
+    return Finding("warn", "rate limits", "RATE_LIMITS is off.", "Unset it outside of sandboxes and load tests.")
+
+
+def _apps(settings: Settings) -> Finding:
+    if settings.zendesk_apps is None:
+        advice = (
+            "/sidebar refuses everybody: upload the app (`flask --app service package-app`), then set ZENDESK_APPS to "
+            "its id."
+        )
+        return Finding("warn", "zendesk app", "ZENDESK_APPS is not set.", advice)
+    without = sorted(one for one in settings.zendesk_subdomains or () if settings.app_of(one) is None)
+    if without:
+        names = ", ".join(without)
+        return Finding(
+            "warn", "zendesk app", f"ZENDESK_APPS names no app for {names}.", "/sidebar refuses them: add them."
+        )
+    if settings.zendesk_app_public_key is not None:
+        return Finding("ok", "zendesk app", "ZENDESK_APPS is set, and so is the app's public key.")
+    return Finding("ok", "zendesk app", "ZENDESK_APPS is set; the app's public key is fetched from Zendesk.")
+
+
+def _metrics(settings: Settings) -> Finding:
+    if settings.metrics_token is None:
+        return Finding("ok", "metrics", "METRICS_TOKEN is not set, so /metrics answers 404.")
+    return Finding("ok", "metrics", "METRICS_TOKEN is set.")
+
+
+def _is_loopback(settings: Settings) -> bool:
+    return urlsplit(settings.public_url).hostname in _LOOPBACK

@@ -1,0 +1,199 @@
+"""`flask --app service job-specs`: the API's operations, for operators and scripts."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from service.activity import OPERATOR
+from service.deadlines import REQUEST_BUDGET_SECONDS, Deadline
+from service.errors import (
+    IntegrationMismatch,
+    IntegrationRequired,
+    InvalidRequest,
+    JobSpecNotFound,
+    NotFound,
+    ServiceError,
+    ZISRejected,
+)
+from service.job_specs.changes import Changed, Changes
+from service.job_specs.listing import Listing, Wanted
+from service.job_specs.replies import list_reply
+from service.oauth.access_tokens import AccessTokens
+from service.operations.console import (
+    OperatorCommand,
+    account_option,
+    described,
+    in_one_line,
+    json_option,
+    print_json,
+    print_table,
+)
+from service.operations.interruptions import is_interrupted
+from service.operations.progress import Progress
+from service.settings import Settings
+from service.subdomains import Subdomain
+from service.web import collaborator
+from service.zis_registry import qualified_name
+
+# After any other error the next name would only meet it again.
+ABOUT_ONE_NAME = (
+    IntegrationMismatch,
+    IntegrationRequired,
+    InvalidRequest,
+    JobSpecNotFound,
+    NotFound,
+    ZISRejected,
+)
+
+_integration_option = click.option("--integration", metavar="NAME", help="Only this integration of the account.")
+_names = click.argument("names", metavar="NAME...", nargs=-1, required=True)
+
+
+@click.group("job-specs")
+def job_specs() -> None:
+    """List, install and uninstall job specs.
+
+    A name is short, or of the form zis:INTEGRATION:job_spec:NAME.
+    """
+
+
+@job_specs.command("list", cls=OperatorCommand)
+@account_option
+@_integration_option
+@click.argument("names", metavar="[NAME]...", nargs=-1)
+@json_option
+def list_job_specs(account: Subdomain, integration: str | None, names: tuple[str, ...], as_json: bool) -> None:
+    """List job specs as Zendesk has them now, or only the ones named.
+
+    Exits with 1 if a name is not there, or an integration could not be listed.
+    """
+    integrations = _integrations(account, integration)
+    grant_id = collaborator(AccessTokens).usable(account).id
+    listing = collaborator(Listing)
+    deadline = Deadline.after(REQUEST_BUDGET_SECONDS)
+    with Progress(f"Listing job specs of {account}"):
+        now, kept = listing.look(account, integrations, grant_id)
+        wanted = [Wanted(account, name, grant_id, now, deadline) for name in integrations]
+        document = json.loads(list_reply(listing.answers(wanted, kept, now), None, now).body)
+    missing = []
+    if names:
+        document["job_specs"] = [
+            row for row in document["job_specs"] if {row["name"], row["qualified_name"]} & {*names}
+        ]
+        found = {row[member] for row in document["job_specs"] for member in ("name", "qualified_name")}
+        missing = [name for name in names if name not in found]
+    if as_json:
+        print_json({**document, "missing": missing})
+    elif document["job_specs"]:
+        print_table(("INTEGRATION", "JOB SPEC", "INSTALLED", "EVENT"), [_row(row) for row in document["job_specs"]])
+    failures = [part for part in document["integrations"] if part["error"]]
+    for part in failures:
+        error = part["error"]
+        words = f" Zendesk's words: {error['upstream_detail']}" if error["upstream_detail"] else ""
+        click.echo(f"{part['name']} could not be listed: {error['detail']}{words} [{error['code']}]", err=True)
+    for name in missing:
+        click.echo(f"{name} is not listed.", err=True)
+    if failures or missing:
+        raise click.exceptions.Exit(1)
+
+
+@job_specs.command("install", cls=OperatorCommand)
+@account_option
+@_integration_option
+@_names
+@json_option
+def install(account: Subdomain, integration: str | None, names: tuple[str, ...], as_json: bool) -> None:
+    """Install job specs, one after another; again, if they are installed already.
+
+    Exits with 1 if any failed. What is wrong with more than one name stops it.
+    """
+    _change(account, integration, names, as_json=as_json, is_install=True)
+
+
+@job_specs.command("uninstall", cls=OperatorCommand)
+@account_option
+@_integration_option
+@_names
+@json_option
+def uninstall(account: Subdomain, integration: str | None, names: tuple[str, ...], as_json: bool) -> None:
+    """Uninstall job specs, one after another.
+
+    Exits with 1 if any failed. What is wrong with more than one name stops it.
+    """
+    _change(account, integration, names, as_json=as_json, is_install=False)
+
+
+def _change(
+    account: Subdomain, integration: str | None, names: tuple[str, ...], *, as_json: bool, is_install: bool
+) -> None:
+    _integrations(account, integration)
+    grant_id = collaborator(AccessTokens).usable(account).id
+    changes = collaborator(Changes)
+
+    def change(name: str) -> Changed:
+        return changes.change(
+            account,
+            grant_id,
+            changes.check_names(account, name, integration),
+            qualified=name.startswith("zis:"),
+            install=is_install,
+            author=OPERATOR,
+            deadline=Deadline.after(REQUEST_BUDGET_SECONDS),
+        )
+
+    done, not_tried = _one_after_another(names, change, "" if as_json else "installed" if is_install else "uninstalled")
+    if as_json:
+        print_json({"changes": done, "not_tried": not_tried})
+    elif not_tried:
+        click.echo(f"Not tried: {', '.join(not_tried)}.", err=True)
+    if not_tried or any(one["error"] for one in done):
+        raise click.exceptions.Exit(1)
+
+
+def _one_after_another(
+    names: tuple[str, ...], change: Callable[[str], Changed], told: str
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """Return what became of the names, and those that were not tried; `told` is said of each, "": nothing is."""
+    done: list[dict[str, Any]] = []
+    for position, name in enumerate(names):
+        if is_interrupted():
+            return done, list(names[position:])
+        try:
+            with Progress(f"Changing {name}"):
+                changed = change(name)
+        except ServiceError as failure:
+            done.append({"name": name, "job_spec": None, "verified": None, "error": described(failure)})
+            if told:
+                click.echo(f"{name}: failed: {failure.title}. {in_one_line(failure)}", err=True)
+            if not isinstance(failure, ABOUT_ONE_NAME):
+                return done, list(names[position + 1 :])
+            continue
+        spec = changed.job_spec
+        done.append(
+            {"name": name, "job_spec": spec.to_document().model_dump(), "verified": changed.is_verified, "error": None}
+        )
+        if told:
+            doubt = "" if changed.is_verified else ", as Zendesk says; its list could not be read to make sure"
+            click.echo(f"{qualified_name(spec.integration, spec.name)}: {told}{doubt}.")
+    return done, []
+
+
+def _integrations(account: Subdomain, named: str | None) -> list[str]:
+    """Return the integrations asked for.
+
+    Raises:
+        AccountNotAllowed: the account is not on the allow-list.
+        NotFound: it has no such integration.
+    """
+    settings = collaborator(Settings)
+    settings.require_allowed(account)
+    ours = settings.integrations_of(account)
+    if named is not None and named not in ours:
+        raise NotFound(f"{account} has no integration {named} here. It has {', '.join(ours)}.")
+    return list(ours) if named is None else [named]
+
+
+def _row(row: dict[str, Any]) -> tuple[str, ...]:
+    return row["integration"], row["name"], "yes" if row["installed"] else "no", row["event_type"] or "-"

@@ -1,0 +1,90 @@
+"""`flask --app service rotate-keys`: every sealed record under the newest key."""
+
+from typing import Any
+
+import click
+
+from service.operations.console import OperatorCommand, json_option, print_json, print_table
+from service.operations.interruptions import is_interrupted
+from service.operations.key_rotation import Tally, rotate, tally
+from service.operations.progress import Progress
+from service.operations.sealed_records import SealedRecords
+from service.vault import Vault
+from service.web import collaborator
+
+
+@click.command("rotate-keys", cls=OperatorCommand)
+@json_option
+def rotate_keys(as_json: bool) -> None:
+    """Seal every record anew under the newest key in SECRET_KEYS.
+
+    Safe while the service works: what somebody else writes meanwhile stands. Says how many records each key still
+    holds. Run it when every process has the new key, as often as you like. What no key opens is kept, and the command
+    then exits with 1.
+    """
+    records = collaborator(SealedRecords)
+    key_ids = collaborator(Vault).key_ids
+    with Progress("Looking for sealed records") as progress:
+        resealed = rotate(records, key_ids[0], progress.tell, is_interrupted)
+        counted = tally(records, key_ids[0], progress.tell)
+    is_done = not counted.closed and not counted.behind
+    if as_json:
+        print_json({"resealed": resealed, **_document(counted, key_ids), "done": is_done})
+    else:
+        click.echo(f"Sealed anew: {resealed}.")
+        keys = _document(counted, key_ids)["keys"]
+        print_table(("KEY", "IN SECRET_KEYS", "RECORDS"), [_row(key) for key in keys])
+        _advise(counted)
+    if not is_done:
+        raise click.exceptions.Exit(1)
+
+
+def _document(counted: Tally, key_ids: tuple[str, ...]) -> dict[str, Any]:
+    strangers = sorted((kid for kid in counted.by_key if kid not in key_ids), key=str)
+    return {
+        "keys": [
+            {
+                "id": kid,
+                "position": key_ids.index(kid) + 1 if kid in key_ids else None,
+                "records": counted.by_key.get(kid, 0),
+            }
+            for kid in (*key_ids, *strangers)
+        ],
+        "behind": counted.behind,
+        "closed": [{"kind": one.kind, "record": one.name, "key_id": one.key_id} for one in counted.closed],
+    }
+
+
+def _row(key: dict[str, Any]) -> tuple[str, ...]:
+    match key["position"]:
+        case None:
+            place = "no"
+        case 1:
+            place = "first: newest"
+        case position:
+            place = str(position)
+    return key["id"] or "unreadable", place, str(key["records"])
+
+
+def _advise(counted: Tally) -> None:
+    """Say on standard error what is left to do."""
+    for record in counted.closed:
+        click.echo(f"No key opens it, so it was kept: {record.kind} {record.name}.", err=True)
+    if counted.closed:
+        click.echo(
+            "Put the key back that sealed these (KEY tells which) and run this again; or let them be: an account is "
+            "connected again, and roles, app keys and states end by themselves within a week.",
+            err=True,
+        )
+    if counted.behind:
+        click.echo(
+            f"{counted.behind} are still under an older key: a process without the newest one writes them, or this "
+            "was stopped. Run it again when every process has the new key.",
+            err=True,
+        )
+    if not counted.closed and not counted.behind:
+        click.echo(
+            "Everything is under the newest key. The older ones can go from SECRET_KEYS after 12 hours, when no open "
+            "sidebar holds a session that they signed.",
+            err=True,
+        )

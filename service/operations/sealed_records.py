@@ -1,0 +1,164 @@
+"""Everything in Redis that the vault has sealed: which key it is under, and sealing it anew.
+
+A sealed record is named in its seal, so each kind of record has its own way to its name:
+  grant          the field `sealed` of an account's hash
+  minted_token   the other fields of that hash
+  activity       an item of an account's list, behind its instant
+  role, app_key, state   a string; these end by themselves, within a week at most
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+
+from service.activity import Activity, activity_key
+from service.oauth import states
+from service.oauth.grants import MINTED_FIELD, Grants, grant_key, minted_record
+from service.sidebar import app_keys, managers
+from service.store import Command, Store
+from service.subdomains import Subdomain
+from service.vault import KeyMissing, Vault
+
+# Of these nothing is lost for long if they do not open.
+PASSING_KINDS = frozenset({"role", "app_key", "state"})
+KEYS_AT_ONCE = 100
+
+_ANY = Subdomain("*")
+_PATTERNS = {
+    "grant": grant_key(_ANY),
+    "activity": activity_key(_ANY),
+    "role": managers.KEY_PATTERN,
+    "app_key": app_keys.KEY_PATTERN,
+    "state": states.KEY_PATTERN,
+}
+
+# Puts a string that is only sealed anew in the place of what was read, for as long as that would have lived.
+_RESEAL_STRING = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2], 'KEEPTTL')
+return 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class SealedRecord:
+    """One sealed record as it was read."""
+
+    kind: str
+    key: str
+    """In Redis."""
+    name: str
+    """In the seal."""
+    sealed: bytes = field(repr=False)
+    value: bytes = field(repr=False)
+    """As it stands in Redis, with what is around the seal."""
+    key_id: str | None
+    """Of the key it was sealed under, unverified; None: unreadable."""
+
+    @property
+    def is_lasting(self) -> bool:
+        """Whether something is lost if no key opens it any more."""
+        return self.kind not in PASSING_KINDS
+
+
+class SealedRecords:
+    """Goes through all of them, beside whoever reads and writes them."""
+
+    def __init__(self, store: Store, vault: Vault, grants: Grants, activity: Activity) -> None:
+        self._store = store
+        self._vault = vault
+        self._grants = grants
+        self._activity = activity
+
+    def all(self) -> Iterator[SealedRecord]:
+        """Yield every record that is there from beginning to end; one that is written meanwhile may come or not.
+
+        Raises:
+            StoreUnavailable: Redis did not answer.
+        """
+        for keys in self._keys():
+            for (key, kind), value in zip(keys, self._store.read(*(_reading(*one) for one in keys)), strict=True):
+                yield from self._in(kind, key, value)
+
+    def opens(self, record: SealedRecord) -> bool:
+        """Return whether a key of the ring opens it."""
+        try:
+            self._vault.open(record.name, record.sealed)
+        except KeyMissing:
+            return False
+        return True
+
+    def reseal(self, record: SealedRecord) -> bool:
+        """Seal a record under the newest key; False: it was written or deleted since it was read, which stands.
+
+        Raises:
+            KeyMissing: no key opens it; it stays as it is.
+            StoreUnavailable: Redis did not answer; whether it was written is not known.
+        """
+        match record.kind:
+            case "grant":
+                return self._grants.reseal(_account_of(record.key))
+            case "minted_token":
+                account = _account_of(record.key)
+                return self._grants.reseal_minted(account, record.name[len(record.key) + 1 :], record.sealed)
+            case "activity":
+                return self._activity.reseal(_account_of(record.key), record.value)
+            case _:
+                anew = self._vault.seal(record.name, self._vault.open(record.name, record.sealed))
+                return bool(self._store.run(_RESEAL_STRING, [record.key], [record.value, anew]))
+
+    def _keys(self) -> Iterator[list[tuple[str, str]]]:
+        """Yield (key, kind) of everything that may hold a sealed record, in handfuls, each key once."""
+        seen: set[str] = set()
+        waiting: list[tuple[str, str]] = []
+        cursor = 0
+        while True:
+            cursor, found = self._store.translated(_scan(self._store, cursor))
+            for key in (name.decode("utf-8", "replace") for name in found):
+                kind = next((kind for kind, pattern in _PATTERNS.items() if fnmatchcase(key, pattern)), None)
+                if kind is not None and key not in seen:
+                    seen.add(key)
+                    waiting.append((key, kind))
+            if len(waiting) >= KEYS_AT_ONCE or (cursor == 0 and waiting):
+                yield waiting
+                waiting = []
+            if cursor == 0:
+                return
+
+    def _in(self, kind: str, key: str, value: object) -> Iterator[SealedRecord]:
+        """Yield the records in what Redis holds under a key."""
+        match value:
+            case dict():
+                for name, sealed in value.items():
+                    field_name = name.decode()
+                    if field_name == "sealed":
+                        yield self._record("grant", key, key, sealed, sealed)
+                    elif field_name.startswith(MINTED_FIELD):
+                        record = minted_record(_account_of(key), field_name)
+                        yield self._record("minted_token", key, record, sealed, sealed)
+            case list():
+                for item in value:
+                    yield self._record(kind, key, key, item.partition(b":")[2], item)
+            case bytes():
+                yield self._record(kind, key, key, value, value)
+
+    def _record(self, kind: str, key: str, name: str, sealed: bytes, value: bytes) -> SealedRecord:
+        return SealedRecord(kind, key, name, sealed, value, self._vault.key_id(sealed))
+
+
+def _scan(store: Store, cursor: int) -> Callable[[], tuple[int, list[bytes]]]:
+    return lambda: store.redis.scan(cursor, match="zis:*", count=1000)  # type: ignore[return-value]  # not awaitable
+
+
+def _reading(key: str, kind: str) -> Command:
+    match kind:
+        case "grant":
+            return ("HGETALL", key)
+        case "activity":
+            return ("LRANGE", key, 0, -1)
+        case _:
+            return ("GET", key)
+
+
+def _account_of(key: str) -> Subdomain:
+    return Subdomain(key.partition("{")[2].partition("}")[0])

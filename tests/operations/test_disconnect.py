@@ -1,0 +1,182 @@
+"""`disconnect`: as the API does, and past a Zendesk that cannot be told where the operator insists."""
+
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from service.activity import Activity
+from service.subdomains import Subdomain
+from tests.conftest import MakeAdmin, MakeApp
+from tests.operations.console import run
+from tests.operations.test_accounts import change_grant
+from tests.steps import Admin, collaborator
+from tests.test_disconnect import GRANT, installed, live
+
+ACME = Subdomain("acme")
+
+
+def deeds(admin: Admin) -> list[tuple[str, Any, str]]:
+    """Return (action, actor, result) of the account's activity, newest first."""
+    entries = collaborator(admin.app, Activity).latest(ACME)
+    return [(entry["action"], entry["actor"], entry["result"]) for entry in entries]
+
+
+def test_every_token_is_revoked_and_the_account_forgotten(admin: Admin, redis: Redis) -> None:
+    answer = run(admin.app, "disconnect", "acme")
+    assert answer.status == 0
+    assert answer.lines() == [
+        "acme was disconnected, and its tokens were revoked.",
+        "Job specs that were installed stay installed and go on firing.",
+    ]
+    assert live(admin) == {}
+    assert not redis.exists(GRANT)
+    assert deeds(admin)[0] == ("disconnected", "operator", "ok")
+    assert "by=operator" in answer.err
+    assert installed(admin) == 54
+
+
+def test_json_says_the_same_for_programs(admin: Admin) -> None:
+    document = {"account": "acme", "was_connected": True, "revoked": True, "uninstalled": False, "purged": False}
+    assert run(admin.app, "disconnect", "ACME", "--json").json() == {**document, "error": None}
+
+
+def test_an_account_that_is_not_connected_is_no_failure(make_app: MakeApp) -> None:
+    answer = run(make_app(), "disconnect", "acme")
+    assert (answer.status, answer.lines()) == (0, ["acme is not connected."])
+    document = run(make_app(), "disconnect", "acme", "--uninstall", "--json").json()
+    assert document["was_connected"] is document["revoked"] is document["uninstalled"] is False
+
+
+def test_an_account_that_was_taken_off_the_list_can_be_disconnected(admin: Admin, make_app: MakeApp) -> None:
+    assert run(make_app(ZENDESK_SUBDOMAINS="globex"), "disconnect", "acme").status == 0
+    assert live(admin) == {}
+
+
+def test_uninstall_uninstalls_everything_first(admin: Admin) -> None:
+    answer = run(admin.app, "disconnect", "acme", "--uninstall")
+    assert (answer.status, answer.lines()) == (0, ["acme was disconnected, and its tokens were revoked."])
+    assert installed(admin) == 0
+    assert len(admin.changes_sent()) == 54
+    assert deeds(admin)[1] == ("uninstalled", "operator", "ok")
+
+
+def test_a_dead_grant_is_just_forgotten(admin: Admin, redis: Redis) -> None:
+    change_grant(admin, dead="grant_revoked")
+    answer = run(admin.app, "disconnect", "acme")
+    assert answer.status == 0
+    assert "dead already" in answer.out
+    assert not redis.exists(GRANT)
+
+
+# --- where Zendesk cannot be told ---
+
+
+def test_nothing_is_forgotten_and_it_ends_with_1_in_words(admin: Admin, redis: Redis) -> None:
+    admin.meets({"where": "revoke", "kind": "http_500_text"})
+    answer = run(admin.app, "disconnect", "acme")
+    assert (answer.status, answer.out) == (1, "")
+    said = [line for line in answer.err.splitlines() if not line.startswith("at=")]
+    assert said == [
+        "Error: Zendesk cannot be reached or gave no usable answer.",
+        "Zendesk answered with an error of its own. Try again in a moment.",
+        "Zendesk's words (500): Internal Server Error",
+        "Code: zendesk_unavailable",
+    ]
+    assert redis.exists(GRANT)
+    assert deeds(admin)[0] == ("disconnected", "operator", "zendesk_unavailable")
+
+
+def test_force_forgets_nevertheless_and_says_what_is_left(admin: Admin, redis: Redis) -> None:
+    admin.meets({"where": "all", "kind": "http_503_html"})
+    answer = run(admin.app, "disconnect", "acme", "--force")
+    assert answer.status == 0
+    assert "acme was forgotten, but Zendesk could not be told" in answer.out
+    assert "Admin Center" in answer.out
+    assert not redis.exists(GRANT)
+    assert deeds(admin)[:2] == [
+        ("disconnected", "operator", "ok"),
+        ("disconnected", "operator", "zendesk_unavailable"),
+    ]
+    admin.meets()
+    assert admin.status()["connection"]["state"] == "not_connected"
+    assert admin.status()["integrations"][0]["state"] == "unknown"
+
+
+def test_force_is_not_needed_where_zendesk_can_be_told(admin: Admin) -> None:
+    document = run(admin.app, "disconnect", "acme", "--force", "--json").json()
+    assert (document["revoked"], document["error"]) == (True, None)
+    assert live(admin) == {}
+
+
+def test_force_passes_over_an_uninstall_that_fails(admin: Admin, redis: Redis) -> None:
+    admin.meets({"where": "change", "kind": "http_500_zis"})
+    document = run(admin.app, "disconnect", "acme", "--uninstall", "--force", "--json").json()
+    assert document["uninstalled"] is document["revoked"] is False
+    assert document["error"]["code"] == "zendesk_unavailable"
+    assert not redis.exists(GRANT)
+
+
+def test_force_forgets_a_dead_grant_that_can_uninstall_nothing(admin: Admin, redis: Redis) -> None:
+    change_grant(admin, dead="grant_revoked")
+    assert run(admin.app, "disconnect", "acme", "--uninstall").status == 1
+    assert redis.exists(GRANT)
+    assert run(admin.app, "disconnect", "acme", "--uninstall", "--force").status == 0
+    assert not redis.exists(GRANT)
+
+
+def test_force_cannot_forget_without_redis(make_app: MakeApp) -> None:
+    answer = run(make_app(REDIS_URL="redis://127.0.0.1:1/0"), "disconnect", "acme", "--force", "--json")
+    assert answer.status == 1
+    assert answer.json()["error"]["code"] == "store_unavailable"
+    assert "Code: store_unavailable" in answer.err
+
+
+def test_force_cannot_forget_what_redis_does_not_let_go(admin: Admin, redis: Redis) -> None:
+    redis.config_set("maxmemory", "1")
+    admin.meets({"where": "all", "kind": "reset"})
+    answer = run(admin.app, "disconnect", "acme", "--force", "--json")
+    redis.config_set("maxmemory", "0")
+    # Full as it is, it still deletes.
+    assert answer.json()["error"]["code"] == "zendesk_unavailable"
+    assert not redis.exists(GRANT)
+
+
+# --- purge ---
+
+
+def test_the_activity_survives_unless_it_is_purged(admin: Admin) -> None:
+    run(admin.app, "disconnect", "acme")
+    assert len(deeds(admin)) == 2
+    answer = run(admin.app, "disconnect", "acme", "--purge")
+    assert answer.lines() == ["acme is not connected.", "Its activity was dropped."]
+    assert deeds(admin) == []
+
+
+def test_purge_drops_what_disconnecting_notes_too(admin: Admin, make_admin: MakeAdmin) -> None:
+    globex = make_admin()
+    globex.connect("globex")
+    assert run(admin.app, "disconnect", "acme", "--purge", "--json").json()["purged"] is True
+    assert deeds(admin) == []
+    assert len(collaborator(admin.app, Activity).latest(Subdomain("globex"))) == 1
+
+
+def test_purge_drops_nothing_where_the_account_stays_connected(admin: Admin) -> None:
+    admin.meets({"where": "revoke", "kind": "reset"})
+    assert run(admin.app, "disconnect", "acme", "--purge").status == 1
+    assert deeds(admin)[-1][0] == "connected"
+
+
+# --- wrong usage ---
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["acme.zendesk.com"], ["acme", "globex"], ["acme", "--yes"]],
+    ids=["none", "host", "two", "option"],
+)
+def test_a_wrong_call_ends_with_2_and_does_nothing(arguments: list[str], admin: Admin) -> None:
+    answer = run(admin.app, "disconnect", *arguments)
+    assert answer.status == 2
+    assert "Usage:" in answer.err
+    assert live(admin)

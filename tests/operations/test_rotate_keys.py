@@ -1,0 +1,339 @@
+"""`rotate-keys`: everything that is sealed comes under the newest key, whoever works beside it."""
+
+import base64
+import json
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+from redis import Redis
+
+from service.activity import OPERATOR, Activity, Deed
+from service.deadlines import REQUEST_BUDGET_SECONDS, Deadline
+from service.oauth.access_tokens import AccessTokens
+from service.oauth.grants import Grant, Grants
+from service.oauth.states import States
+from service.operations.sealed_records import SealedRecord, SealedRecords
+from service.subdomains import Subdomain
+from service.vault import KeyMissing, Vault
+from tests.conftest import MakeAdmin, MakeApp
+from tests.operations.console import LiveCommand, run
+from tests.steps import SECRET_KEYS, Admin, collaborator, wait_until
+from tests.workers import at_once, meanwhile
+
+ACME = Subdomain("acme")
+GRANT = "zis:{acme}:grant"
+OLD, OLDER = SECRET_KEYS.split(",")
+NEW = "a-new-key-of-the-rotation-0123456789abcdef"
+ALL_KINDS = {"grant", "minted_token", "activity", "role", "app_key", "state"}
+
+
+def seals_in(value: Any) -> Iterator[str]:
+    """Yield the key id of every seal in what Redis holds under one key, however it is kept there."""
+    match value:
+        case dict():
+            for one in value.values():
+                yield from seals_in(one)
+        case list():
+            for one in value:
+                yield from seals_in(one)
+        case bytes() if value.count(b".") == 4:
+            head = value.split(b".")[0].rpartition(b":")[2]
+            yield json.loads(base64.urlsafe_b64decode(head + b"=="))["kid"]
+
+
+def sealed_under(redis: Redis) -> Counter[str]:
+    """Return how many seals there are in Redis, by key id; knows nothing of what is kept where."""
+    counts: Counter[str] = Counter()
+    for key in redis.scan_iter():
+        match redis.type(key):
+            case b"hash":
+                counts.update(seals_in(redis.hgetall(key)))
+            case b"list":
+                counts.update(seals_in(redis.lrange(key, 0, -1)))
+            case b"string":
+                counts.update(seals_in(redis.get(key)))
+    return counts
+
+
+def key_ids(app: Flask) -> tuple[str, ...]:
+    return collaborator(app, Vault).key_ids
+
+
+@pytest.fixture
+def admin(make_admin: MakeAdmin) -> Admin:
+    """Acme's admin, who has left a record of every kind."""
+    person = make_admin(SECRET_KEYS=OLD)
+    person.connect("acme")
+    person.status()
+    person.install("escalate_vip_order")
+    person.authorize("globex")
+    return person
+
+
+@pytest.fixture
+def rotated(admin: Admin, make_app: MakeApp) -> Flask:
+    """The service with a newer key before the old one."""
+    assert admin.session_token
+    return make_app(SECRET_KEYS=f"{NEW},{OLD}")
+
+
+def test_every_seal_there_is_comes_under_the_newest_key(admin: Admin, rotated: Flask, redis: Redis) -> None:
+    new, old = key_ids(rotated)
+    before = sealed_under(redis)
+    records = list(collaborator(rotated, SealedRecords).all())
+    assert {record.kind for record in records} == ALL_KINDS
+    assert before == {old: len(records)}
+    answer = run(rotated, "rotate-keys", "--json")
+    assert answer.status == 0
+    assert answer.json() == {
+        "resealed": len(records),
+        "keys": [{"id": new, "position": 1, "records": len(records)}, {"id": old, "position": 2, "records": 0}],
+        "behind": 0,
+        "closed": [],
+        "done": True,
+    }
+    assert sealed_under(redis) == {new: len(records)}
+    assert admin.status()["connection"]["reason"] == "key_missing"
+
+
+def test_what_was_sealed_is_as_it_was_under_the_newest_key_alone(
+    admin: Admin, rotated: Flask, make_admin: MakeAdmin, redis: Redis
+) -> None:
+    grant, minted, mints = collaborator(admin.app, Grants).holdings(ACME)
+    activity = collaborator(admin.app, Activity).latest(ACME)
+    state = collaborator(admin.app, States).issue(ACME)
+    assert grant is not None
+    lives = {key: redis.expiretime(key) for key in redis.scan_iter()}
+    assert run(rotated, "rotate-keys").status == 0
+    later = make_admin(SECRET_KEYS=NEW)
+    found, found_minted, found_mints = collaborator(later.app, Grants).holdings(ACME)
+    assert found is not None
+    assert found.generation != grant.generation
+    assert {**_fields(found), "generation": ""} == {**_fields(grant), "generation": ""}
+    assert (found_minted, found_mints) == (minted, mints)
+    assert collaborator(later.app, Activity).latest(ACME) == activity
+    assert collaborator(later.app, States).consume(state.state, state.browser_secret).account == "acme"
+    assert {key: redis.expiretime(key) for key in lives if redis.exists(key)} == {
+        key: end for key, end in lives.items() if redis.exists(key)
+    }
+    later.simulator.world.clear_calls()
+    later.open_sidebar()
+    assert later.status()["user"]["can_manage"] is True
+    # Neither the role nor the app's key had to be asked for again.
+    assert later.calls() == []
+
+
+def _fields(grant: Grant) -> dict[str, Any]:
+    fields: dict[str, Any] = json.loads(grant.to_bytes())
+    return fields
+
+
+def test_the_end_of_a_dead_grant_is_not_put_off(admin: Admin, rotated: Flask, redis: Redis) -> None:
+    grants = collaborator(admin.app, Grants)
+    grant = grants.get(ACME)
+    assert grant is not None
+    grants.update(ACME, grant, grant.changed(dead="grant_revoked"))
+    redis.expire(GRANT, 1000)
+    run(rotated, "rotate-keys")
+    assert 0 < int(redis.ttl(GRANT)) <= 1000
+    assert redis.ttl(GRANT) > 900
+
+
+def test_repeated_it_has_nothing_to_do(rotated: Flask, redis: Redis) -> None:
+    run(rotated, "rotate-keys")
+    before = {key: redis.dump(key) for key in redis.scan_iter()}
+    answer = run(rotated, "rotate-keys")
+    assert (answer.status, answer.lines()[0]) == (0, "Sealed anew: 0.")
+    assert {key: redis.dump(key) for key in redis.scan_iter()} == before
+
+
+def test_people_are_told_what_each_key_holds_and_what_to_do(rotated: Flask) -> None:
+    new, old = key_ids(rotated)
+    answer = run(rotated, "rotate-keys")
+    rows = [line.split("  ") for line in answer.lines()[2:]]
+    assert [[cell.strip() for cell in row if cell.strip()] for row in rows][1:] == [[old, "2", "0"]]
+    assert rows[0][0] == new
+    assert "first: newest" in rows[0]
+    assert "Everything is under the newest key" in answer.err
+
+
+# --- what no key opens ---
+
+
+def test_what_no_key_opens_is_kept_and_named(rotated: Flask, make_app: MakeApp, redis: Redis) -> None:
+    (old,) = key_ids(make_app(SECRET_KEYS=OLD))
+    before = redis.hgetall(GRANT)
+    app = make_app(SECRET_KEYS=f"{NEW},{OLDER}")
+    answer = run(app, "rotate-keys", "--json")
+    assert answer.status == 1
+    document = answer.json()
+    assert document["done"] is False
+    assert document["resealed"] == 0
+    assert {"id": old, "position": None, "records": len(document["closed"])} in document["keys"]
+    assert {"kind": "grant", "record": GRANT, "key_id": old} in document["closed"]
+    assert {one["kind"] for one in document["closed"]} == ALL_KINDS
+    assert redis.hgetall(GRANT) == before
+    people = run(app, "rotate-keys")
+    assert people.status == 1
+    assert f"{old}  no" in people.out
+    assert f"grant {GRANT}" in people.err
+    assert "Put the key back" in people.err
+    assert run(rotated, "rotate-keys").status == 0
+
+
+def test_a_broken_seal_does_not_keep_the_others_waiting(rotated: Flask, redis: Redis) -> None:
+    redis.hset(GRANT, "minted:acme_orders", "sealed by nobody")
+    redis.lpush("zis:{acme}:activity", b"1700000000:also by nobody")
+    answer = run(rotated, "rotate-keys", "--json")
+    assert answer.status == 1
+    names = {(one["kind"], one["record"], one["key_id"]) for one in answer.json()["closed"]}
+    assert names == {
+        ("minted_token", f"{GRANT}:minted:acme_orders", None),
+        ("activity", "zis:{acme}:activity", None),
+    }
+    assert redis.hget(GRANT, "minted:acme_orders") == b"sealed by nobody"
+    assert "unreadable" in run(rotated, "rotate-keys").out
+    assert collaborator(rotated, Grants).get(ACME) is not None
+
+
+# --- beside other work ---
+
+
+def record_of(app: Flask, kind: str) -> SealedRecord:
+    """Return a record as the command reads it, before somebody else writes it."""
+    return next(record for record in collaborator(app, SealedRecords).all() if record.kind == kind)
+
+
+@pytest.mark.parametrize("kind", sorted(ALL_KINDS - {"activity"}))
+def test_what_was_deleted_since_it_was_read_stays_deleted(kind: str, rotated: Flask, redis: Redis) -> None:
+    record = record_of(rotated, kind)
+    redis.delete(record.key)
+    assert collaborator(rotated, SealedRecords).reseal(record) is False
+    assert not redis.exists(record.key)
+
+
+@pytest.mark.parametrize("kind", ["minted_token", "role", "app_key", "state"])
+def test_what_was_written_since_it_was_read_stands(kind: str, rotated: Flask, redis: Redis) -> None:
+    record = record_of(rotated, kind)
+    field = record.name.removeprefix(f"{record.key}:")
+    if kind == "minted_token":
+        redis.hset(record.key, field, "written since")
+    else:
+        redis.set(record.key, "written since")
+    assert collaborator(rotated, SealedRecords).reseal(record) is False
+    assert (redis.hget(record.key, field) if kind == "minted_token" else redis.get(record.key)) == b"written since"
+
+
+def test_a_grant_that_was_refreshed_since_it_was_read_keeps_its_new_pair(admin: Admin, rotated: Flask) -> None:
+    grants = collaborator(rotated, Grants)
+    before = grants.get(ACME)
+    assert before is not None
+    newer = before.changed(access_token="a-newer-token-0123456789", refresh_token="a-newer-refresh-token-0123")
+    record = record_of(rotated, "grant")
+    assert collaborator(admin.app, Grants).update(ACME, before, newer)
+    assert collaborator(rotated, SealedRecords).reseal(record) is True
+    found = grants.get(ACME)
+    assert found is not None
+    assert found.refresh_token == newer.refresh_token
+
+
+def test_an_entry_is_sealed_anew_in_its_place_although_others_come(admin: Admin, rotated: Flask, redis: Redis) -> None:
+    activity = collaborator(admin.app, Activity)
+    activity.note(ACME, OPERATOR, Deed("uninstalled", "acme_orders", "middle"))
+    record = record_of(rotated, "activity")
+    activity.note(ACME, OPERATOR, Deed("uninstalled", "acme_orders", "newest"))
+    assert collaborator(rotated, SealedRecords).reseal(record) is True
+    entries = collaborator(rotated, Activity).latest(ACME)
+    assert [entry["job_spec"] for entry in entries[:2]] == ["newest", "middle"]
+    assert collaborator(rotated, SealedRecords).reseal(record) is False
+    assert redis.llen("zis:{acme}:activity") == len(entries)
+
+
+def test_a_refresh_that_is_under_way_is_stored_on_top(admin: Admin, rotated: Flask, make_admin: MakeAdmin) -> None:
+    grant = collaborator(admin.app, Grants).get(ACME)
+    assert grant is not None
+    admin.meets({"where": "token", "kind": "hold", "after_effect": True})
+    access_tokens = collaborator(admin.app, AccessTokens)
+    with meanwhile(lambda: access_tokens.refresh_now(ACME, Deadline.after(REQUEST_BUDGET_SECONDS))) as refreshed:
+        admin.simulator.world.wait_until_held(1)
+        assert run(rotated, "rotate-keys").status == 0
+        admin.simulator.release()
+    # The old process could write only under its own key; nothing is lost, and the next run brings it over.
+    assert run(rotated, "rotate-keys", "--json").json()["resealed"] == 1
+    found = collaborator(make_admin(SECRET_KEYS=NEW).app, Grants).get(ACME)
+    assert found is not None
+    assert found.access_token == refreshed[0].access_token != grant.access_token
+    assert len(admin.calls(grant_type="refresh_token")) == 1
+
+
+@pytest.mark.load
+def test_under_load_nothing_is_lost(
+    make_admin: MakeAdmin, rotated: Flask, make_app: MakeApp, environment: dict[str, str], redis: Redis
+) -> None:
+    """Two services refresh, read and write activity, while two operators rotate, each to another key."""
+    rings = [f"{NEW},{OLD}", f"{OLD},{NEW}"]
+    people = [make_admin(SECRET_KEYS=ring, RATE_LIMITS="off") for ring in rings]
+    over = threading.Event()
+    rounds = [0, 0]
+
+    def work(number: int) -> set[object]:
+        person = people[number]
+        seen: set[object] = set()
+        person.open_sidebar()
+        access_tokens = collaborator(person.app, AccessTokens)
+        while not over.is_set():
+            seen.add(person.list_fresh("?integration=acme_orders").status_code)
+            seen.add(person.status()["connection"]["state"])
+            if number == 0:
+                access_tokens.refresh_now(ACME, Deadline.after(REQUEST_BUDGET_SECONDS))
+                collaborator(person.app, Activity).note(ACME, OPERATOR, Deed("installed", "acme_orders", "busy"))
+            rounds[number] += 1
+        return seen
+
+    with meanwhile(lambda: at_once(2, work)) as worked:
+        wait_until(lambda: min(rounds) > 0)
+        commands = [LiveCommand({**environment, "SECRET_KEYS": ring}, "rotate-keys", "--json") for ring in rings]
+        answers = [command.ended().json() for command in commands]
+        over.set()
+    assert worked[0] == [{200, "connected"}] * 2
+    assert all(answer["closed"] == [] for answer in answers)
+    assert all(answer["resealed"] > 0 for answer in answers)
+    assert run(rotated, "rotate-keys").status == 0
+    assert set(sealed_under(redis)) == {key_ids(rotated)[0]}
+    assert collaborator(make_app(SECRET_KEYS=NEW), Grants).get(ACME) is not None
+
+
+def test_a_process_without_the_newest_key_is_noticed(admin: Admin, rotated: Flask, redis: Redis) -> None:
+    over = threading.Event()
+
+    def write() -> None:
+        activity = collaborator(admin.app, Activity)
+        while not over.is_set():
+            activity.note(ACME, OPERATOR, Deed("installed", "acme_orders", "busy"))
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    answer = run(rotated, "rotate-keys")
+    over.set()
+    thread.join()
+    assert answer.status == 1
+    assert "still under an older key" in answer.err
+    assert run(rotated, "rotate-keys").status == 0
+    assert set(sealed_under(redis)) == {key_ids(rotated)[0]}
+
+
+def test_without_redis_it_ends_in_words(make_app: MakeApp) -> None:
+    answer = run(make_app(REDIS_URL="redis://127.0.0.1:1/0"), "rotate-keys")
+    assert answer.status == 1
+    assert "Code: store_unavailable" in answer.err
+
+
+def test_a_record_moved_to_another_account_does_not_open(rotated: Flask, redis: Redis) -> None:
+    redis.copy("zis:{acme}:role:101", "zis:{globex}:role:101")
+    record = next(one for one in collaborator(rotated, SealedRecords).all() if "globex}:role" in one.key)
+    with pytest.raises(KeyMissing):
+        collaborator(rotated, SealedRecords).reseal(record)
