@@ -1,6 +1,7 @@
 """One line an event, as logfmt or JSON, with the request's id and without secrets."""
 
 import logging
+import threading
 import traceback
 from collections.abc import MutableMapping
 from typing import Any
@@ -35,6 +36,12 @@ def configure_logs(log_format: str) -> None:
     )
     logging.getLogger("authlib").setLevel(LEVEL)
     logging.getLogger("urllib3").setLevel(LEVEL)
+
+
+def log_thread_crash(crash: threading.ExceptHookArgs) -> None:
+    """Log what ended a thread, as everything unforeseen: where it came from, and not its words."""
+    name = crash.thread.name if crash.thread else None
+    structlog.get_logger(__name__).error("unforeseen", thread=name, exc_info=crash.exc_value)
 
 
 def _with_request_id(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
