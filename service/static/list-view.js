@@ -67,6 +67,7 @@ export class ListView {
     this.#several.addEventListener("click", () => {
       // A row that was shown only because somebody worked in it is not meant.
       this.#applyFilter();
+      clearTimeout(this.#announcing);
       on.several();
     });
     // One listener for all the rows there may ever be.

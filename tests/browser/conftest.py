@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from service.sandbox.simulator import Simulator
-from tests.browser.workspace import SDK, Workspace
+from tests.browser.workspace import ARCHIVE, ARCHIVED, SDK, Workspace
 from tests.workers import LiveService
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -109,6 +109,8 @@ def make_workspace(
     def make(settings: dict[str, str] | None = None, **window: Any) -> Workspace:
         service = services.get({**environment, **(settings or {})})
         simulator.use_service(service.url)
+        # A browser is slow enough as it is; who needs more asks for more.
+        simulator.world.account("acme").integrations[ARCHIVE].resize(ARCHIVED)
         return Workspace(open_window(**window), simulator)
 
     yield make
