@@ -5,7 +5,7 @@ The rooms, top first; imports point down:
 wsgi, gunicorn_config   what gunicorn reads
 app                     builds the collaborators once, registers blueprints
 answers                 what every request begins with and every answer carries; error pages, headers
-operations/             health, commands for whoever runs it
+operations/             health, metrics, commands for whoever runs it
 job_specs/              list, install, uninstall, as the sidebar sees them; the list cache
 sidebar/                who is asking: the signed page, its session, roles; status, disconnect, activity
 oauth/                  the handshake, the grant, handing out live tokens
@@ -15,6 +15,7 @@ zendesk/                reaching one account: address, transport, deadlines, wha
 vault, rate_limits      sealing records; our own limits
 store                   the only door to Redis
 settings, errors        every environment variable; the error tree and how it is shown
+metrics                 what is counted and timed, by whoever does it
 deadlines, subdomains   how long a request may take; what an account is called
 sandbox/                the Zendesk simulator with its agent workspace (nothing imports it)
 """

@@ -6,6 +6,7 @@ entries, whatever clocks say; the instant in clear, so that what is too old can 
 """
 
 import json
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,8 @@ from typing import Any, Literal
 
 import structlog
 
-from service.errors import InternalError, ServiceError, StoreUnavailable
+from service import metrics
+from service.errors import InternalError, ServiceError, StoreUnavailable, error_class
 from service.store import Command, Store
 from service.subdomains import Subdomain
 from service.timestamps import parse_timestamp, timestamp
@@ -133,7 +135,8 @@ class Activity:
         by = "operator" if author.is_operator else author.id
         for deed in deeds:
             about = {"integration": deed.integration, "job_spec": deed.job_spec} if deed.job_spec else {}
-            _log.info(deed.action, account=account, by=by, **about, result=deed.result, **told)
+            level = logging.INFO if deed.result == OK else error_class(deed.result).log_level
+            _log.log(level, deed.action, account=account, by=by, **about, result=deed.result, **told)
         self._keep(account, author, deeds)
 
     def note_reauthorization(self, account: Subdomain) -> None:
@@ -194,6 +197,8 @@ class Activity:
 
     def _keep(self, account: Subdomain, author: Author, deeds: tuple[Deed, ...]) -> None:
         """Write entries in one round trip; where Redis does not take them, or has better use for its room, say so."""
+        for deed in deeds:
+            metrics.CHANGES.labels(deed.action, deed.result).inc()
         if not deeds:
             return
         at = int(self._clock())

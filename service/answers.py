@@ -7,12 +7,12 @@ from flask import Flask, Response, current_app, g, render_template, request
 from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import HTTPException
 
-from service import errors
+from service import errors, metrics
 from service.errors import InternalError, InvalidRequest, MethodNotAllowed, NotFound, PayloadTooLarge, ServiceError
 from service.oauth import routes as oauth_routes
 from service.rate_limits import REFUSED_REQUESTS, RateLimits, address_group
 from service.settings import DEFAULT_ZENDESK_URL_TEMPLATE, Settings
-from service.web import begin_request, collaborator, deadline, request_id
+from service.web import begin_request, collaborator, deadline, end_request, request_id, seconds_taken
 
 LARGEST_BODY_BYTES = 64 * 1024
 # Named by the first part of a path. Where errors are problem documents; elsewhere they are pages.
@@ -30,7 +30,10 @@ def register_answers(app: Flask) -> None:
     # One more, so that a body of the greatest length is told from one that was cut.
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY_BYTES + 1
     app.before_request(_begin)
+    # Flask calls the last one first.
+    app.after_request(_count)
     app.after_request(_add_headers)
+    app.teardown_request(_end)
     app.register_error_handler(ServiceError, _answer_error)
     app.register_error_handler(HTTPException, _answer_http_exception)
     app.register_error_handler(Exception, _answer_unforeseen)
@@ -38,6 +41,7 @@ def register_answers(app: Flask) -> None:
 
 def _begin() -> None:
     begin_request()
+    metrics.REQUESTS_IN_PROGRESS.inc()
     length = _chunked_length() if request.content_length is None else request.content_length
     if length > LARGEST_BODY_BYTES:
         raise PayloadTooLarge("The request's body is larger than 64 KiB.")
@@ -63,7 +67,10 @@ def _answer_error(error: ServiceError) -> Response:
     settings = collaborator(Settings)
     document = errors.problem(error, public_url=settings.public_url, request_id=request_id())
     if error.status >= InternalError.status:
-        _log.error("request_failed", code=error.code, upstream_status=error.upstream_status, route=_route())
+        # The kind of what it came from; its words may hold anything.
+        cause = type(error.__cause__).__qualname__ if error.__cause__ else None
+        told = {"code": error.code, "upstream_status": error.upstream_status, "cause": cause, "route": _route()}
+        _log.log(error.log_level, "request_failed", **told)
     if _room() in _PROBLEM_ROOMS:
         response = Response(_json(document), error.status, content_type="application/problem+json")
     else:
@@ -137,6 +144,18 @@ def _room() -> str:
 
 def _route() -> str:
     return request.url_rule.rule if request.url_rule else "none"
+
+
+def _count(response: Response) -> Response:
+    metrics.count_request(request.method, _route(), response.status_code, seconds_taken())
+    return response
+
+
+def _end(_fault: BaseException | None) -> None:
+    # A context that no request came in (a test's, a shell's) has not begun.
+    if "began" in g:
+        metrics.REQUESTS_IN_PROGRESS.dec()
+        end_request()
 
 
 def _add_headers(response: Response) -> Response:

@@ -24,7 +24,8 @@ from service.oauth.states import States
 from service.oauth.turns import Turns
 from service.oauth.upkeep import Upkeep
 from service.oauth.zis_tokens import ZISTokens
-from service.operations import health, pages
+from service.operations import health, pages, scrape
+from service.operations.api_description import routes as api_description_routes
 from service.operations.commands import register_commands
 from service.operations.connected_accounts import ConnectedAccounts
 from service.operations.health import Release
@@ -69,6 +70,7 @@ def create_app(settings: Settings | None = None, *, redis: "Redis | None" = None
     for blueprint in (
         pages.blueprint,
         health.blueprint,
+        api_description_routes.blueprint,
         oauth_routes.blueprint,
         sidebar_routes.page,
         sidebar_routes.renewal,
@@ -76,6 +78,8 @@ def create_app(settings: Settings | None = None, *, redis: "Redis | None" = None
         job_spec_routes.blueprint,
     ):
         app.register_blueprint(blueprint)
+    if settings.metrics_token is not None:
+        app.register_blueprint(scrape.blueprint)
     register_answers(app)
     register_commands(app)
     return app

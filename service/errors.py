@@ -14,8 +14,11 @@ ServiceError
 Each class is one stable `code`; programs branch on it. `detail` is a sentence for the person, with the next step.
 """
 
+import logging
 from dataclasses import dataclass
 from typing import Any, ClassVar
+
+from service.documents.problems import Problem
 
 # Zendesk's own words are shown up to this length.
 UPSTREAM_DETAIL_CHARACTERS = 500
@@ -28,6 +31,8 @@ class ServiceError(Exception):
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal_error"
     title: ClassVar[str] = "Something went wrong here"
+    log_level: ClassVar[int] = logging.WARNING
+    """Of a line about it: a warning heals, or is somebody else's to mend; an error is the operator's."""
 
     detail: str
     upstream_status: int | None = None
@@ -179,10 +184,13 @@ class ClientMisconfigured(ServiceError):
     """Zendesk refuses our own client id or secret; stored grants are kept."""
 
     status, code, title = 500, "client_misconfigured", "This service's OAuth client is set up wrongly"
+    log_level = logging.ERROR
 
 
 class InternalError(ServiceError):
     """Anything unforeseen; logged with its traceback, never shown."""
+
+    log_level = logging.ERROR
 
 
 class ZendeskUnavailable(ServiceError):
@@ -195,6 +203,7 @@ class StoreUnavailable(ServiceError):
     """Redis cannot be reached, or does not take what must be kept. Nothing is concluded from it."""
 
     status, code, title = 503, "store_unavailable", "This service's store cannot be reached"
+    log_level = logging.ERROR
 
 
 class ZendeskTimeout(ServiceError):
@@ -205,15 +214,16 @@ class ZendeskTimeout(ServiceError):
 
 def problem(error: ServiceError, *, public_url: str, request_id: str) -> dict[str, Any]:
     """Return the problem document of `error` (RFC 9457, section 3)."""
-    return {
-        "type": f"{public_url}/docs#{error.code}",
-        "title": error.title,
-        "status": error.status,
-        "detail": error.detail,
-        "code": error.code,
-        "request_id": request_id,
+    document = Problem(
+        type=f"{public_url}/docs#{error.code}",
+        title=error.title,
+        status=error.status,
+        detail=error.detail,
+        code=error.code,
+        request_id=request_id,
         **error.members(),
-    }
+    )
+    return document.model_dump(exclude_unset=True)
 
 
 def error_class(code: str) -> type[ServiceError]:

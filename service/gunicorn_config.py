@@ -3,15 +3,25 @@
 Heroku sets WEB_CONCURRENCY (workers) and FORWARDED_ALLOW_IPS=*; what must not depend on them is said here.
 """
 
+import atexit
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import MutableMapping
 from datetime import timedelta
 from typing import Any
 
+# Before prometheus_client is imported, which our own modules do: it decides then whether values are in files that the
+# workers share. Before the application, too, which `--preload` loads ahead of every hook. A new folder, ours alone
+# (0700): another gunicorn has another one, also the one that SIGUSR2 starts, and nothing is left over from the last.
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = METRICS_FOLDER = tempfile.mkdtemp(prefix="zis-metrics-")
+
 import structlog
 from gunicorn.glogging import Logger
+from prometheus_client.multiprocess import mark_process_dead
 
+from service import metrics
 from service.oauth.access_tokens import AccessTokens
 from service.oauth.upkeep import Upkeep
 from service.settings import Settings, SettingsError
@@ -65,8 +75,16 @@ def _collaborator(worker: Any, kind: type) -> Any:
     return worker.wsgi.extensions["zis_collaborators"][kind]
 
 
+def _remove_metrics_folder(master: int) -> None:
+    # Workers take the promise along, but it is not theirs to keep.
+    if os.getpid() == master:
+        shutil.rmtree(METRICS_FOLDER, ignore_errors=True)
+
+
 def on_starting(_server: Any) -> None:
     """Refuse to start under settings that do not work; names every fault and exits with status 1."""
+    # Here, where a daemon has its final process id.
+    atexit.register(_remove_metrics_folder, os.getpid())
     try:
         Settings.from_env(os.environ)
     except SettingsError as faults:
@@ -76,6 +94,8 @@ def on_starting(_server: Any) -> None:
 
 def post_worker_init(worker: Any) -> None:
     """Tell the application how many threads serve it, and begin looking after quiet accounts."""
+    # So that the worker is among the living before its first request.
+    metrics.REQUESTS_IN_PROGRESS.set(0)
     _collaborator(worker, Bulkhead).set_threads(worker.cfg.threads)
     _collaborator(worker, Upkeep).start()
 
@@ -84,3 +104,8 @@ def worker_exit(_server: Any, worker: Any) -> None:
     """Go on trying to store what Zendesk has given, until the graceful time-out."""
     if getattr(worker, "wsgi", None) is not None:
         _collaborator(worker, AccessTokens).unsaved.finish(UNSAVED_SECONDS)
+
+
+def child_exit(_server: Any, worker: Any) -> None:
+    """Take a worker's present off the metrics; what it has counted stays."""
+    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]  # prometheus_client leaves it so

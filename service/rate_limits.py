@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 
 from service.errors import RateLimited
 from service.settings import Settings
-from service.store import Store
+from service.store import Store, count_failure
 
 # The limits of the contract, each a minute.
 OAUTH_REQUESTS = RateLimitItemPerMinute(300, namespace="oauth")
@@ -46,7 +46,8 @@ class RateLimits:
         is_away = time.monotonic() < self._away_until
         try:
             within, reset = _counted(self._own if is_away else self._shared, limit, who)
-        except RedisError:
+        except RedisError as fault:
+            count_failure(fault)
             # A Redis that does not answer would cost every request its time-out.
             self._away_until = time.monotonic() + AWAY_SECONDS
             within, reset = _counted(self._own, limit, who)

@@ -13,6 +13,9 @@ from service.errors import AccountNotAllowed
 from service.settings_parsing import Faults, origin_of, parse_app_ids, parse_public_key, parse_user_ids
 from service.subdomains import Subdomain, parse_subdomain
 
+# What a deployment button fills in for what can only be known after the first start: the service runs, and its front
+# page says what to set.
+PLACEHOLDER = "set-me-later"
 DEFAULT_ZENDESK_URL_TEMPLATE = "https://{subdomain}.zendesk.com"
 # A fetched list is kept this long to be served stale; a longer "young" would make no sense.
 LONGEST_LIST_CACHE_SECONDS = 600
@@ -67,7 +70,7 @@ VARIABLES = (
     Variable("LIST_CACHE_SECONDS", "no", "15", "how long a list is served without asking again; `0` keeps nothing"),
     Variable("TRUSTED_PROXIES", "no", "1", "reverse proxies in front; `0` for none"),
     Variable("RATE_LIMITS", "no", "on", "`off` switches our own limits off"),
-    Variable("METRICS_TOKEN", "no", None, "bearer token for `/metrics`, which is not served yet"),
+    Variable("METRICS_TOKEN", "no", None, "bearer token for `/metrics`; unset, there is none"),
     Variable("LOG_FORMAT", "no", "logfmt", "`logfmt` or `json`"),
 )
 

@@ -11,11 +11,12 @@ from typing import Any, TypeVar
 from redis import BlockingConnectionPool, Redis
 from redis.backoff import NoBackoff
 from redis.commands.core import Script
+from redis.exceptions import AuthenticationError, LockError, OutOfMemoryError, ReadOnlyError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
+from service import metrics
 from service.errors import StoreUnavailable
 from service.settings import Settings
 
@@ -29,6 +30,18 @@ HEALTH_CHECK_SECONDS = 60
 # Above this share of maxmemory caches and one-time states give way, so that a grant always finds room.
 CACHES_GIVE_WAY_AT = 0.8
 MEMORY_LOOK_SECONDS = 5.0
+# A monitor is not told of a Redis that is silent for less: one ping that was slow or lost is no outage.
+GRACE_SECONDS = 5.0
+
+# As metrics name a failure; the first that fits.
+_KINDS: tuple[tuple[type[RedisError], str], ...] = (
+    (RedisTimeoutError, "timeout"),
+    (AuthenticationError, "authentication"),
+    (RedisConnectionError, "connection"),
+    (OutOfMemoryError, "full"),
+    (ReadOnlyError, "read_only"),
+    (LockError, "lease_lost"),
+)
 
 Command = tuple[object, ...]
 T = TypeVar("T")
@@ -39,10 +52,15 @@ class StoreRefused(StoreUnavailable):
 
 
 class Store:
-    """Runs commands and scripts in Redis. Every failure is a `StoreUnavailable`; nothing is concluded from it."""
+    """Runs commands and scripts in Redis. Every failure is a `StoreUnavailable`; nothing is concluded from it.
 
-    def __init__(self, redis: "Redis") -> None:
+    `clock` is monotonic, in seconds.
+    """
+
+    def __init__(self, redis: "Redis", clock: Callable[[], float] = time.monotonic) -> None:
         self._redis = redis
+        self._clock = clock
+        self._answered_at = float("-inf")
         self._scripts: dict[str, Script] = {}
         self._room = True
         self._room_looked_at = float("-inf")
@@ -82,7 +100,8 @@ class Store:
         """
         try:
             return self._send(commands)
-        except (RedisConnectionError, RedisTimeoutError):
+        except (RedisConnectionError, RedisTimeoutError) as fault:
+            count_failure(fault)
             return self.translated(lambda: self._send(commands))
         except RedisError as fault:
             raise _unavailable(fault) from fault
@@ -90,10 +109,32 @@ class Store:
     def answers(self) -> bool:
         """Return whether Redis can be reached now."""
         try:
-            self.read(("PING",))
+            self.ping()
         except StoreUnavailable:
             return False
         return True
+
+    def ping(self) -> None:
+        """Return if Redis can be reached now.
+
+        Raises:
+            StoreUnavailable: it cannot.
+        """
+        self.read(("PING",))
+
+    def require_answers(self) -> None:
+        """Return if Redis can be reached now, or answered this process in the five seconds before.
+
+        Raises:
+            StoreUnavailable: neither.
+        """
+        # Before the ping, which may take longer than that to fail.
+        silent = self._clock() - self._answered_at
+        try:
+            self.ping()
+        except StoreUnavailable:
+            if silent > GRACE_SECONDS:
+                raise
 
     def write(self, *commands: Command) -> list[Any]:
         """Return the replies to writing commands, sent once, in one round trip.
@@ -120,7 +161,7 @@ class Store:
         Raises:
             StoreUnavailable: Redis did not answer.
         """
-        now = time.monotonic()
+        now = self._clock()
         if now - self._room_looked_at > MEMORY_LOOK_SECONDS:
             memory = self.translated(lambda: self._redis.info("memory"))
             limit = int(memory.get("maxmemory", 0))
@@ -141,14 +182,24 @@ class Store:
 
     def _send(self, commands: tuple[Command, ...]) -> list[Any]:
         if len(commands) == 1:
-            return [self._redis.execute_command(*commands[0])]  # type: ignore[no-untyped-call]  # redis-py leaves it so
-        pipeline = self._redis.pipeline(transaction=False)
-        for command in commands:
-            pipeline.execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py leaves it so
-        return pipeline.execute()
+            replies = [self._redis.execute_command(*commands[0])]  # type: ignore[no-untyped-call]  # redis-py leaves it so
+        else:
+            pipeline = self._redis.pipeline(transaction=False)
+            for command in commands:
+                pipeline.execute_command(*command)  # type: ignore[no-untyped-call]  # likewise
+            replies = pipeline.execute()
+        self._answered_at = self._clock()
+        return replies
+
+
+def count_failure(fault: RedisError) -> None:
+    """Count a failure of Redis; for those who use the client itself, too."""
+    kind = next((kind for family, kind in _KINDS if isinstance(fault, family)), "other")
+    metrics.REDIS_ERRORS[kind].inc()
 
 
 def _unavailable(fault: RedisError) -> StoreUnavailable:
+    count_failure(fault)
     if isinstance(fault, (RedisConnectionError, RedisTimeoutError)):
         return StoreUnavailable("The store (Redis) did not answer. Try again in a moment.", retry_after=2)
     return StoreRefused("The store (Redis) refused what must be kept. Its operator has to look.", retry_after=10)

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from service.deadlines import Deadline
+from service.documents.job_specs import JobSpecDocument
 from service.errors import (
     AdminRequired,
     IntegrationMismatch,
@@ -86,19 +87,19 @@ class JobSpec:
             uuid=_text(row, "uuid"),
         )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_document(self) -> JobSpecDocument:
         """Return it as our API shows it."""
-        return {
-            "name": self.name,
-            "qualified_name": self.qualified_name,
-            "integration": self.integration,
-            "description": self.description,
-            "event_source": self.event_source,
-            "event_type": self.event_type,
-            "flow_name": self.flow_name,
-            "installed": self.installed,
-            "uuid": self.uuid,
-        }
+        return JobSpecDocument(
+            name=self.name,
+            qualified_name=self.qualified_name,
+            integration=self.integration,
+            description=self.description,
+            event_source=self.event_source,
+            event_type=self.event_type,
+            flow_name=self.flow_name,
+            installed=self.installed,
+            uuid=self.uuid,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +171,7 @@ class Registry:
         """Return the call for one page; `cursor` None: the first."""
         query = {"page[size]": str(PAGE_SIZE)} | ({} if cursor is None else {"page[after]": cursor})
         path = f"{_REGISTRY}/{quote(integration, safe='')}/job_specs"
-        return lambda token: self._calls.get(account, path, token=token, deadline=deadline, query=query)
+        return lambda token: self._calls.get(account, path, kind="list", token=token, deadline=deadline, query=query)
 
     def install_job_spec(self, account: Subdomain, name: SpecName, authorized: Authorized, deadline: Deadline) -> None:
         """Install a job spec; a 409 means that it is installed already.
@@ -205,7 +206,9 @@ class Registry:
         query = {"job_spec_name": qualified_name(name.integration or "", name.name)}
         path = f"{_REGISTRY}/job_specs/install"
         return authorized(
-            lambda token: self._calls.change(account, method, path, token=token, deadline=deadline, query=query)
+            lambda token: self._calls.change(
+                account, method, path, kind="change", token=token, deadline=deadline, query=query
+            )
         )
 
 

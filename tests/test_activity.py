@@ -624,7 +624,7 @@ def test_the_log_has_one_line_an_event_with_its_author(
     assert lines(out, "connected") == ["info event=connected account=acme by=101 result=ok"]
     assert lines(out, "installed") == [f"info event=installed {about} result=ok verified=true"]
     first, *others = lines(out, "uninstalled")
-    assert first == f"info event=uninstalled {about} result=rate_limited"
+    assert first == f"warning event=uninstalled {about} result=rate_limited"
     assert len(others) == 55
     assert f"info event=uninstalled {about} result=ok" in others
     assert lines(out, "disconnected") == ["info event=disconnected account=acme by=105 result=ok revoked=true"]

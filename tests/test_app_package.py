@@ -2,10 +2,14 @@
 
 import json
 import os
+import re
+import resource
+import shlex
 import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import click
@@ -23,6 +27,8 @@ from tests.test_settings import make_settings
 from tests.workers import ROOT
 
 URL = "https://zis.example.com"
+# Takes from root what lets it read every file.
+UNPRIVILEGED = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
 CATALOGUES = ROOT / "service" / "static" / "locales"
 
 
@@ -31,12 +37,19 @@ def invoke(*arguments: object, **environ: str) -> Result:
     return CliRunner().invoke(package_app, [str(one) for one in arguments], env={**unset, **environ})
 
 
-def flask(*arguments: object, cwd: Path = ROOT, umask: int = 0o022, **environ: str) -> subprocess.CompletedProcess[str]:
+def flask(
+    *arguments: object,
+    app: object = "service",
+    cwd: Path = ROOT,
+    umask: int = 0o022,
+    runner: tuple[str, ...] = (),
+    environ: Mapping[str, str] | None = None,
+) -> subprocess.CompletedProcess[str]:
     """Run the flask command in an environment without any setting."""
     keep = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME"} or "COV" in name}
     return subprocess.run(  # noqa: S603 - our own command
-        [sys.executable, "-m", "flask", "--app", "service", *map(str, arguments)],
-        cwd=cwd, env={**keep, **environ}, umask=umask, capture_output=True, text=True, check=False,
+        [*runner, sys.executable, "-m", "flask", "--app", str(app), *map(str, arguments)],
+        cwd=cwd, env={**keep, **(environ or {})}, umask=umask, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
 
@@ -47,6 +60,15 @@ def checkout(tmp_path: Path) -> Path:
     shutil.copytree(ROOT / "service", tmp_path / "checkout/service", ignore=skip)
     shutil.copytree(ROOT / "manifest", tmp_path / "checkout/manifest")
     return tmp_path / "checkout"
+
+
+@pytest.fixture
+def small_files_only() -> Iterator[None]:
+    """Let no file grow over 4 KiB, as on a disk that is nearly full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_the_zip_holds_the_app_with_the_address_filled_in(tmp_path: Path) -> None:
@@ -84,21 +106,40 @@ def test_every_language_has_the_same_texts() -> None:
     assert all(one["app"].keys() == english["app"].keys() for one in others)
 
 
-def test_the_same_files_give_the_same_bytes_whatever_their_times_and_permissions(tmp_path: Path) -> None:
-    other = shutil.copytree(MANIFEST_FOLDER, tmp_path / "other")
-    for path in other.rglob("*.*"):
-        os.utime(path, (1_000_000_000, 1_000_000_000))
-        path.chmod(0o600)
+def test_the_same_files_give_the_same_bytes_whatever_their_order_times_and_permissions(tmp_path: Path) -> None:
+    # The order in which a folder lists its files is mostly that of their making.
+    for number, path in enumerate(sorted(MANIFEST_FOLDER.rglob("*.*"), reverse=True)):
+        copy = tmp_path / "other" / path.relative_to(MANIFEST_FOLDER)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(path.read_bytes())
+        copy.chmod(0o600 if number % 2 else 0o755)
+        os.utime(copy, (1_000_000_000 + number, 1_000_000_000 - number))
 
-    assert pack(read_app(other, URL)) == pack(read_app(MANIFEST_FOLDER, URL))
+    assert pack(read_app(tmp_path / "other", URL)) == pack(read_app(MANIFEST_FOLDER, URL))
 
 
-def test_two_runs_give_the_same_bytes_under_another_umask_and_time_zone(tmp_path: Path) -> None:
-    first = flask("package-app", tmp_path / "a.zip", PUBLIC_URL=URL, TZ="Pacific/Auckland", umask=0o077)
-    second = flask("package-app", tmp_path / "b.zip", PUBLIC_URL=URL, TZ="America/New_York", umask=0)
+def test_nothing_about_the_run_is_in_the_bytes(tmp_path: Path) -> None:
+    here = flask(
+        "package-app", tmp_path / "a.zip",
+        environ={"PUBLIC_URL": URL, "TZ": "Pacific/Auckland", "PYTHONHASHSEED": "1", "LC_ALL": "C"}, umask=0o077,
+    )  # fmt: skip
+    elsewhere = flask(
+        "package-app", "b.zip",
+        environ={"PUBLIC_URL": URL, "TZ": "America/New_York", "PYTHONHASHSEED": "2"}, umask=0,
+        app=ROOT / "service", cwd=tmp_path,
+    )  # fmt: skip
 
-    assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
+    assert (here.returncode, elsewhere.returncode) == (0, 0), here.stderr + elsewhere.stderr
     assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
+
+
+def test_an_entry_of_the_zip_tells_nothing_but_its_name_and_content(tmp_path: Path) -> None:
+    invoke(tmp_path / "app.zip", "--public-url", URL)
+
+    with zipfile.ZipFile(tmp_path / "app.zip") as archive:
+        assert archive.comment == b""
+        told = {(one.date_time, one.external_attr, one.create_system, one.extra) for one in archive.infolist()}
+    assert told == {((1980, 1, 1, 0, 0, 0), 0o100644 << 16, 3, b"")}
 
 
 def test_it_says_what_it_wrote_and_what_comes_next(tmp_path: Path) -> None:
@@ -118,6 +159,47 @@ def test_json_says_the_same_for_programs(tmp_path: Path) -> None:
     assert report["written"] == str(tmp_path / "app.zip")
     assert report["bytes"] == (tmp_path / "app.zip").stat().st_size
     assert (report["problems"], report["warnings"], len(report["next_steps"])) == ([], [], 3)
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        {"REDIS_URL": "nonsense", "SECRET_KEYS": "short", "ZENDESK_SUBDOMAINS": "%", "LOG_FORMAT": "xml"},
+        {"REDIS_URL": "redis://127.0.0.1:1/0", "SECRET_KEYS": "k" * 32, "ZENDESK_SUBDOMAINS": "acme",
+         "ZENDESK_CLIENT_ID": "job_specs", "ZENDESK_CLIENT_SECRET": "s", "ZIS_INTEGRATIONS": "orders"},
+    ],
+    ids=["faulty", "right, but the store is away"],
+)  # fmt: skip
+def test_the_other_settings_play_no_part(tmp_path: Path, others: dict[str, str]) -> None:
+    ran = flask("package-app", tmp_path / "app.zip", "--json", environ={"PUBLIC_URL": URL, **others})
+
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert json.loads(ran.stdout)["written"] == str(tmp_path / "app.zip")
+
+
+def test_the_option_goes_before_the_variable(tmp_path: Path) -> None:
+    result = invoke(tmp_path / "app.zip", "--public-url", URL, "--json", PUBLIC_URL="nonsense")
+
+    assert json.loads(result.stdout)["public_url"] == URL
+
+
+def test_the_command_in_the_readme_makes_the_package(tmp_path: Path) -> None:
+    command = next(line for line in (ROOT / "README.md").read_text().splitlines() if " package-app " in line)
+    program, *arguments = shlex.split(command)
+    ran = flask(*arguments[2:], app=ROOT / arguments[1], cwd=tmp_path)
+
+    assert (program, arguments[0]) == (".venv/bin/flask", "--app")
+    assert ran.returncode == 0
+    assert zipfile.is_zipfile(tmp_path / "zis-job-specs.zip")
+
+
+def test_an_address_out_of_reach_is_warned_of_and_packed(tmp_path: Path) -> None:
+    result = invoke(tmp_path / "app.zip", "--public-url", "https://YOUR-SERVICE")
+
+    assert result.exit_code == 0
+    assert "Warning: location-in-reach: manifest.json" in result.stderr
+    assert "your-service, which only stands for an address" in result.stderr
+    assert "Wrote" in result.stdout
 
 
 def test_a_refused_app_is_not_written_and_an_older_one_stays(tmp_path: Path) -> None:
@@ -170,11 +252,16 @@ def test_an_older_zip_is_replaced_and_nothing_else_is_left(tmp_path: Path) -> No
         (["nowhere/app.zip", "--public-url", URL], "does not exist"),
         ([".", "--public-url", URL], "is no file"),
         ([os.devnull, "--public-url", URL], "is no file"),
+        (["a" * 300, "--public-url", URL], "cannot be looked at: File name too long"),
+        ([MANIFEST_FOLDER / "assets/app.zip", "--public-url", URL], "outside manifest/"),
     ],
-    ids=["no-address", "http-address", "address-with-path", "no-file", "no-folder", "a-folder", "a-device"],
-)
+    ids=[
+        "no-address", "http-address", "address-with-path", "no-file", "no-folder", "a-folder", "a-device",
+        "a-long-name", "among-the-app's-files",
+    ],
+)  # fmt: skip
 def test_a_wrong_call_ends_with_2_and_says_why(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], said: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[object], said: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
 
@@ -186,7 +273,25 @@ def test_a_wrong_call_ends_with_2_and_says_why(
 
 
 def test_an_address_set_to_nothing_counts_as_unset() -> None:
-    assert invoke("app.zip", PUBLIC_URL=" ").exit_code == 2
+    result = invoke("app.zip", PUBLIC_URL=" ")
+
+    assert result.exit_code == 2
+    assert "The service's address is not given" in result.stderr
+
+
+def test_a_faulty_variable_is_named_as_the_variable() -> None:
+    assert "Invalid value for PUBLIC_URL: must be" in invoke("app.zip", PUBLIC_URL="zis.example.com").stderr
+    assert "Invalid value for --public-url: must be" in invoke("app.zip", "--public-url", "zis.example.com").stderr
+
+
+@pytest.mark.skipif(os.geteuid() == 0 and not shutil.which("setpriv"), reason="root reads every file")
+def test_a_file_of_the_app_that_cannot_be_read_is_named(checkout: Path) -> None:
+    (checkout / "manifest/assets/logo.png").chmod(0)
+
+    ran = flask("package-app", "app.zip", "--public-url", URL, cwd=checkout, runner=UNPRIVILEGED)
+
+    assert ran.returncode == 1
+    assert "logo.png cannot be read: Permission denied" in ran.stderr
 
 
 def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
@@ -196,6 +301,57 @@ def test_a_file_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
     assert result.exit_code == 1
     assert f"{target} cannot be written: File name too long" in result.stderr
+
+
+@pytest.mark.skipif(os.geteuid() == 0 and not shutil.which("setpriv"), reason="root reads every file")
+def test_no_part_of_an_unreadable_app_is_taken_for_the_whole(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").touch(0)
+    script = (
+        f"from pathlib import Path; from {read_app.__module__} import read_app; read_app(Path({str(tmp_path)!r}), '')"
+    )
+
+    ran = subprocess.run(  # noqa: S603 - our own interpreter
+        [*UNPRIVILEGED, sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert f"Unreadable: {tmp_path / 'manifest.json'} cannot be read: Permission denied." in ran.stderr
+
+
+def test_a_checkout_without_the_apps_files_says_what_to_restore(checkout: Path) -> None:
+    shutil.rmtree(checkout / "manifest")
+
+    ran = flask("package-app", "app.zip", "--public-url", URL, cwd=checkout)
+
+    assert ran.returncode == 1
+    assert "manifest-present: manifest.json: is missing: restore the folder manifest/" in ran.stderr
+    assert f"The files are in {checkout / 'manifest'}" in ran.stderr
+
+
+def test_the_images_are_as_they_are_drawn() -> None:
+    ran = subprocess.run(  # noqa: S603 - our own tool
+        [sys.executable, ROOT / "tools/draw_app_images.py", "--check"], capture_output=True, text=True, check=False
+    )
+
+    assert (ran.returncode, ran.stdout) == (0, "")
+
+
+def test_the_icon_takes_the_colour_of_the_navigation_bar() -> None:
+    icon = (MANIFEST_FOLDER / "assets/icon_nav_bar.svg").read_text()
+
+    assert 'viewBox="0 0 30 30"' in icon
+    assert set(re.findall(r'(?:fill|stroke)="([^"]*)"', icon)) == {"currentColor"}
+
+
+@pytest.mark.usefixtures("small_files_only")
+def test_a_full_disk_leaves_the_older_zip_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "app.zip").write_text("older")
+
+    result = invoke(tmp_path / "app.zip", "--public-url", URL)
+
+    assert result.exit_code == 1
+    assert f"{tmp_path / 'app.zip'} cannot be written: File too large" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["app.zip"]
+    assert (tmp_path / "app.zip").read_text() == "older"
 
 
 def test_help_lists_our_commands_without_any_setting() -> None:

@@ -173,6 +173,17 @@ def test_a_dead_grant_is_just_forgotten(anybody: Admin, redis: Redis) -> None:
     assert anybody.status()["connection"]["state"] == "not_connected"
 
 
+def test_a_grant_that_is_found_dead_while_the_manager_is_looked_up_is_forgotten_too(admin: Admin, redis: Redis) -> None:
+    admin.status()
+    change_grant(admin, obtained_at=time.time() - 1900, expires_at=time.time() - 100)
+    admin.simulator.world.account("acme").revoke_grants("job_specs_sidebar")
+    with time_machine.travel(time.time() + 400, tick=True):
+        # Zendesk's word on the manager is older than five minutes, and can no longer be had.
+        assert admin.disconnect().get_json() == {"revoked": False}
+    assert live(admin) == {}
+    assert not redis.exists(GRANT)
+
+
 def test_a_grant_no_key_opens_is_just_forgotten(make_admin: MakeAdmin, admin: Admin, redis: Redis) -> None:
     other = make_admin(SECRET_KEYS="another-key-of-the-tests-0123456789abcdef", MANAGER_USER_IDS="acme:101")
     other.open_sidebar()

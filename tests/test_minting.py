@@ -276,7 +276,7 @@ def test_a_dead_grants_minted_token_is_not_used(admin: Admin) -> None:
     assert live(admin) == 1
 
 
-def test_a_mint_that_finds_the_account_connected_anew_revokes_what_it_got(admin: Admin, redis: Redis) -> None:
+def test_a_mint_that_finds_its_grant_gone_revokes_what_it_got(admin: Admin, redis: Redis) -> None:
     redis.hdel("zis:{acme}:grant", "minted:acme_orders")
     admin.simulator.world.account("acme").revoke_grants(ORDERS)
     admin.meets({"where": "mint", "kind": "hold", "times": 1, "after_effect": True})

@@ -15,6 +15,7 @@ from service.subdomains import Subdomain
 from service.vault import derive_keys
 from service.zendesk.replies import Reply
 from tests.conftest import MakeAdmin
+from tests.scraping import AUTHORIZED, TOKEN
 from tests.steps import PUBLIC_URL, SECRET_KEYS, Admin
 
 ACME = Subdomain("acme")
@@ -27,7 +28,7 @@ class Witness:
         self.admin = admin
         self.redis = redis
         self.settings: Settings = admin.app.extensions["zis_collaborators"][Settings]
-        self.secrets: set[str] = {*SECRET_KEYS.split(","), self.settings.zendesk_client_secret}
+        self.secrets: set[str] = {*SECRET_KEYS.split(","), self.settings.zendesk_client_secret, TOKEN}
         self.seen: list[str] = []
 
     def note(self) -> None:
@@ -63,6 +64,8 @@ class Witness:
                     value: object = self.redis.hgetall(key)
                 case b"list":
                     value = self.redis.lrange(key, 0, -1)
+                case b"zset":
+                    value = self.redis.zrange(key, 0, -1, withscores=True)
                 case _:
                     value = self.redis.get(key)
             found.append(f"{key!r} {value!r}")
@@ -71,7 +74,7 @@ class Witness:
 
 @pytest.fixture
 def witness(make_admin: MakeAdmin, redis: Redis) -> Witness:
-    return Witness(make_admin(LIST_CACHE_SECONDS="0"), redis)
+    return Witness(make_admin(LIST_CACHE_SECONDS="0", METRICS_TOKEN=TOKEN), redis)
 
 
 def test_a_journey_with_every_fault_leaks_nothing(witness: Witness, capsys: pytest.CaptureFixture[str]) -> None:
@@ -97,6 +100,10 @@ def test_a_journey_with_every_fault_leaks_nothing(witness: Witness, capsys: pyte
                 witness.connect()
     witness.keep(admin.call("GET", "/status"))
     witness.keep(admin.call("POST", "/session").status)
+    metrics = admin.browser.get("/metrics", headers=AUTHORIZED)
+    assert metrics.text.count("\nzis_") > 100
+    witness.keep(metrics)
+    witness.keep(admin.browser.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}x"}))
     out = capsys.readouterr()
     for where, texts in {"reply": witness.seen, "log": [out.out, out.err], "redis": witness.stored()}.items():
         for secret in witness.secrets:

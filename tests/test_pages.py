@@ -1,13 +1,17 @@
 """The front page and what monitors ask for."""
 
+import re
+import shlex
 from html import unescape
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from flask.testing import FlaskClient
 from redis import Redis
 
 from service.operations.health import Release
+from service.operations.zendesk_app.command import package_app
 from service.sandbox.simulator import CLIENT_ID
 from service.settings import VARIABLES
 from tests.conftest import MakeAdmin, MakeApp
@@ -52,16 +56,108 @@ def test_the_page_shows_the_steps_that_remain(make_admin: MakeAdmin) -> None:
     assert before.status_code == 200
     assert f"{PUBLIC_URL}/oauth/callback" in before.text
     assert CLIENT_ID in before.text
-    assert (before.text.count("step--done"), before.text.count("to do")) == (2, 3)
+    assert (before.text.count("step--done"), before.text.count(">next<"), before.text.count("to do")) == (2, 1, 3)
 
     person.come_back(person.simulator.consent(person.authorize("acme")))
     after = person.browser.get("/", base_url=PUBLIC_URL).text
-    assert (after.count("step--done"), after.count("to do")) == (4, 1)
+    assert (after.count("step--done"), after.count(">next<"), after.count("to do")) == (4, 1, 1)
     assert "acme is connected" not in after
 
 
+def steps_of(page: str) -> dict[str, str]:
+    """Return the text of each step by its title."""
+    found = {}
+    for step in re.findall(r'<li class="step.*?</li>', page, re.DOTALL):
+        title, *text = [line.strip() for line in unescape(re.sub(r"<[^>]+>", "\n", step)).split("\n") if line.strip()]
+        found[title] = " ".join(text)
+    return found
+
+
+def test_the_steps_come_in_the_order_in_which_they_can_be_taken(browser: FlaskClient) -> None:
+    assert list(steps_of(browser.get("/").text)) == [
+        "Set the public address",
+        "Reach the store (Redis)",
+        "Create the OAuth client in Zendesk",
+        "Connect an account",
+        "Install the app in Zendesk",
+        "Tell this service the app's id",
+    ]
+
+
+def test_the_page_gives_the_command_that_makes_the_package(make_app: MakeApp, tmp_path: Path) -> None:
+    app = make_app(ZENDESK_APPS=None, PUBLIC_URL="https://zis.acme.example", ZENDESK_URL_TEMPLATE=None)
+    steps = steps_of(app.test_client().get("/").text)
+    program, *arguments = shlex.split(steps["Install the app in Zendesk"].partition("install the app. ")[2])
+
+    assert program == ".venv/bin/flask"
+    assert arguments == [
+        "--app", "service", "package-app", "zis-job-specs.zip", "--public-url", "https://zis.acme.example",
+    ]  # fmt: skip
+    result = CliRunner().invoke(package_app, [str(tmp_path / arguments[3]), *arguments[4:]])
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
+def test_the_page_leads_the_only_account_to_the_apps_id(make_app: MakeApp) -> None:
+    app = make_app(ZENDESK_APPS=None, ZENDESK_SUBDOMAINS="acme", ZENDESK_URL_TEMPLATE="https://{subdomain}.zendesk.com")
+    page = app.test_client().get("/").text
+
+    assert 'href="https://acme.zendesk.com/api/v2/apps/owned.json"' in page
+    assert "Set ZENDESK_APPS to it and restart" in steps_of(page)["Tell this service the app's id"]
+
+
+@pytest.mark.parametrize("subdomains", ["acme,globex", "*"])
+def test_the_page_tells_several_accounts_that_each_may_have_its_own_app(make_app: MakeApp, subdomains: str) -> None:
+    page = make_app(ZENDESK_APPS=None, ZENDESK_SUBDOMAINS=subdomains).test_client().get("/").text
+
+    assert "YOUR-ACCOUNT" in steps_of(page)["Tell this service the app's id"]
+    assert "acme:123,globex:456" in steps_of(page)["Tell this service the app's id"]
+
+
+@pytest.mark.parametrize(
+    ("apps", "subdomains", "said"),
+    [
+        ("77", "acme,globex", "done ZENDESK_APPS is set"),
+        ("acme:77,globex:78", "acme,globex", "done ZENDESK_APPS is set"),
+        ("acme:77", "*", "done ZENDESK_APPS is set"),
+        ("acme:77", "acme,globex,initech", "to do ZENDESK_APPS names no app for 2 of the accounts that may connect"),
+    ],
+    ids=["one for all", "one each", "any account", "two are missing"],
+)
+def test_the_page_shows_whether_every_account_has_an_app(
+    make_app: MakeApp, apps: str, subdomains: str, said: str
+) -> None:
+    page = make_app(ZENDESK_APPS=apps, ZENDESK_SUBDOMAINS=subdomains).test_client().get("/").text
+
+    assert steps_of(page)["Install the app in Zendesk"].startswith("done")
+    assert steps_of(page)["Tell this service the app's id"].startswith(said)
+    assert "package-app" not in page
+
+
+def test_the_page_asks_for_a_client_of_its_own(browser: FlaskClient) -> None:
+    step = steps_of(browser.get("/").text)["Create the OAuth client in Zendesk"]
+
+    assert "add a confidential client" in step
+    assert f"{PUBLIC_URL}/oauth/callback" in step
+
+
+def test_the_page_asks_to_keep_what_the_integrations_own_client_has(make_app: MakeApp) -> None:
+    app = make_app(ZENDESK_CLIENT_ID="zis_acme_orders", ZIS_INTEGRATIONS=None)
+    step = steps_of(app.test_client().get("/").text)["Create the OAuth client in Zendesk"]
+
+    assert "open zis_acme_orders, and add the redirect URL" in step
+    assert "leave the one that is there" in step
+
+
+def test_the_page_does_not_claim_to_know_what_only_the_store_knows(make_app: MakeApp) -> None:
+    steps = steps_of(make_app(REDIS_URL="redis://127.0.0.1:1/0").test_client().get("/").text)
+
+    assert steps["Reach the store (Redis)"].startswith("to do It does not answer under REDIS_URL")
+    assert steps["Create the OAuth client in Zendesk"].startswith("not known")
+    assert steps["Connect an account"].startswith("not known")
+
+
 def test_the_page_shows_that_the_app_is_configured(browser: FlaskClient) -> None:
-    assert browser.get("/", base_url=PUBLIC_URL).text.count("step--done") == 3
+    assert browser.get("/", base_url=PUBLIC_URL).text.count("step--done") == 4
 
 
 @pytest.mark.parametrize(("host", "differs"), [(OWN_HOST, False), ("LOCALHOST:9001", False), ("other.example", True)])

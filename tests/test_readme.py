@@ -52,9 +52,21 @@ def test_the_error_table_is_that_of_the_errors() -> None:
     assert between("errors").strip() == errors_table()
 
 
-@pytest.mark.parametrize("path", sorted(set(re.findall(r"`(service/[a-z_/.]+)`|\]\(([^)]+)\)", README))))
-def test_every_file_it_names_exists(path: tuple[str, str]) -> None:
-    assert (ROOT / (path[0] or path[1])).exists()
+def named_files() -> list[tuple[str, str]]:
+    """Return (page, path) of what README and the pages in docs/ point to in this repository."""
+    named = set()
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        for code, link in re.findall(r"`((?:service|tests|docs)/[a-z_/.]+)`|\]\(([^)]+)\)", page.read_text()):
+            path = code or link.partition("#")[0]
+            if path and "://" not in path:
+                folder = ROOT if code else page.parent
+                named.add((page.name, str((folder / path).resolve().relative_to(ROOT))))
+    return sorted(named)
+
+
+@pytest.mark.parametrize(("page", "path"), named_files())
+def test_every_file_that_a_page_names_exists(page: str, path: str) -> None:
+    assert (ROOT / path).exists(), f"{page} names {path}"
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")

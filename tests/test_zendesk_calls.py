@@ -208,6 +208,17 @@ def test_a_failure_carries_status_and_words_without_secrets(
     assert "the-token" not in str(raised.value.members())
 
 
+@pytest.mark.parametrize(
+    ("headers", "seconds"), [(["Retry-After: 7"], 7), (["Retry-After: 0"], None), ([], None)], ids=str
+)
+def test_a_maintenance_page_says_how_long_to_wait(
+    headers: list[str], seconds: int | None, environment: dict[str, str]
+) -> None:
+    with RawServer(scripted(status(503, *headers))) as server, pytest.raises(ZendeskUnavailable) as raised:
+        change(make_calls(environment, server.address))
+    assert raised.value.retry_after == seconds
+
+
 def test_a_redirect_is_not_followed(environment: dict[str, str]) -> None:
     with RawServer(scripted(OK)) as other:
         location = status(302, f"Location: {other.address}/")

@@ -57,7 +57,9 @@ class KeptList:
     def of(cls, specs: tuple[JobSpec, ...], asked_at: int) -> "KeptList":
         """Return a list as it is kept and sent."""
         rows = b",".join(
-            json.dumps(spec.to_json(), separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
+            json.dumps(spec.to_document().model_dump(), separators=(",", ":"), ensure_ascii=False).encode(
+                "utf-8", "replace"
+            )
             for spec in specs
         )
         return cls(asked_at, hashlib.sha256(rows).hexdigest()[:16], rows)

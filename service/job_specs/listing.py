@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from service import metrics
 from service.deadlines import Deadline
 from service.errors import AuthorizationRequired, InternalError, ServiceError, StoreUnavailable, ZendeskTimeout
 from service.job_specs import kept_lists
@@ -62,6 +63,8 @@ class _Result:
     list: KeptList | None
     failure: ServiceError | None
     asked_at: int
+    is_found: bool = False
+    """Brought by another process."""
 
     def suits(self, wanted: Wanted, floor: int) -> bool:
         """Return whether it is young enough for a caller who knows of a change sent at `floor`."""
@@ -100,22 +103,22 @@ class Listing:
             if wanted.not_before is None:
                 young = kept.young(now, self._seconds)
                 if young is not None:
-                    return Answer(wanted.integration, young, None)
+                    return _had(wanted, young, "hit")
                 if kept.failure is not None:
                     return _stood_in(wanted, kept, now, kept.failure)
-            result = self._ask_once(wanted, kept.floor)
+            result, asked = self._ask_once(wanted, kept.floor)
         except ServiceError as failure:
             return _stood_in(wanted, kept, now, failure)
         if result.failure is not None:
             return _stood_in(wanted, kept, now, result.failure)
-        return Answer(wanted.integration, result.list, None)
+        return _had(wanted, result.list, "asked" if asked else "coalesced")
 
     def _answer_unkept(self, wanted: Wanted, now: int) -> Answer:
         """Return the list as Zendesk gives it now: nothing is kept, shared, stale or remembered."""
         try:
-            return Answer(wanted.integration, self._fetch(wanted, now), None)
+            return _had(wanted, self._fetch(wanted, now), "asked")
         except ServiceError as failure:
-            return Answer(wanted.integration, None, failure)
+            return _missing(wanted, failure)
 
     def answers(self, wanted: list[Wanted], kept: list[Kept], now: int) -> list[Answer]:
         """Return an answer for each integration, those that have to be asked side by side."""
@@ -151,8 +154,8 @@ class Listing:
             return False
         return kept.failure is not None or kept.young(now, self._seconds) is not None
 
-    def _ask_once(self, wanted: Wanted, floor: int) -> _Result:
-        """Return the result of one question that everybody waiting in this process shares."""
+    def _ask_once(self, wanted: Wanted, floor: int) -> tuple[_Result, bool]:
+        """Return the result of one question that everybody waiting shares, and whether this thread asked it."""
         while True:
             # Not shared with another grant's callers: its failures are not ours.
             about = (wanted.integration, wanted.grant_id)
@@ -161,7 +164,7 @@ class Listing:
             )
             # One that began before this request may be too old for it; then the next one is waited for, or led.
             if asked or result.suits(wanted, floor):
-                return result
+                return result, asked and not result.is_found
 
     def _ask_among_processes(self, wanted: Wanted) -> _Result:
         while True:
@@ -190,10 +193,10 @@ class Listing:
         if wanted.not_before is None:
             held = kept.young(now, self._seconds)
             if held is None and kept.failure is not None:
-                return _Result(None, kept.failure, now)
+                return _Result(None, kept.failure, now, is_found=True)
         else:
             held = kept.list if kept.list and kept.list.asked_at >= max(wanted.not_before, kept.floor) else None
-        return None if held is None else _Result(held, None, held.asked_at)
+        return None if held is None else _Result(held, None, held.asked_at, is_found=True)
 
     def _ask(self, wanted: Wanted) -> _Result:
         asked_at = microseconds(self._store.read(("TIME",))[0])
@@ -239,9 +242,9 @@ class Listing:
         except (AuthorizationRequired, StoreUnavailable):
             raise
         except ServiceError as failure:
-            _log.warning(
-                "list_failed", account=wanted.account, integration=wanted.integration, code=failure.code,
-                upstream_status=failure.upstream_status,
+            _log.log(
+                failure.log_level, "list_failed", account=wanted.account, integration=wanted.integration,
+                code=failure.code, upstream_status=failure.upstream_status,
             )  # fmt: skip
             with self._forgone(wanted):
                 self._store.write(*probes.recording(wanted.account, wanted.integration, failure))
@@ -286,5 +289,17 @@ def _stood_in(wanted: Wanted, kept: Kept, now: int, failure: ServiceError) -> An
     if wanted.not_before is None:
         held = kept.stale(now)
         if held is not None:
+            metrics.LISTS["stale"].inc()
             return Answer(wanted.integration, held, failure, is_stale=True)
+    return _missing(wanted, failure)
+
+
+def _had(wanted: Wanted, held: KeptList | None, source: str) -> Answer:
+    """Return a list that is as young as was wanted."""
+    metrics.LISTS[source].inc()
+    return Answer(wanted.integration, held, None)
+
+
+def _missing(wanted: Wanted, failure: ServiceError) -> Answer:
+    metrics.LISTS["none"].inc()
     return Answer(wanted.integration, None, failure)

@@ -3,8 +3,8 @@
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any
 
+from service.documents.job_specs import ListedIntegration, ListErrorDocument
 from service.errors import ServiceError
 from service.job_specs.kept_lists import SECOND
 from service.job_specs.listing import Answer
@@ -43,7 +43,7 @@ def list_reply(answers: list[Answer], installed: bool | None, now: int) -> ListR
     if not held:
         raise _worst([answer.error for answer in answers if answer.error is not None])
     rows = b",".join(part for part in (_rows(one.rows, installed) for one in held) if part)
-    integrations = [_part(answer) for answer in answers]
+    integrations = [_part(answer).model_dump() for answer in answers]
     tagged = [{**part, "fetched_at": None} for part in integrations]
     seed = json.dumps([installed, tagged, [one.etag for one in held]], sort_keys=True)
     body = b'{"job_specs":[' + rows + b'],"integrations":' + json.dumps(integrations, separators=(",", ":")).encode()
@@ -58,24 +58,24 @@ def _rows(rows: bytes, installed: bool | None) -> bytes:
     return b",".join(json.dumps(row, separators=(",", ":"), ensure_ascii=False).encode() for row in chosen)
 
 
-def _part(answer: Answer) -> dict[str, Any]:
-    return {
-        "name": answer.integration,
-        "fetched_at": timestamp(answer.list.asked_at / SECOND) if answer.list else None,
-        "stale": answer.is_stale,
-        "error": None if answer.error is None else _described(answer.error),
-    }
+def _part(answer: Answer) -> ListedIntegration:
+    return ListedIntegration(
+        name=answer.integration,
+        fetched_at=timestamp(answer.list.asked_at / SECOND) if answer.list else None,
+        stale=answer.is_stale,
+        error=None if answer.error is None else _described(answer.error),
+    )
 
 
-def _described(error: ServiceError) -> dict[str, Any]:
-    return {
-        "code": error.code,
-        "title": error.title,
-        "detail": error.detail,
-        "upstream_status": error.upstream_status,
-        "upstream_detail": error.members().get("upstream_detail"),
-        "retry_after": error.retry_after,
-    }
+def _described(error: ServiceError) -> ListErrorDocument:
+    return ListErrorDocument(
+        code=error.code,
+        title=error.title,
+        detail=error.detail,
+        upstream_status=error.upstream_status,
+        upstream_detail=error.members().get("upstream_detail"),
+        retry_after=error.retry_after,
+    )
 
 
 def _worst(errors: list[ServiceError]) -> ServiceError:

@@ -3,6 +3,8 @@
 from flask import Blueprint, make_response, request
 from flask.typing import ResponseReturnValue
 
+from service.documents.job_specs import ChangeDocument
+from service.documents.queries import ChangeQuery, ListQuery
 from service.errors import NotFound
 from service.job_specs import kept_lists
 from service.job_specs.changes import Changes
@@ -20,7 +22,7 @@ from service.sidebar.routes import API_BASE
 from service.sidebar.sessions import Session
 from service.store import Store
 from service.vault import KeyMissing
-from service.web import collaborator, deadline, flag, query
+from service.web import collaborator, deadline, parameters, reply
 
 blueprint = Blueprint("job_specs", __name__, url_prefix=f"{API_BASE}/job_specs")
 blueprint.before_request(require_session)
@@ -29,10 +31,9 @@ blueprint.before_request(require_session)
 @blueprint.get("")
 def list_job_specs() -> ResponseReturnValue:
     """List every job spec of the account's integrations; a cached list costs one round trip to Redis."""
-    parameters = query("integration", "installed")
-    installed = flag(parameters, "installed")
+    wish = parameters(ListQuery)
     session = current_session()
-    integrations = _integrations(session, parameters.get("integration"))
+    integrations = _integrations(session, wish.integration)
     is_fresh = bool(request.cache_control.no_cache)
     commands = [command for name in integrations for command in kept_lists.reading(session.account, name)]
     time, grant_reply, role_reply, *replies = collaborator(Store).read(
@@ -48,11 +49,11 @@ def list_job_specs() -> ResponseReturnValue:
     now = microseconds(time)
     kept = [kept_in(fields, failure, grant.id) for fields, failure in zip(replies[::2], replies[1::2], strict=True)]
     wanted = [Wanted(session.account, name, grant.id, now if is_fresh else None, deadline()) for name in integrations]
-    reply = list_reply(collaborator(Listing).answers(wanted, kept, now), installed, now)
-    response = make_response(reply.body)
+    listed = list_reply(collaborator(Listing).answers(wanted, kept, now), wish.installed, now)
+    response = make_response(listed.body)
     response.content_type = "application/json"
-    response.set_etag(reply.etag, weak=True)
-    response.headers["Age"] = str(reply.age)
+    response.set_etag(listed.etag, weak=True)
+    response.headers["Age"] = str(listed.age)
     response.headers["Cache-Control"] = "private, no-cache"
     response.headers["Vary"] = "Authorization"
     return response.make_conditional(request)
@@ -73,7 +74,7 @@ def uninstall_job_spec(name: str) -> ResponseReturnValue:
 def _change(name: str, *, install: bool) -> ResponseReturnValue:
     session = current_session()
     changes = collaborator(Changes)
-    spec = changes.check_names(session.account, name, query("integration").get("integration"))
+    spec = changes.check_names(session.account, name, parameters(ChangeQuery).integration)
     grant = collaborator(AccessTokens).usable(session.account)
     standing = collaborator(Managers).require_manager(session, deadline())
     collaborator(RateLimits).count(CHANGES, _who(session))
@@ -87,7 +88,7 @@ def _change(name: str, *, install: bool) -> ResponseReturnValue:
         author=author(standing),
         deadline=deadline(),
     )
-    return {"job_spec": changed.job_spec.to_json(), "verified": changed.is_verified}
+    return reply(ChangeDocument(job_spec=changed.job_spec.to_document(), verified=changed.is_verified))
 
 
 def _integrations(session: Session, named: str | None) -> list[str]:

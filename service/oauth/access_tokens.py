@@ -6,15 +6,18 @@ stored before anybody uses it, and no verdict on a grant from a failure that may
 """
 
 import contextlib
+import logging
 import secrets
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from enum import Enum
+from typing import Literal
 
 import structlog
 
-from service.activity import Activity
+from service import metrics
+from service.activity import OK, Activity
 from service.deadlines import Deadline
 from service.errors import AuthorizationRequired, ServiceError, StoreUnavailable, ZendeskUnavailable
 from service.oauth.authorization_server import AuthorizationServer, InvalidGrant, TokenPair
@@ -44,6 +47,9 @@ YOUNG_SECONDS = 60.0
 # For revoking a pair that came too late; others wait for our turn meanwhile.
 UNWANTED_SECONDS = 3.0
 _REFRESH = "refresh"
+
+Cause = Literal["stale", "expired", "refused", "upkeep"]
+"""Why a pair is refreshed: early, too late, because Zendesk refused its access token, or so that it does not age."""
 
 _log = structlog.get_logger(__name__)
 
@@ -112,7 +118,7 @@ class AccessTokens:
             case Freshness.STALE:
                 return self._refresh_early(account, grant, deadline)
             case Freshness.EXPIRED:
-                return self._successor(account, grant, deadline)
+                return self._successor(account, grant, deadline, "expired")
 
     def after_refusal(self, account: Subdomain, refused: str, deadline: Deadline) -> Grant:
         """Return a grant whose access token is not the one Zendesk has just refused with 401.
@@ -130,15 +136,15 @@ class AccessTokens:
         if grant.refresh_token is None:
             self._declare_dead(account, grant, "not_refreshable")
             raise self._conditions.required(account, "not_refreshable")
-        return self._successor(account, grant, deadline)
+        return self._successor(account, grant, deadline, "refused")
 
-    def refresh_now(self, account: Subdomain, deadline: Deadline) -> Grant:
-        """Return the grant after a refresh that was not yet due; for upkeep.
+    def refresh_now(self, account: Subdomain, deadline: Deadline, cause: Cause = "upkeep") -> Grant:
+        """Return the grant after a refresh that was not yet due.
 
         Raises:
             ServiceError: as `get`.
         """
-        return self._successor(account, self.usable(account), deadline)
+        return self._successor(account, self.usable(account), deadline, cause)
 
     def drop_replaced(self, account: Subdomain, replaced: Grant, deadline: Deadline) -> None:
         """Revoke the tokens of a grant that is no longer stored; a failure is logged.
@@ -188,14 +194,14 @@ class AccessTokens:
                 with self._turns.lease(account, _REFRESH) as our_lease:
                     if not our_lease or self._cool_down.current(account) is not None:
                         return grant
-                    return self._refresh(account, grant) or grant
+                    return self._refresh(account, grant, "stale") or grant
         except AuthorizationRequired:
             raise
         except ServiceError as failure:
             _log.warning("early_refresh_failed", account=account, code=failure.code)
             return grant
 
-    def _successor(self, account: Subdomain, spent: Grant, deadline: Deadline) -> Grant:
+    def _successor(self, account: Subdomain, spent: Grant, deadline: Deadline, cause: Cause) -> Grant:
         """Return a grant whose access token is not that of `spent`: another's refresh, or our own."""
         with self._turns.wait(account, _REFRESH, deadline):
             while True:
@@ -213,12 +219,12 @@ class AccessTokens:
                     failure = self._cool_down.current(account)
                     if failure is not None:
                         raise failure
-                    refreshed = self._refresh(account, spent) if our_lease else None
+                    refreshed = self._refresh(account, spent, cause) if our_lease else None
                 if refreshed is not None:
                     return refreshed
                 self._turns.nap(account, deadline)
 
-    def _refresh(self, account: Subdomain, spent: Grant) -> Grant | None:
+    def _refresh(self, account: Subdomain, spent: Grant, cause: Cause) -> Grant | None:
         """Ask for a new pair, as the only one who may; returns it stored. None: the record changed, look again."""
         began = time.monotonic()
         read = self.usable(account)
@@ -236,10 +242,14 @@ class AccessTokens:
         try:
             pair = self._server.refresh(account, read.refresh_token, Deadline.after(CALL_SECONDS))
         except InvalidGrant:
+            metrics.REFRESHES.labels(cause, "invalid_grant").inc()
             return self._settle_invalid_grant(account, noted, unanswered=unanswered)
         except ServiceError as failure:
+            metrics.REFRESHES.labels(cause, failure.code).inc()
             self._settle_failure(account, read, noted, failure)
             raise
+        # Zendesk's part ends here; a Redis that does not take the pair is counted among its own failures.
+        metrics.REFRESHES.labels(cause, OK).inc()
         stored = self._store_pair(account, noted, pair)
         with contextlib.suppress(StoreUnavailable):
             # Only saves a wait: the pair is stored.
@@ -303,7 +313,13 @@ class AccessTokens:
 
     def _settle_failure(self, account: Subdomain, read: Grant, noted: Grant, failure: ServiceError) -> None:
         """Cool down; and where the request had no effect for certain, take the note back."""
-        _log.warning("refresh_failed", account=account, code=failure.code, upstream_status=failure.upstream_status)
+        _log.log(
+            failure.log_level,
+            "refresh_failed",
+            account=account,
+            code=failure.code,
+            upstream_status=failure.upstream_status,
+        )
         status = failure.upstream_status
         if isinstance(failure, NotSent) or (status is not None and 300 <= status < 500):
             self._take_note_back(account, read, noted)
@@ -324,7 +340,9 @@ class AccessTokens:
         """Write the verdict, and tell of it; False: somebody wrote meanwhile, so it is not ours to tell."""
         if not self._grants.update(account, grant, grant.changed(dead=reason)):
             return False
-        _log.error("grant_dead", account=account, reason=reason)
+        # Lost on its way to us, or ended by the account's own people.
+        level = logging.ERROR if reason == "refresh_outcome_unknown" else logging.WARNING
+        _log.log(level, "grant_dead", account=account, reason=reason)
         self._activity.note_reauthorization(account)
         return True
 

@@ -17,6 +17,7 @@ from service.errors import ClientMisconfigured, ScopeInsufficient, ServiceError,
 from service.settings import Settings
 from service.subdomains import Subdomain
 from service.zendesk.calls import CALL_SECONDS, ZendeskCalls, refusal_of
+from service.zendesk.measured import Measured
 from service.zendesk.replies import Reply
 from service.zendesk.transport import ZendeskAdapter, prepare_session
 
@@ -170,7 +171,10 @@ class AuthorizationServer:
         now = self._clock()
         answers: list[TokenPair] = []
 
+        call = Measured("token")
+
         def read(response: requests.Response) -> requests.Response:
+            call.status = response.status_code
             sent = (*secrets, self._settings.zendesk_client_secret)
             answers.append(_pair_of(Reply(response.status_code, response.headers, response.content, sent), now))
             raise _Answered
@@ -185,7 +189,7 @@ class AuthorizationServer:
             # A redirect would carry our secret to another host.
             "allow_redirects": False,
         }
-        with contextlib.suppress(_Answered), self._calls.bulkhead.calling(account), self._calls.translated():
+        with contextlib.suppress(_Answered), self._calls.bulkhead.calling(account), call, self._calls.translated():
             request(session, f"{self._calls.base_url(account)}/oauth/tokens", options)
         return answers[0]
 

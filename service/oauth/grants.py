@@ -7,9 +7,13 @@ One Redis hash an account:
   mints       counts writes of minted tokens
   minted:<integration>   a minted ZIS token, sealed (mint mode)
 Whatever ends the grant ends its minted tokens with it.
+
+Beside them one sorted set of all accounts, by the instant at which each one's grant ends or has ended, so that they can
+be counted without opening a record. It is written by the scripts that write the records, so these are in one Redis.
 """
 
 import json
+import math
 import secrets
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
@@ -29,6 +33,7 @@ if redis.call('HGET', KEYS[1], 'generation') ~= ARGV[1] then return 0 end
 redis.call('HSET', KEYS[1], 'generation', ARGV[2], 'sealed', ARGV[3])
 if ARGV[4] == '' then redis.call('PERSIST', KEYS[1])
 elseif ARGV[4] ~= 'as it is' then redis.call('EXPIREAT', KEYS[1], ARGV[4]) end
+redis.call('ZADD', KEYS[2], ARGV[5], ARGV[6])
 return 1
 """
 
@@ -45,6 +50,8 @@ local old = redis.call('HGETALL', KEYS[1])
 redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], 'id', ARGV[1], 'generation', ARGV[2], 'sealed', ARGV[3], 'mints', 0)
 if ARGV[4] ~= '' then redis.call('EXPIREAT', KEYS[1], ARGV[4]) end
+redis.call('ZADD', KEYS[2], ARGV[5], ARGV[6])
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ARGV[7])
 return old
 """
 
@@ -52,6 +59,7 @@ return old
 _FORGET = """
 local now = redis.call('HMGET', KEYS[1], 'generation', 'mints')
 if now[1] ~= ARGV[1] or now[2] ~= ARGV[2] then return 0 end
+redis.call('ZREM', KEYS[2], ARGV[3])
 return redis.call('DEL', KEYS[1])
 """
 
@@ -65,9 +73,19 @@ redis.call('HINCRBY', KEYS[1], 'mints', 1)
 return 1
 """
 
+# Counts the accounts whose grants end later and those whose have ended, and returns the next end if there is one.
+_CENSUS = """
+local first = redis.call('ZRANGE', KEYS[1], '(' .. ARGV[1], '(+inf', 'BYSCORE', 'LIMIT', 0, 1, 'WITHSCORES')
+local connected = redis.call('ZCOUNT', KEYS[1], '(' .. ARGV[1], '+inf')
+return {connected, redis.call('ZCOUNT', KEYS[1], ARGV[2], ARGV[1]), first[2]}
+"""
+
+
 # The fields of minted tokens begin so.
 MINTED_FIELD = "minted:"
 _EVER_KEY = "zis:ever_connected"
+# No life of its own: an account leaves it with its record, or when that has long expired and another one connects.
+_ENDS_KEY = "zis:grant_ends"
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +184,17 @@ class MintedToken:
     """As read from Redis; b"": not stored yet."""
 
 
+@dataclass(frozen=True, slots=True)
+class Census:
+    """How many accounts there are, by what was last written of each."""
+
+    connected: int
+    reauthorization_required: int
+    """Dead, or ended by time."""
+    shortest_seconds: float | None
+    """Until the first of the connected ones ends, unless it is refreshed; None: none of them ends."""
+
+
 def grant_key(account: Subdomain) -> str:
     """Return the account's key; what is stored there opens under this name only."""
     return f"zis:{{{account}}}:grant"
@@ -227,8 +256,9 @@ class Grants:
 
     def update_generation(self, account: Subdomain, generation: str, written: Grant) -> bool:
         """Replace the record of that generation, whatever it holds; as `update`."""
-        arguments: list[object] = [generation, written.generation, self._seal(account, written), self._end(written)]
-        return bool(self._store.run(_UPDATE, [grant_key(account)], arguments))
+        arguments: list[object] = [generation, written.generation, self._seal(account, written)]
+        arguments += [self._record_end(written), self._end(written), account]
+        return bool(self._store.run(_UPDATE, [grant_key(account), _ENDS_KEY], arguments))
 
     def reseal(self, account: Subdomain) -> bool:
         """Seal the grant anew, which changes nothing else; False: somebody wrote or deleted it meanwhile.
@@ -242,7 +272,8 @@ class Grants:
             return False
         written = grant.changed()
         arguments: list[object] = [grant.generation, written.generation, self._seal(account, written), "as it is"]
-        return bool(self._store.run(_UPDATE, [grant_key(account)], arguments))
+        arguments += [self._end(written), account]
+        return bool(self._store.run(_UPDATE, [grant_key(account), _ENDS_KEY], arguments))
 
     def reseal_minted(self, account: Subdomain, field_name: str, sealed: bytes) -> bool:
         """Seal a minted token anew that was read as `sealed`; as `reseal`."""
@@ -262,8 +293,9 @@ class Grants:
         Raises:
             StoreUnavailable: Redis did not answer; whether it was written is not known.
         """
-        arguments: list[object] = [grant.id, grant.generation, self._seal(account, grant), self._end(grant)]
-        flat = self._store.run(_REPLACE, [grant_key(account)], arguments)
+        arguments: list[object] = [grant.id, grant.generation, self._seal(account, grant), self._record_end(grant)]
+        arguments += [self._end(grant), account, self._clock() - AFTERLIFE_SECONDS]
+        flat = self._store.run(_REPLACE, [grant_key(account), _ENDS_KEY], arguments)
         old = dict(zip(flat[::2], flat[1::2], strict=True))
         try:
             previous = self.opened(account, [old.get(b"generation"), old.get(b"sealed")])
@@ -283,11 +315,12 @@ class Grants:
 
     def forget(self, account: Subdomain, generation: str, mints: int) -> bool:
         """Delete grant and minted tokens; False: something was written since they were read (or nothing is there)."""
-        return bool(self._store.run(_FORGET, [grant_key(account)], [generation, str(mints)]))
+        keys = [grant_key(account), _ENDS_KEY]
+        return bool(self._store.run(_FORGET, keys, [generation, str(mints), account]))
 
     def delete(self, account: Subdomain) -> None:
         """Delete whatever is there."""
-        self._store.write(("DEL", grant_key(account)))
+        self._store.write(("DEL", grant_key(account)), ("ZREM", _ENDS_KEY, account))
 
     def with_minted(self, account: Subdomain, integration: str) -> tuple[Grant | None, MintedToken | None]:
         """Return the grant and the integration's minted token, in one round trip.
@@ -334,10 +367,29 @@ class Grants:
         keys = self._store.translated(lambda: list(redis.scan_iter(match=grant_key(Subdomain("*")), count=1000)))
         return sorted({account_of_key(key) for key in keys})
 
+    def census(self) -> Census:
+        """Return how the accounts are, by one round trip whose reply is as small for many as for few.
+
+        What only the settings say (another client, a missing key) does not show in it.
+
+        Raises:
+            StoreUnavailable: Redis did not answer.
+        """
+        now = self._clock()
+        connected, ended, *first = self._store.run(_CENSUS, [_ENDS_KEY], [now, now - AFTERLIFE_SECONDS])
+        return Census(connected, ended, float(first[0]) - now if first else None)
+
     def _seal(self, account: Subdomain, grant: Grant) -> str:
         return self._vault.seal(grant_key(account), grant.to_bytes())
 
-    def _end(self, grant: Grant) -> int | str:
+    def _end(self, grant: Grant) -> float:
+        """Return when the grant ends unless it is refreshed, or that it has ended now; infinite: none is announced."""
+        if grant.dead is not None:
+            return self._clock()
+        end = grant.expires_at if grant.refresh_token is None else grant.refresh_token_expires_at
+        return math.inf if end is None else end
+
+    def _record_end(self, grant: Grant) -> int | str:
         """Return when the record may go; "": never, because a grant without an announced end may live for ever."""
         if grant.dead is not None:
             return int(self._clock() + AFTERLIFE_SECONDS)

@@ -65,7 +65,7 @@ def _nothing_undone(account: Subdomain) -> Iterator[None]:
     try:
         yield
     except StoreUnavailable as failure:
-        _log.warning("not_noted", account=account, code=failure.code)
+        _log.warning("connection_detail_not_kept", account=account, code=failure.code)
 
 
 class Handshake:

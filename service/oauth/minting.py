@@ -53,7 +53,7 @@ class Minting:
         now = self._clock()
         reply = authorized(
             lambda token: self._calls.change(
-                account, "POST", "/api/v2/oauth/tokens", token=token, deadline=deadline, json=body
+                account, "POST", "/api/v2/oauth/tokens", kind="mint", token=token, deadline=deadline, json=body
             )
         )
         if not reply.is_success:
@@ -107,7 +107,7 @@ class Minting:
     def _expiry(self, account: Subdomain, access_token: str, deadline: Deadline) -> float | None:
         """Return the expiry Zendesk names for a token; None: none, or it cannot be had."""
         try:
-            reply = self._calls.get(account, CURRENT_TOKEN, token=access_token, deadline=deadline)
+            reply = self._calls.get(account, CURRENT_TOKEN, kind="mint", token=access_token, deadline=deadline)
             return parse_timestamp(_token_in(reply).get("expires_at")) if reply.is_success else None
         except ServiceError:
             # Raised, it would lose a token that exists.
@@ -121,7 +121,9 @@ def _endless() -> ZendeskUnavailable:
 def _page_call(
     calls: ZendeskCalls, account: Subdomain, query: dict[str, str], deadline: Deadline
 ) -> Callable[[str], Reply]:
-    return lambda token: calls.get(account, "/api/v2/oauth/clients", token=token, deadline=deadline, query=query)
+    return lambda token: calls.get(
+        account, "/api/v2/oauth/clients", kind="client", token=token, deadline=deadline, query=query
+    )
 
 
 def _token_in(reply: Reply) -> dict[str, Any]:

@@ -70,9 +70,9 @@ def _account_in(url: str) -> Subdomain | None:
 
 def ask_me(calls: ZendeskCalls, account: Subdomain, token: str, deadline: Deadline) -> Reply:
     """Return Zendesk's answer about the person the token acts for."""
-    return calls.get(account, "/api/v2/users/me", token=token, deadline=deadline)
+    return calls.get(account, "/api/v2/users/me", kind="user", token=token, deadline=deadline)
 
 
 def ask_user(calls: ZendeskCalls, account: Subdomain, user_id: int, token: str, deadline: Deadline) -> Reply:
     """Return Zendesk's answer about a user."""
-    return calls.get(account, f"/api/v2/users/{user_id}", token=token, deadline=deadline)
+    return calls.get(account, f"/api/v2/users/{user_id}", kind="user", token=token, deadline=deadline)

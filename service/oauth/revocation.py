@@ -40,7 +40,9 @@ class Revocation:
             ScopeInsufficient: Zendesk does not let the token revoke itself.
             ServiceError: Zendesk could not be asked, or failed.
         """
-        current = authorized(lambda token: self._calls.get(account, CURRENT_TOKEN, token=token, deadline=deadline))
+        current = authorized(
+            lambda token: self._calls.get(account, CURRENT_TOKEN, kind="revoke", token=token, deadline=deadline)
+        )
         token_id = current.json_object().get("token", {}) if current.is_success else {}
         token_id = token_id.get("id") if isinstance(token_id, dict) else None
         if current.status in _GONE:
@@ -86,7 +88,7 @@ class Revocation:
 
         def revoke() -> None:
             for authority in authorities:
-                reply = self._calls.change(account, "DELETE", path, token=authority, deadline=limit)
+                reply = self._calls.change(account, "DELETE", path, kind="revoke", token=authority, deadline=limit)
                 # A 401 here is about the authority, which may be gone itself.
                 if reply.is_success or reply.status == 404:
                     return
@@ -103,7 +105,9 @@ class Revocation:
             _log.info("token_revoked", account=account)
 
     def _delete(self, account: Subdomain, path: str, authorized: Authorized, deadline: Deadline) -> None:
-        reply = authorized(lambda token: self._calls.change(account, "DELETE", path, token=token, deadline=deadline))
+        reply = authorized(
+            lambda token: self._calls.change(account, "DELETE", path, kind="revoke", token=token, deadline=deadline)
+        )
         if reply.is_success or reply.status in _GONE:
             return
         told = {"upstream_status": reply.status, "upstream_detail": reply.words()}

@@ -10,7 +10,7 @@ from service.oauth.states import STATE_TTL_SECONDS, States, label_of
 from service.rate_limits import OAUTH_REQUESTS, RateLimits, address_group
 from service.settings import Settings
 from service.subdomains import Subdomain, parse_subdomain
-from service.web import collaborator, deadline
+from service.web import collaborator, deadline, name_account
 
 # One cookie a handshake, so that several tabs at once work; more than this at a time is no person. Browsers send the
 # oldest first (RFC 6265, section 5.4), and those go.
@@ -56,6 +56,7 @@ def callback() -> ResponseReturnValue:
         raise InvalidState("This address is where Zendesk sends people back to. Begin at the front page.")
     secret = request.cookies.get(_cookie_name(label_of(state)))
     pending = collaborator(States).consume(state, secret)
+    name_account(pending.account)
     # It may have been taken off the list since.
     collaborator(Settings).require_allowed(pending.account)
     handshake = collaborator(Handshake)
@@ -97,6 +98,7 @@ def _account(text: str) -> Subdomain:
     if account is None:
         raise InvalidRequest("Name the Zendesk account by its subdomain: ?subdomain=acme for acme.zendesk.com.")
     collaborator(Settings).require_allowed(account)
+    name_account(account)
     return account
 
 

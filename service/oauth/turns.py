@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 
 from redis.exceptions import LockError
 
+from service import metrics
 from service.deadlines import Deadline
 from service.errors import StoreUnavailable, ZendeskTimeout
 from service.store import Store
@@ -50,10 +51,15 @@ class Turns:
         """
         with self._bulkhead.holding(account):
             turn = self._turn(_lease_key(account, name))
-            while not turn.lock.acquire(timeout=max(0.0, min(NAP_SECONDS, deadline.left()))):
-                if deadline.left() <= 0:
-                    raise too_late()
-                self._bulkhead.check(account)
+            began = time.monotonic()
+            try:
+                while not turn.lock.acquire(timeout=max(0.0, min(NAP_SECONDS, deadline.left()))):
+                    if deadline.left() <= 0:
+                        raise too_late()
+                    self._bulkhead.check(account)
+            finally:
+                # An integration's name may hold the account's.
+                metrics.TURN_WAIT.labels(name.partition(":")[0]).observe(time.monotonic() - began)
             try:
                 yield
             finally:
@@ -97,6 +103,7 @@ class Turns:
             raise too_late()
         self._bulkhead.check(account)
         time.sleep(LEASE_POLL_SECONDS)
+        metrics.LEASE_WAIT.inc(LEASE_POLL_SECONDS)
 
     def _turn(self, key: str) -> _Turn:
         with self._lock:

@@ -65,9 +65,8 @@ class UnsavedPairs:
                     if not isinstance(fault, ServiceError):
                         _log.error("pair_not_settled", account=account, exc_info=fault)
                         continue
-                    outcome = fault
                     # Disconnected or connected anew meanwhile: settled as well, and this pair is revoked.
-                    _log.warning("pair_dropped", account=account, code=outcome.code)
+                    _log.info("pair_dropped", account=account, code=fault.code)
                 with self._changed:
                     if self._waiting.get(account) is settle:
                         del self._waiting[account]

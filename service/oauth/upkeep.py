@@ -81,7 +81,11 @@ class Upkeep:
             return []
         outcomes = list(self.refresh_ageing())
         for outcome in outcomes:
-            _log.info("upkeep", account=outcome.account, result=outcome.failure.code if outcome.failure else "ok")
+            failure = outcome.failure
+            if failure is None:
+                _log.info("upkeep_refreshed", account=outcome.account)
+            else:
+                _log.log(failure.log_level, "upkeep_refresh_failed", account=outcome.account, code=failure.code)
         return outcomes
 
     def _run(self) -> None:
@@ -89,4 +93,4 @@ class Upkeep:
             try:
                 self.go_round()
             except ServiceError as failure:
-                _log.warning("upkeep_failed", code=failure.code)
+                _log.warning("upkeep_round_failed", code=failure.code)

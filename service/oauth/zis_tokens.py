@@ -162,7 +162,12 @@ class ZISTokens:
         unwanted: list[MintedToken],
         deadline: Deadline,
     ) -> MintedToken | None:
-        """Mint and store; None: somebody else's was stored meanwhile."""
+        """Mint and store; None: somebody else's was stored meanwhile, or the account was connected anew.
+
+        Raises:
+            AuthorizationRequired: the account was disconnected meanwhile.
+            ServiceError: no token could be had, or it could not be stored.
+        """
         minted = self._minting.mint(account, integration, lambda call: self.call(account, deadline, call), deadline)
         try:
             stored = self._grants.save_minted(account, grant.id, integration, held, minted)
@@ -175,8 +180,8 @@ class ZISTokens:
                 unwanted.append(held)
             return minted
         unwanted.append(minted)
-        if stored is None:
-            # Disconnected or connected anew while Zendesk answered.
+        # Disconnected while Zendesk answered, or connected anew; then there is another grant to mint from.
+        if stored is None and self._held(account, integration)[0].id == grant.id:
             raise self._conditions.required(account, None)
         return None
 

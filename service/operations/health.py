@@ -8,8 +8,9 @@ from pathlib import Path
 from flask import Blueprint
 from flask.typing import ResponseReturnValue
 
+from service.documents.problems import Live, Ready
 from service.store import Store
-from service.web import collaborator
+from service.web import collaborator, reply
 
 # Public: routers and monitors ask without credentials, and learn nothing of accounts.
 blueprint = Blueprint("health", __name__)
@@ -34,14 +35,14 @@ class Release:
 def live() -> ResponseReturnValue:
     """Answer while the process serves."""
     release = collaborator(Release)
-    return {"status": "ok", "version": release.version, "commit": release.commit}
+    return reply(Live(version=release.version, commit=release.commit))
 
 
 @blueprint.get("/readyz")
 def ready() -> ResponseReturnValue:
-    """Answer 200 if Redis answers; 503 otherwise."""
-    collaborator(Store).read(("PING",))
-    return {"status": "ok"}
+    """Answer 200 if Redis answers, or has until a few seconds ago; 503 otherwise."""
+    collaborator(Store).require_answers()
+    return reply(Ready())
 
 
 def _version() -> str:

@@ -171,7 +171,9 @@ def _one_after_another(
                 return done, list(names[position + 1 :])
             continue
         spec = changed.job_spec
-        done.append({"name": name, "job_spec": spec.to_json(), "verified": changed.is_verified, "error": None})
+        done.append(
+            {"name": name, "job_spec": spec.to_document().model_dump(), "verified": changed.is_verified, "error": None}
+        )
         if told:
             doubt = "" if changed.is_verified else ", as Zendesk says; its list could not be read to make sure"
             click.echo(f"{qualified_name(spec.integration, spec.name)}: {told}{doubt}.")

@@ -1,4 +1,8 @@
-"""One line an event, as logfmt or JSON, with the request's id and without secrets."""
+"""One line an event, as logfmt or JSON, with the request's id and account and without secrets.
+
+Levels say who has to do something. info: it is done. warning: something failed that heals, or is somebody else's to
+mend. error: the operator has to look. critical: something is about to be lost.
+"""
 
 import logging
 import sys
@@ -8,8 +12,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import structlog
-
-from service.web import request_id_if_any
 
 # Authlib logs the PKCE verifier at debug; nothing below this level leaves the process.
 LEVEL = logging.INFO
@@ -26,7 +28,8 @@ def configure_logs(log_format: str) -> None:
     )
     structlog.configure(
         processors=[
-            _with_request_id,
+            # The request and its account, as `service.web` binds them; threads of a request take them along.
+            structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
             _with_frames,
@@ -55,13 +58,6 @@ def logs_on_standard_error() -> Iterator[None]:
         yield
     finally:
         structlog.configure(**before)
-
-
-def _with_request_id(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    request_id = request_id_if_any()
-    if request_id is not None:
-        event["request_id"] = request_id
-    return event
 
 
 def _with_frames(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -7,7 +7,7 @@ from flask import Blueprint, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from service.oauth.grants import Grants
-from service.settings import Settings
+from service.settings import PLACEHOLDER, Settings
 from service.store import Store
 from service.subdomains import parse_account_address
 from service.web import collaborator
@@ -22,7 +22,10 @@ class Step:
 
     title: str
     detail: str
-    done: bool
+    done: bool | None
+    """None: not known while the store is away."""
+    command: str | None = None
+    """What to type for it."""
     href: str | None = None
 
 
@@ -36,9 +39,11 @@ def front_page() -> ResponseReturnValue:
         return redirect(f"/oauth/authorize?{urlencode({'subdomain': account})}", 303)
     error = "That is no Zendesk account: type acme for acme.zendesk.com." if typed is not None else None
     allowed = settings.zendesk_subdomains
+    steps = _steps(settings)
     return render_template(
         "index.html",
-        steps=_steps(settings),
+        steps=steps,
+        next_step=next((step for step in steps if step.done is False), None),
         public_url=settings.public_url,
         host_differs=_other_host(settings),
         accounts_hint=next(iter(allowed)) if allowed is not None and len(allowed) == 1 else "acme",
@@ -67,28 +72,67 @@ def _other_host(settings: Settings) -> str | None:
 def _steps(settings: Settings) -> list[Step]:
     has_address = _other_host(settings) is None
     has_store = collaborator(Store).answers()
-    has_grant = has_store and collaborator(Grants).has_any()
+    has_grant = collaborator(Grants).has_any() if has_store else None
     return [
         Step(
             "Set the public address",
             f"PUBLIC_URL is {settings.public_url}."
-            + ("" if has_address else f" You opened this page under {request.host}; set PUBLIC_URL to that address."),
+            + ("" if has_address else f" You opened this page under {request.host}. Set this and restart the service:"),
             has_address,
+            command=f"PUBLIC_URL={request.scheme}://{request.host}",
         ),
         Step(
             "Reach the store (Redis)",
             "It keeps the grants." if has_store else "It does not answer under REDIS_URL: start it, or correct that.",
             has_store,
         ),
+        Step("Create the OAuth client in Zendesk", _client_advice(settings), has_grant),
         Step(
-            "Create the OAuth client in Zendesk",
-            f"Its identifier is {settings.zendesk_client_id}; its redirect URL must be {settings.redirect_uri}.",
+            "Connect an account",
+            "Use the form above: an admin of the account signs in to Zendesk and allows access.",
             has_grant,
         ),
-        Step("Connect an account", "An admin of the account signs in to Zendesk and allows access.", has_grant),
         Step(
-            "Install the Zendesk app",
-            "Upload the app's package in Zendesk's Admin Center, then set ZENDESK_APPS to the app's id.",
+            "Install the app in Zendesk",
+            "Make its package with this command, in a checkout of this service after make venv. Then, in Admin Center "
+            "under Apps and integrations > Apps > Zendesk Support apps, press Upload private app, choose the file, and "
+            "install the app.",
+            # Nobody can have read the id of an app that is not there.
             settings.zendesk_apps is not None,
+            command=f".venv/bin/flask --app service package-app zis-job-specs.zip --public-url {settings.public_url}",
         ),
+        _app_id_step(settings),
     ]
+
+
+def _client_advice(settings: Settings) -> str:
+    place = "In Admin Center, under Apps and integrations > APIs > OAuth clients,"
+    client, uri = settings.zendesk_client_id, settings.redirect_uri
+    if client == PLACEHOLDER:
+        return (
+            f"{place} add a confidential client with the redirect URL {uri}. Set ZENDESK_CLIENT_ID to its identifier "
+            "and ZENDESK_CLIENT_SECRET to its secret, which is shown once, and restart the service."
+        )
+    if settings.is_direct:
+        return f"{place} open {client}, and add the redirect URL {uri} to its list; leave the one that is there."
+    return f"{place} add a confidential client. Its identifier is {client}; its redirect URL must be {uri}."
+
+
+def _app_id_step(settings: Settings) -> Step:
+    title = "Tell this service the app's id"
+    accounts, apps = settings.zendesk_subdomains, settings.zendesk_apps
+    only = next(iter(accounts)) if accounts is not None and len(accounts) == 1 else None
+    owned = f"{settings.zendesk_url_template.replace('{subdomain}', only or 'YOUR-ACCOUNT')}/api/v2/apps/owned.json"
+    how = (
+        f"Signed in to Zendesk as an admin, open {owned}. Find the app by its name and take its id, not the id of an "
+        "installation."
+    )
+    pairs = "" if only else ", or, where every account has its own, to pairs such as acme:123,globex:456,"
+    if apps is None:
+        detail = f"{how} Set ZENDESK_APPS to it{pairs} and restart this service."
+        return Step(title, detail, False, href=owned if only else None)
+    without = [account for account in accounts or () if settings.app_of(account) is None]
+    if without:
+        detail = f"ZENDESK_APPS names no app for {len(without)} of the accounts that may connect. {how}"
+        return Step(title, f"{detail} Add it as subdomain:id and restart this service.", False)
+    return Step(title, "ZENDESK_APPS is set: open a ticket in Zendesk, and the app is beside it.", True)

@@ -91,6 +91,8 @@ class AppKeys:
             except ServiceError as caught:
                 known.failed_at, known.failure = now, caught
                 failure = caught
+                # Told here, because the last good key may serve on for days before anybody notices.
+                _log.warning("app_key_not_fetched", account=account, code=failure.code)
         if known.key is not None and now - known.fetched_at < LAST_GOOD_SECONDS:
             return known.key
         raise failure
@@ -126,10 +128,10 @@ class AppKeys:
         try:
             limit = deadline.sooner(FETCH_SECONDS)
             path = f"/api/v2/apps/{app_id}/public_key"
-            reply = self._calls.get(account, f"{path}.pem", token=None, deadline=limit)
+            reply = self._calls.get(account, f"{path}.pem", kind="key", token=None, deadline=limit)
             key = _key_in(reply)
             if key is None:
-                reply = self._calls.get(account, path, token=None, deadline=limit)
+                reply = self._calls.get(account, path, kind="key", token=None, deadline=limit)
                 key = _key_in(reply)
         finally:
             self._places.release()
@@ -143,8 +145,8 @@ class AppKeys:
             # Sealed although public: whoever could plant a key here could open the page as anybody.
             name = _key(account, app_id)
             self._store.write(("SET", name, self._vault.seal(name, reply.body), "EX", LAST_GOOD_SECONDS))
-        except StoreUnavailable:
-            _log.warning("app_key_not_kept", account=account)
+        except StoreUnavailable as failure:
+            _log.warning("app_key_not_kept", account=account, code=failure.code)
         return key
 
     def _take_from_store(self, account: Subdomain, app_id: int, known: _Known) -> bool:

@@ -112,11 +112,6 @@ class Connection:
         """Return whether anything is stored for the account, alive or not."""
         return self._grants.clear_fields(account)[0] is not None
 
-    def is_usable(self, account: Subdomain) -> bool:
-        """Return whether the account's grant can be used; a dead one can ask Zendesk nothing."""
-        grant, reason = self._judged(account, self._store.read(self._grants.reading(account))[0])
-        return grant is not None and reason is None
-
     def disconnect(self, account: Subdomain, author: Author, deadline: Deadline, *, uninstall: bool) -> bool:
         """Revoke every token of the account and forget it; returns whether anything was revoked.
 
@@ -175,10 +170,10 @@ class Connection:
         if grant.authorized_by is None:
             # This token may not be good for anything but the registry; its 401 elsewhere says nothing.
             return
-        reply = self._calls.get(account, CURRENT_TOKEN, token=grant.access_token, deadline=deadline)
+        reply = self._calls.get(account, CURRENT_TOKEN, kind="revoke", token=grant.access_token, deadline=deadline)
         if is_token_refused(reply):
             # However young: what is to end needs no second opinion on whether it still lives.
-            self._access_tokens.refresh_now(account, deadline)
+            self._access_tokens.refresh_now(account, deadline, "refused")
 
     def _revoke(self, account: Subdomain, grant: Grant, minted: list[MintedToken], deadline: Deadline) -> bool:
         reason = self._conditions.reason(grant)

@@ -8,7 +8,7 @@ from service.activity import Author
 from service.settings import Settings
 from service.sidebar.managers import Standing
 from service.sidebar.sessions import Session, Sessions
-from service.web import collaborator
+from service.web import collaborator, name_account
 
 _SCHEME = "bearer "
 
@@ -27,6 +27,7 @@ def require_session() -> None:
         AccountNotAllowed: the account was taken off the list.
     """
     session = collaborator(Sessions).read(bearer())
+    name_account(session.account)
     collaborator(Settings).require_allowed(session.account)
     g.session = session
 

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 import structlog
 
 from service.deadlines import Deadline
-from service.errors import AgentRequired, ManagerRoleRequired, ServiceError, ZendeskTimeout
+from service.errors import AgentRequired, AuthorizationRequired, ManagerRoleRequired, ServiceError, ZendeskTimeout
 from service.oauth.people import NOT_READABLE, ZendeskUser, ask_user
 from service.oauth.zis_tokens import ZISTokens
 from service.settings import Settings
@@ -102,6 +102,18 @@ class Managers:
         if not standing.can_manage:
             raise ManagerRoleRequired(self._why_not(standing))
         return standing
+
+    def require_manager_to_disconnect(self, session: Session, deadline: Deadline) -> Standing:
+        """Return the standing of a person who may disconnect: by Zendesk, or as last known where the grant is dead.
+
+        Raises:
+            ManagerRoleRequired, ServiceError: as `require_manager`.
+        """
+        try:
+            return self.require_manager(session, deadline)
+        except AuthorizationRequired:
+            # It may have been found out only now, by asking.
+            return self.require_remembered_manager(session)
 
     def require_remembered_manager(self, session: Session) -> Standing:
         """Return the standing of a manager as last known, where the dead grant can ask nobody.

@@ -1,10 +1,12 @@
 """The page that Zendesk opens by a signed POST, and the renewal of its session."""
 
-from typing import Any, cast
+from typing import cast
 
 from flask import Blueprint, g, make_response, render_template, request
 from flask.typing import ResponseReturnValue
 
+from service.documents.account import SessionDocument
+from service.documents.queries import NoQuery
 from service.errors import MethodNotAllowed
 from service.oauth.conditions import Conditions
 from service.settings import Settings
@@ -12,7 +14,7 @@ from service.sidebar.guard import bearer
 from service.sidebar.sessions import Session, Sessions
 from service.sidebar.zaf_jwt import ZAFTokens
 from service.timestamps import timestamp
-from service.web import collaborator, deadline, query
+from service.web import collaborator, deadline, name_account, parameters, reply
 
 API_BASE = "/api/v1"
 
@@ -25,6 +27,7 @@ renewal = Blueprint("session", __name__, url_prefix=API_BASE)
 def require_renewable_session() -> None:
     """Let in whoever shows a session token, valid or expired, that may still be renewed."""
     token, session = collaborator(Sessions).renew(bearer())
+    name_account(session.account)
     collaborator(Settings).require_allowed(session.account)
     g.renewed = _issued(token, session)
 
@@ -34,11 +37,12 @@ def open_sidebar() -> ResponseReturnValue:
     """Answer Zendesk's signed request with the page; a redirect would lose the token."""
     signed = collaborator(ZAFTokens).verify(request.form.get("token"), deadline())
     g.framing_account = signed.account
+    name_account(signed.account)
     token, session = collaborator(Sessions).issue(
         signed.account, signed.user_id, signed.installation_id, signed.issued_at
     )
     bootstrap = {
-        **_issued(token, session),
+        **_issued(token, session).model_dump(),
         "account": signed.account,
         "api_base": API_BASE,
         "authorize_url": collaborator(Conditions).authorize_url(signed.account),
@@ -57,13 +61,10 @@ def sidebar_closed() -> ResponseReturnValue:
 @renewal.post("/session")
 def renew_session() -> ResponseReturnValue:
     """Trade a session token, valid or expired, for a fresh one."""
-    query()
-    return cast("dict[str, Any]", g.renewed)
+    parameters(NoQuery)
+    return reply(cast("SessionDocument", g.renewed))
 
 
-def _issued(token: str, session: Session) -> dict[str, Any]:
-    return {
-        "session_token": token,
-        "expires_at": timestamp(session.expires_at),
-        "expires_in": collaborator(Sessions).seconds_left(session),
-    }
+def _issued(token: str, session: Session) -> SessionDocument:
+    seconds = collaborator(Sessions).seconds_left(session)
+    return SessionDocument(session_token=token, expires_at=timestamp(session.expires_at) or "", expires_in=seconds)

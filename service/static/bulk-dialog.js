@@ -1,7 +1,7 @@
 /** Asks what is to be done to all job specs that are shown, does it under the person's eyes, and says what became of it. */
 
 import { BulkRun } from "./bulk.js";
-import { el, setAttribute, setShown, setText } from "./dom.js";
+import { el, keepOpen, setAttribute, setShown, setText } from "./dom.js";
 import { currentLocale, t } from "./i18n.js";
 import { problemSentence, problemTitle, reportBox } from "./problem-view.js";
 
@@ -80,10 +80,7 @@ export class BulkDialog {
       const { action, failures, untried } = this.#run;
       this.#start(action, [...failures.map(({ item }) => item), ...untried]);
     });
-    this.element.addEventListener("cancel", (event) => {
-      // Under way: closing would hide it, not end it.
-      if (this.#run && !this.#run.isOver) event.preventDefault();
-    });
+    keepOpen(this.element, () => Boolean(this.#run) && !this.#run.isOver);
     this.element.addEventListener("close", () => document.body.classList.remove("has-dialog"));
   }
 
@@ -227,23 +224,32 @@ function summaryOf(run) {
 
 /** Names what failed, under the reason it has in common. */
 function failureList(failures) {
-  const byReason = new Map();
-  for (const { item, problem } of failures) {
-    const reason = `${problem.code}\n${problem.upstreamDetail ?? ""}`;
-    if (!byReason.has(reason)) byReason.set(reason, { problem, items: [] });
-    byReason.get(reason).items.push(item);
+  const byCode = new Map();
+  for (const failure of failures) {
+    const { code } = failure.problem;
+    if (!byCode.has(code)) byCode.set(code, []);
+    byCode.get(code).push(failure);
   }
-  const groups = [...byReason.values()].map(({ problem, items }) =>
-    el(
-      "div",
-      { class: "alert alert--error", "data-testid": "bulk-failure", "data-code": problem.code },
-      el("p", { class: "alert__title" }, problemTitle(problem)),
-      el("p", {}, problemSentence(problem)),
-      problem.upstreamDetail ? el("p", {}, `${t("problem.upstream")} `, el("q", {}, problem.upstreamDetail)) : null,
-      el("ul", { class: "bulk__names" }, ...items.map(({ name, integration }) => el("li", {}, `${name} (${integration})`))),
-    ),
-  );
+  const groups = [...byCode.values()].map(failureGroup);
   return el("div", { class: "bulk__failures", tabindex: "0", role: "group", "aria-label": t("bulk.failures") }, ...groups);
+}
+
+function failureGroup(failures) {
+  const [{ problem }] = failures;
+  const isSame = (member) => failures.every((failure) => failure.problem[member] === problem[member]);
+  // Zendesk's words often name the job spec.
+  const isSaidOnce = isSame("upstreamDetail");
+  const quoted = (words) => (words ? [`${t("problem.upstream")} `, el("q", {}, words)] : []);
+  const one = ({ item, problem: own }) =>
+    el("li", {}, `${item.name} (${item.integration})`, ...(isSaidOnce ? [] : [el("p", { class: "bulk__words" }, ...quoted(own.upstreamDetail))]));
+  return el(
+    "div",
+    { class: "alert alert--error", "data-testid": "bulk-failure", "data-code": problem.code },
+    el("p", { class: "alert__title" }, problemTitle(problem)),
+    el("p", {}, problemSentence(isSame("detail") ? problem : { code: problem.code })),
+    isSaidOnce && problem.upstreamDetail ? el("p", {}, ...quoted(problem.upstreamDetail)) : null,
+    el("ul", { class: "bulk__names" }, ...failures.map(one)),
+  );
 }
 
 /** In English, for whoever runs the service. */

@@ -74,7 +74,7 @@ export class ConnectionView {
     this.#readiness.update(this.#model.readiness);
     this.#updateWhy(connection);
     this.#updateOffer(connection);
-    const note = isConnected && !canManage ? roleNote(status.user) : "";
+    const note = isConnected && !canManage && !this.#model.isOutsider ? roleNote(status.user) : "";
     setText(this.#role, note);
     setShown(this.#role, note !== "");
     this.#problem.update(statusProblem, { action: { label: t("problem.retry"), act: this.#onRetry } });
@@ -110,7 +110,7 @@ export class ConnectionView {
       ? t("connect.failed", { title: problemTitle({ code: failedCode }) })
       : t(phase === "given_up" ? "connect.given_up" : "connect.waiting");
     setText(this.#waiting, phase === "idle" ? "" : waiting);
-    setAttribute(this.#waiting, "data-waiting", phase !== "idle" && phase !== "given_up" && !failedCode);
+    setAttribute(this.#waiting, "data-waiting", String(phase !== "idle" && phase !== "given_up" && !failedCode));
     setText(this.#hint, phase === "long" || phase === "given_up" ? t("connect.hint") : "");
   }
 }

@@ -1,6 +1,6 @@
 /** Asks before the grant is given back, and says what becomes of the job specs. */
 
-import { el, setAttribute, setShown, setText } from "./dom.js";
+import { el, keepOpen, setAttribute, setShown, setText } from "./dom.js";
 import { t } from "./i18n.js";
 import { ProblemSlot } from "./problem-view.js";
 
@@ -37,10 +37,7 @@ export class DisconnectDialog {
     );
     this.#check.addEventListener("change", () => this.update());
     this.#cancel.addEventListener("click", () => this.element.close());
-    this.element.addEventListener("cancel", (event) => {
-      // It is under way and cannot be taken back by Escape.
-      if (this.#isBusy) event.preventDefault();
-    });
+    keepOpen(this.element, () => this.#isBusy);
     this.element.addEventListener("close", () => document.body.classList.remove("has-dialog"));
     this.#confirm.addEventListener("click", async () => {
       if (this.#isBusy) return;

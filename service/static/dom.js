@@ -67,6 +67,23 @@ export function setShown(element, shown) {
 }
 
 /**
+ * Lets Escape not close a dialog for as long as something is under way that closing would hide and not end.
+ *
+ * @param {HTMLDialogElement} dialog
+ * @param {() => boolean} isBusy
+ */
+export function keepOpen(dialog, isBusy) {
+  const refuse = (event) => {
+    if (isBusy()) event.preventDefault();
+  };
+  dialog.addEventListener("cancel", refuse);
+  // A browser asks by `cancel` only once: a second Escape would close it all the same.
+  dialog.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") refuse(event);
+  });
+}
+
+/**
  * Puts children into this order, moving only those that stand elsewhere and removing all others, so that focus stays.
  *
  * @param {Element} parent

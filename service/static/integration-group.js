@@ -17,6 +17,7 @@ export class IntegrationGroup {
 
   #count = el("span", { class: "group__count" });
   #stale = el("p", { class: "group__note group__note--warning", "data-testid": "stale-note", hidden: true });
+  #gone = el("p", { class: "group__note group__note--warning", "data-testid": "gone", hidden: true });
   #readiness = el("p", { class: "group__note group__note--warning", "data-testid": "readiness", hidden: true });
   #rows = el("div", { class: "group__rows", role: "list" });
   #problem;
@@ -37,6 +38,7 @@ export class IntegrationGroup {
       el("div", { class: "group__head" }, el("h3", { class: "group__name", id }, name), this.#count),
       this.#readiness,
       this.#stale,
+      this.#gone,
       this.#problem.element,
       this.#rows,
     );
@@ -47,12 +49,14 @@ export class IntegrationGroup {
    */
   arrange(rows) {
     const focused = document.activeElement;
-    const elements = rows.map((row) => row.element);
-    const wanted = Math.ceil(elements.length / CHUNK_ROWS);
+    const wanted = Math.ceil(rows.length / CHUNK_ROWS);
     this.#chunks.length = Math.min(this.#chunks.length, wanted);
-    while (this.#chunks.length < wanted) this.#chunks.push(el("div", { class: "group__chunk", role: "none" }));
-    arrange(this.#rows, this.#chunks);
-    this.#chunks.forEach((chunk, at) => arrange(chunk, elements.slice(at * CHUNK_ROWS, (at + 1) * CHUNK_ROWS)));
+    while (this.#chunks.length < wanted) this.#chunks.push(new Chunk());
+    arrange(
+      this.#rows,
+      this.#chunks.map(({ element }) => element),
+    );
+    this.#chunks.forEach((chunk, at) => chunk.arrange(rows.slice(at * CHUNK_ROWS, (at + 1) * CHUNK_ROWS)));
     // A row that had to move to the next chunk has lost the focus on the way.
     if (focused !== document.activeElement && this.element.contains(focused)) focused.focus();
   }
@@ -62,32 +66,66 @@ export class IntegrationGroup {
    * @param {{all: number, installed: number}} state.count
    * @param {{fetched_at: string|null, stale: boolean, problem: object|null}|null} state.listing
    * @param {{state: string, detail: string|null}|null} state.readiness
+   * @param {string[]} state.gone names of those that a change has found to be there no more
    */
-  update({ count, listing, readiness }) {
+  update({ count, listing, readiness, gone }) {
     const isStale = Boolean(listing?.stale);
     const isReady = !readiness || readiness.state === "ready" || readiness.state === "unknown";
     // The list's own error says the same, with more words.
     const showsReadiness = !isReady && !listing?.problem;
     setText(this.#count, t("group.count", { count: count.installed, all: count.all }));
+    // Without a list nobody knows how many there are.
+    setShown(this.#count, !listing?.problem || isStale);
     setText(this.#stale, isStale ? t("group.stale", { time: formatTime(new Date(listing.fetched_at)) }) : "");
     setShown(this.#stale, isStale);
     setText(this.#readiness, showsReadiness ? readinessText(readiness) : "");
     setShown(this.#readiness, showsReadiness);
+    setText(this.#gone, gone.length ? t("group.gone", { names: gone.join(", ") }) : "");
+    setShown(this.#gone, gone.length > 0);
     this.#problem.update(listing?.problem ?? null, { tone: isStale ? "warning" : "error" });
-    this.#hasNotes = isStale || showsReadiness || Boolean(listing?.problem);
+    this.#hasNotes = isStale || showsReadiness || gone.length > 0 || Boolean(listing?.problem);
     this.showFiltered();
   }
 
   /** Hides what the filter has left empty: chunks, and the group unless something about it has to be known. */
   showFiltered() {
     let hasRows = false;
-    for (const chunk of this.#chunks) {
-      const count = [...chunk.children].filter((row) => !row.hidden).length;
-      setShown(chunk, count > 0);
-      chunk.style.setProperty("--rows", count);
-      hasRows ||= count > 0;
-    }
+    for (const chunk of this.#chunks) hasRows = chunk.showFiltered() || hasRows;
     setShown(this.element, hasRows || this.#hasNotes);
+  }
+}
+
+/** Some rows that stand together. */
+class Chunk {
+  element = el("div", { class: "group__chunk", role: "none" });
+
+  #rows = [];
+  #shown = -1;
+
+  /**
+   * @param {import("./job-spec-row.js").JobSpecRow[]} rows
+   */
+  arrange(rows) {
+    this.#rows = rows;
+    arrange(
+      this.element,
+      rows.map(({ element }) => element),
+    );
+  }
+
+  /**
+   * Hides the chunk when the filter has left nothing of it, else says how high it will be.
+   *
+   * @returns {boolean} whether a row is shown
+   */
+  showFiltered() {
+    const shown = this.#rows.filter(({ isShown }) => isShown).length;
+    if (shown !== this.#shown) {
+      this.#shown = shown;
+      setShown(this.element, shown > 0);
+      this.element.style.setProperty("--rows", shown);
+    }
+    return shown > 0;
   }
 }
 

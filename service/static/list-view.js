@@ -64,7 +64,11 @@ export class ListView {
       this.#filter.clear();
       this.#applyFilter();
     });
-    this.#several.addEventListener("click", on.several);
+    this.#several.addEventListener("click", () => {
+      // A row that was shown only because somebody worked in it is not meant.
+      this.#applyFilter();
+      on.several();
+    });
     // One listener for all the rows there may ever be.
     this.#body.addEventListener("click", (event) => {
       const button = event.target.closest(".toggle, .spec__again");
@@ -103,10 +107,11 @@ export class ListView {
     setShown(this.#loading, model.specs === null && model.isListing);
     setText(this.#clear, t("filter.clear"));
     setText(this.#several, t("bulk.open"));
-    setShown(this.#several, model.canManage && Boolean(model.specs?.size));
     this.#filter.relabel();
     setShown(this.#filter.element, model.specs !== null);
-    this.#problem.update(model.listProblem);
+    // What has already been said above is not said again.
+    const isSaid = model.listProblem && model.listProblem.code === model.statusProblem?.code;
+    this.#problem.update(isSaid ? null : model.listProblem);
     this.#updateRows();
     if (model.specs !== this.#specsShown) {
       this.#specsShown = model.specs;
@@ -155,6 +160,7 @@ export class ListView {
 
   #updateGroups() {
     const { specs, integrations, status } = this.#model;
+    const gone = this.#model.gone();
     const counts = new Map();
     for (const { integration, installed } of specs?.values() ?? []) {
       const count = counts.get(integration) ?? { all: 0, installed: 0 };
@@ -167,6 +173,7 @@ export class ListView {
         count: counts.get(name) ?? { all: 0, installed: 0 },
         listing: integrations.find((integration) => integration.name === name) ?? null,
         readiness: status?.integrations.find((integration) => integration.name === name) ?? null,
+        gone: gone.filter((spec) => spec.integration === name).map((spec) => spec.name),
       });
     }
   }
@@ -174,12 +181,12 @@ export class ListView {
   #applyFilter() {
     const { specs } = this.#model;
     const passes = this.#filter.test();
+    // The row a person is working in does not vanish under their hands.
+    const workedIn = document.activeElement?.closest(".spec");
     let count = 0;
     for (const [key, row] of this.#rows) {
-      // The row a person is working in does not vanish under their hands.
-      const isShown = passes(row.searchText, specs.get(key).installed) || row.element.contains(document.activeElement);
-      setShown(row.element, isShown);
-      if (isShown) count += 1;
+      row.show(passes(row.searchText, specs.get(key).installed) || row.element === workedIn);
+      if (row.isShown) count += 1;
     }
     for (const group of this.#groups.values()) group.showFiltered();
     this.#shownCount = count;
@@ -203,6 +210,7 @@ export class ListView {
     setText(this.#emptyText, t(all === 0 ? "list.none" : "list.nothing_matches"));
     setShown(this.#empty, specs !== null && this.#shownCount === 0 && !this.#hasTrouble());
     setShown(this.#clear, all > 0);
+    setShown(this.#several, this.#model.canManage && this.#shownCount > 0);
   }
 
   #hasTrouble() {

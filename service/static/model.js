@@ -19,6 +19,12 @@ export function keyOf(spec) {
   return `${spec.integration}\n${spec.name}`;
 }
 
+/** What a key was made of. */
+function specOf(key) {
+  const [integration, name] = key.split("\n");
+  return { integration, name };
+}
+
 /** State of the page and the calls that change it; `onChange` is told after every change. */
 export class Model {
   /** @type {object|null} the answer of `status` */
@@ -78,6 +84,11 @@ export class Model {
     return this.isConnected && this.status.user.can_manage;
   }
 
+  /** @returns {boolean} whether the person may not even look */
+  get isOutsider() {
+    return this.listProblem?.code === "agent_required";
+  }
+
   /**
    * The integrations' states, by what the list has just shown, else by what the service remembers.
    *
@@ -91,6 +102,15 @@ export class Model {
       if (!listed.problem) return { name, state: "ready" };
       return { name, state: state === "ready" || state === "unknown" ? "unavailable" : state };
     });
+  }
+
+  /**
+   * Those that a change has found to be there no more; their rows are gone, too.
+   *
+   * @returns {{integration: string, name: string}[]}
+   */
+  gone() {
+    return [...this.failed.keys()].filter((key) => !this.specs?.has(key)).map(specOf);
   }
 
   /** Asks who is looking and how the account is connected. */
@@ -142,7 +162,8 @@ export class Model {
    * @returns {Promise<ZISProblem|null>} null: done
    */
   async change(key, action) {
-    const { name, integration } = this.specs.get(key);
+    // It may have left the list while others were being changed.
+    const { name, integration } = specOf(key);
     this.pending.set(key, action);
     this.failed.delete(key);
     this.unverified.delete(key);
@@ -157,7 +178,7 @@ export class Model {
       else if (action === "reinstall") this.reinstalled.add(key);
     } else {
       if (this.#current(problem)) this.failed.set(key, problem);
-      await this.#findOut(problem, integration);
+      await this.#findOut(problem, key);
     }
     this.pending.delete(key);
     this.#onChange();
@@ -187,14 +208,14 @@ export class Model {
     this.#onChange();
   }
 
-  async #findOut(problem, integration) {
+  async #findOut(problem, key) {
     if (STATUS_OUTDATED.has(problem.code)) await this.loadStatus();
-    if (problem.code === "job_spec_not_found") await this.loadList({ fresh: true });
+    // Of many that are gone the first one shows it for all.
+    if (problem.code === "job_spec_not_found" && this.specs?.has(key)) await this.loadList({ fresh: true });
     if (!OUTCOME_UNKNOWN.has(problem.code)) return;
+    const { integration } = specOf(key);
     const [list] = await outcome(this.#client.jobSpecs({ integration, fresh: true }));
-    for (const spec of list?.job_specs ?? []) {
-      if (this.specs?.has(keyOf(spec))) this.#keep(keyOf(spec), spec);
-    }
+    for (const spec of list?.job_specs ?? []) this.#keep(keyOf(spec), spec);
   }
 
   /** Once the session is over, that is all there is to say. */
@@ -203,8 +224,9 @@ export class Model {
   }
 
   #keep(key, spec) {
+    if (!this.specs?.has(key)) return;
     this.#changedAt.set(key, ++this.#clock);
-    this.specs?.set(key, spec);
+    this.specs.set(key, spec);
   }
 
   #adopt(list, began) {

@@ -3,6 +3,7 @@
 transport      pooled connections, total time limits, size caps; the only maker of `requests` sessions
 bulkhead       how many threads a slow account may hold
 flights        one question for all threads that ask the same
+measured       counts and times calls
 calls          one call to an account: what is repeated, and what a failure means
 replies        what came back, and Zendesk's own words in it
 """

@@ -17,6 +17,7 @@ from service.settings import Settings
 from service.subdomains import Subdomain
 from service.zendesk.bulkhead import Bulkhead
 from service.zendesk.flights import NAP_SECONDS
+from service.zendesk.measured import Kind, Measured
 from service.zendesk.replies import Reply
 from service.zendesk.transport import ReplyTooLarge, ZendeskAdapter, prepare_session
 
@@ -64,6 +65,7 @@ class ZendeskCalls:
         account: Subdomain,
         path: str,
         *,
+        kind: Kind = "other",
         token: str | None,
         deadline: Deadline,
         query: Mapping[str, str] | None = None,
@@ -78,14 +80,14 @@ class ZendeskCalls:
             ZendeskUnavailable: a network failure, 5xx, or a redirect.
         """
         try:
-            reply = self._send(account, "GET", path, token=token, deadline=deadline, query=query)
+            reply = self._send(account, "GET", path, kind=kind, token=token, deadline=deadline, query=query)
         except (ReplyLost, NotSent):
-            reply = self._send(account, "GET", path, token=token, deadline=deadline, query=query)
+            reply = self._send(account, "GET", path, kind=kind, token=token, deadline=deadline, query=query)
         else:
             wait = _wait_before_repeating(reply)
             if wait is not None and wait < deadline.left():
                 time.sleep(wait)
-                reply = self._send(account, "GET", path, token=token, deadline=deadline, query=query)
+                reply = self._send(account, "GET", path, kind=kind, token=token, deadline=deadline, query=query)
         return _usable(reply)
 
     def change(
@@ -94,6 +96,7 @@ class ZendeskCalls:
         method: str,
         path: str,
         *,
+        kind: Kind = "other",
         token: str,
         deadline: Deadline,
         query: Mapping[str, str] | None = None,
@@ -106,9 +109,9 @@ class ZendeskCalls:
             RateLimited, ZendeskUnavailable: it did not, as far as Zendesk says.
         """
         try:
-            reply = self._send(account, method, path, token=token, deadline=deadline, query=query, json=json)
+            reply = self._send(account, method, path, kind=kind, token=token, deadline=deadline, query=query, json=json)
         except NotSent:
-            reply = self._send(account, method, path, token=token, deadline=deadline, query=query, json=json)
+            reply = self._send(account, method, path, kind=kind, token=token, deadline=deadline, query=query, json=json)
         return _usable(reply)
 
     @contextmanager
@@ -137,6 +140,7 @@ class ZendeskCalls:
         method: str,
         path: str,
         *,
+        kind: Kind,
         token: str | None,
         deadline: Deadline,
         query: Mapping[str, str] | None = None,
@@ -146,9 +150,15 @@ class ZendeskCalls:
         request = self._http.prepare_request(requests.Request(method, url, json=json))
         if token is not None:
             request.headers["Authorization"] = f"Bearer {token}"
-        with self._place(account, deadline), self.bulkhead.calling(account), self.translated():
+        with (
+            self._place(account, deadline),
+            self.bulkhead.calling(account),
+            Measured(kind) as call,
+            self.translated(),
+        ):
             seconds = min(CALL_SECONDS, deadline.left())
             response = self._http.send(request, timeout=seconds, allow_redirects=False)
+            call.status = response.status_code
         return Reply(response.status_code, response.headers, response.content, () if token is None else (token,))
 
     @contextmanager
@@ -208,6 +218,8 @@ def refusal_of(reply: Reply) -> ServiceError | None:
             "Zendesk answered with an error of its own. Try again in a moment.",
             upstream_status=reply.status,
             upstream_detail=words,
+            # A maintenance page may say when it ends (RFC 9110, section 10.2.3).
+            retry_after=reply.retry_after() or None,
         )
     return None
 

@@ -1,18 +1,23 @@
-"""A real browser in front of the service under gunicorn and the simulated Zendesk."""
+"""A real browser in front of the service under gunicorn and the simulated Zendesk.
+
+Browser and service live as long as the tests of this folder; every test has the world, the store and the window anew.
+"""
 
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from service.sandbox.simulator import Simulator
-from tests.browser.workspace import Workspace
+from tests.browser.workspace import SDK, Workspace
 from tests.workers import LiveService
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-SDK = "https://static.zdassets.com/**"
+# A busy machine is no fault of the page.
+expect.set_options(timeout=6_000)
 
 
 def chromium_path() -> str | None:
@@ -32,9 +37,37 @@ def chromium() -> str:
     pytest.skip(reason)
 
 
-# One module long, not one session: Playwright's synchronous API allows only one of its kind at a time.
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
+class Services:
+    """The service under gunicorn, once for each set of settings that a test asks for."""
+
+    def __init__(self) -> None:
+        self._running: dict[frozenset[tuple[str, str]], LiveService] = {}
+
+    def get(self, environment: dict[str, str]) -> LiveService:
+        """Return the service that runs with this environment, started if it is the first to ask."""
+        key = frozenset(environment.items())
+        if key not in self._running:
+            self._running[key] = LiveService(environment, workers=1)
+            self._running[key].wait_until_ready()
+        return self._running[key]
+
+    def stop(self) -> None:
+        for service in self._running.values():
+            service.stop()
+
+
+@pytest.fixture(scope="package")
+def services() -> Iterator[Services]:
+    services = Services()
+    yield services
+    services.stop()
+
+
+# Not for the session: Playwright's synchronous API allows only one of its kind at a time, and others use it, too.
+# After `services`, so that it ends first: gunicorn waits at its end for connections a browser keeps open.
+@pytest.fixture(scope="package")
+def browser(chromium: str, services: Services) -> Iterator[Browser]:
+    del services
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         yield browser
@@ -42,26 +75,56 @@ def browser(chromium: str) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(browser: Browser) -> Iterator[Page]:
-    """A fresh window, without Zendesk's SDK; a script's error or a breach of the page policy fails the test."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, locale="en-US")
-    context.route(SDK, lambda route: route.abort())
+def open_window(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Open a fresh window, without Zendesk's SDK; a script's error or a breach of the page policy fails the test."""
+    contexts = []
     faults: list[str] = []
-    context.on("weberror", lambda error: faults.append(str(error.error)))
-    context.on(
-        "console",
-        lambda message: faults.append(message.text) if "Content Security Policy" in message.text else None,
-    )
-    yield context.new_page()
-    context.close()
+
+    def open_window(**options: Any) -> Page:
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, "locale": "en-US", **options})
+        contexts.append(context)
+        context.route(SDK, lambda route: route.abort())
+        context.on("weberror", lambda error: faults.append(str(error.error)))
+        context.on(
+            "console",
+            lambda message: faults.append(message.text) if "Content Security Policy" in message.text else None,
+        )
+        return context.new_page()
+
+    yield open_window
+    for context in contexts:
+        context.close()
     assert not faults
 
 
-@pytest.fixture
-def workspace(simulator: Simulator, live_service: Callable[..., LiveService], page: Page) -> Workspace:
-    """The agent workspace, with nothing connected yet.
+MakeWorkspace = Callable[..., Workspace]
 
-    The page comes last, so that it goes first: gunicorn waits at its end for connections a browser keeps open.
-    """
-    live_service(workers=2)
-    return Workspace(page, simulator)
+
+@pytest.fixture
+def make_workspace(
+    services: Services, environment: dict[str, str], simulator: Simulator, open_window: Callable[..., Page]
+) -> Iterator[MakeWorkspace]:
+    """Open the agent workspace, nothing connected yet: with some settings changed, in a window with some options."""
+
+    def make(settings: dict[str, str] | None = None, **window: Any) -> Workspace:
+        service = services.get({**environment, **(settings or {})})
+        simulator.use_service(service.url)
+        return Workspace(open_window(**window), simulator)
+
+    yield make
+    # What is held would hold the next test's service, too.
+    simulator.release()
+
+
+@pytest.fixture
+def workspace(make_workspace: MakeWorkspace) -> Workspace:
+    """The agent workspace, with nothing connected yet."""
+    return make_workspace()
+
+
+@pytest.fixture
+def connected(workspace: Workspace) -> Workspace:
+    """The agent workspace with the app open, as acme's admin who has connected it."""
+    workspace.grant()
+    workspace.open_app()
+    return workspace

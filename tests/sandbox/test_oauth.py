@@ -143,6 +143,24 @@ def test_what_answers_leave_out(acme: Visitor, switches: dict[str, str], absent:
     assert not absent & set(answer)
 
 
+def test_what_is_missing_may_be_there_as_null(acme: Visitor) -> None:
+    acme.account.switches.set({"expires_in": "null"})
+    answer = acme.grant(expires_in=1800)
+    assert answer["expires_in"] is None
+    assert answer["refresh_token"]
+    acme.account.switches.set({"token_lifetime": "never"})
+    answer = acme.grant(expires_in=1800)
+    assert (answer["refresh_token"], answer["refresh_token_expires_in"]) == (None, None)
+
+
+def test_an_access_token_may_be_as_long_as_a_jwt(acme: Visitor) -> None:
+    acme.account.switches.set({"token_form": "jwt"})
+    token = acme.token()
+    assert 3900 < len(token) <= 4096
+    assert token.count(".") == 2
+    assert acme.call("GET", "/api/v2/users/me", token).ok
+
+
 def test_custom_lifetimes_and_status(acme: Visitor) -> None:
     acme.account.switches.set({"token_lifetime": "custom", "custom_access_seconds": 2, "expires_in": "always"})
     acme.account.switches.token_status = 201
@@ -192,6 +210,18 @@ def test_a_refresh_may_end_the_refreshing(acme: Visitor) -> None:
     pair = acme.grant()
     acme.account.switches.refresh = "no_new_refresh_token"
     assert "refresh_token" not in acme.refresh(pair["refresh_token"]).json()
+
+
+def test_a_refresh_token_may_stay_the_same(acme: Visitor) -> None:
+    pair = acme.grant()
+    acme.account.switches.refresh = "same_refresh_token"
+    for _ in range(2):
+        answer = acme.refresh(pair["refresh_token"]).json()
+        assert "refresh_token" not in answer
+        assert acme.call("GET", "/api/v2/users/me", answer["access_token"]).ok
+    assert acme.call("GET", "/api/v2/users/me", pair["access_token"]).status_code == 401
+    assert acme.account.revoke_grants() == 1
+    assert acme.refresh(pair["refresh_token"]).json()["error"] == "invalid_grant"
 
 
 def test_expired_and_revoked_grants(acme: Visitor) -> None:

@@ -112,6 +112,9 @@ def test_paging_faults(acme: Visitor) -> None:
     assert len(names) > len(set(names)) == 250
     acme.account.switches.paging = "repeat_cursor"
     assert len(set(names_of_all_pages(acme))) == 200
+    first = acme.list(ORDERS, acme.token(f"zis_{ORDERS}")).json()["meta"]
+    second = acme.list(ORDERS, acme.token(f"zis_{ORDERS}"), **{"page[after]": first["after"]}).json()
+    assert second == {"job_specs": [], "meta": {"after": first["after"], "before": first["after"], "has_more": True}}
     acme.account.switches.paging = "endless_pages"
     assert len(set(names_of_all_pages(acme))) == 2000
 

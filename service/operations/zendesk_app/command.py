@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from service.operations.zendesk_app.contents import App, read_app
 from service.operations.zendesk_app.package import pack, write_whole
@@ -15,21 +16,30 @@ from service.settings import parse_public_url
 MANIFEST_FOLDER = Path(__file__).resolve().parents[3] / "manifest"
 
 
-def _origin(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str:
+def _origin(context: click.Context, _parameter: click.Parameter, value: str | None) -> str:
     """Return the address, read as at the service's start."""
     if value is None or not value.strip():
-        raise click.BadParameter("is not given: add --public-url https://YOUR-SERVICE, or set PUBLIC_URL")
+        raise click.UsageError(
+            "The service's address is not given: add --public-url https://YOUR-SERVICE, or set PUBLIC_URL."
+        )
     try:
         return parse_public_url(value.strip())
     except ValueError as fault:
-        raise click.BadParameter(str(fault)) from fault
+        is_set = context.get_parameter_source("public_url") is ParameterSource.ENVIRONMENT
+        raise click.BadParameter(f"{fault}.", param_hint="PUBLIC_URL" if is_set else "--public-url") from fault
 
 
 def _target(_context: click.Context, _parameter: click.Parameter, value: Path) -> Path:
-    if value.exists() and not value.is_file():
-        raise click.BadParameter(f"{value} is there and is no file.")
-    if not value.resolve().parent.is_dir():
-        raise click.BadParameter(f"the folder {value.resolve().parent} does not exist.")
+    target = value.resolve()
+    try:
+        if value.exists() and not value.is_file():
+            raise click.BadParameter(f"{value} is there and is no file.")
+        if not target.parent.is_dir():
+            raise click.BadParameter(f"the folder {target.parent} does not exist.")
+    except OSError as fault:
+        raise click.BadParameter(f"{value} cannot be looked at: {fault.strerror}.") from fault
+    if target.is_relative_to(MANIFEST_FOLDER):
+        raise click.BadParameter(f"{value} would be part of the next package: choose a place outside manifest/.")
     return value
 
 
@@ -42,12 +52,15 @@ def _target(_context: click.Context, _parameter: click.Parameter, value: Path) -
     callback=_origin,
     help="Origin under which browsers reach this service, e.g. https://zis.example.com. Else PUBLIC_URL is taken.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was written, or why not, as JSON.")
 def package_app(out: Path, public_url: str, as_json: bool) -> None:
-    """Write the Zendesk app to OUT.zip, with this service's address filled in.
+    """Write the Zendesk app to OUT.zip for an upload.
 
-    Everything Zendesk would refuse, or show wrongly, is named with its file before anything is written. The same
-    files and address give the same bytes. Exits with 1 if the app is refused, with 2 if the call is wrong.
+    The app is what stands in manifest/, with this service's address filled in. What Zendesk would refuse or show
+    wrongly is named with its file, and nothing is written. The same files and address give the same bytes.
+
+    Needs no other setting. Exits with 1 if the app is refused or a file cannot be read or written, with 2 if the
+    call is wrong.
     """
     app = read_app(MANIFEST_FOLDER, public_url)
     verdict = judge(app)
@@ -56,7 +69,7 @@ def package_app(out: Path, public_url: str, as_json: bool) -> None:
         try:
             write_whole(out, packed)
         except OSError as fault:
-            raise click.ClickException(f"{out} cannot be written: {fault.strerror}") from fault
+            raise click.ClickException(f"{out} cannot be written: {fault.strerror}.") from fault
     report = _report(app, verdict, public_url, out, packed)
     if as_json:
         click.echo(json.dumps(report, indent=2))
@@ -69,15 +82,18 @@ def package_app(out: Path, public_url: str, as_json: bool) -> None:
 def next_steps(out: Path) -> list[str]:
     """Return what the operator does with the zip."""
     upload = (
-        "In Zendesk's Admin Center open Apps and integrations > Apps > Zendesk Support apps, press Upload private app, "
-        f"choose {out}, and install it. To replace an older version, choose Update in the app's menu there instead: "
-        "its id stays."
+        "In Zendesk's Admin Center open Apps and integrations > Apps > Zendesk Support apps and press Upload private "
+        f"app. Give the app a name, choose {out}, press Upload, confirm, and press Install on the page that follows. "
+        "(Where the app is there already, choose Update in its menu instead: its id stays.)"
     )
     read_id = (
-        "Read the app's id: signed in as an admin, open https://YOUR-ACCOUNT.zendesk.com/api/v2/apps/owned.json and "
-        'take the "id" of this app (not the id of an installation).'
+        "Signed in to Zendesk as an admin, open https://YOUR-ACCOUNT.zendesk.com/api/v2/apps/owned.json. Find the app "
+        'by its name and take its "id": a number, the id of the app, not of its installation.'
     )
-    configure = "Set ZENDESK_APPS to that id (for several accounts: acme:123,globex:456) and restart the service."
+    configure = (
+        "Set ZENDESK_APPS to that id (for several accounts: acme:123,globex:456) and restart the service. The app is "
+        "then beside every ticket, and in the navigation bar."
+    )
     return [upload, read_id, configure]
 
 
@@ -96,11 +112,11 @@ def _report(app: App, verdict: Verdict, public_url: str, out: Path, packed: byte
 
 
 def _tell(report: dict[str, Any]) -> None:
-    for kind, said in (("problems", "Refused"), ("warnings", "Zendesk will warn of this")):
+    for kind, said in (("problems", "Refused"), ("warnings", "Warning")):
         for one in report[kind]:
             click.echo(f"{said}: {one['rule']}: {one['file']}: {one['advice']}", err=True)
     if report["problems"]:
-        click.echo("Nothing was written. The files are in the folder manifest/.", err=True)
+        click.echo(f"Nothing was written. The files are in {MANIFEST_FOLDER}.", err=True)
         return
     click.echo(f"Wrote {report['written']}: {len(report['files'])} files, {report['bytes']} bytes.")
     click.echo(f"The app opens {report['public_url']}/sidebar. sha256 {report['sha256']}")

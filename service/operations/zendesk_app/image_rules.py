@@ -16,11 +16,20 @@ BANNER = "assets/banner.png"
 BANNER_SIZES = {(830, 200), (1660, 400)}
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_END = b"IEND\xaeB`\x82"
-# What survives Zendesk's cleaning (Loofah's safe list), as far as a logo needs it.
+# What survives Zendesk's cleaning (Loofah's safe list), as far as a logo needs it. A `style` is rewritten there.
 _SVG_ELEMENTS = {
     "svg", "g", "path", "rect", "circle", "ellipse", "line", "polyline", "polygon", "defs", "use", "symbol", "title",
-    "desc", "linearGradient", "radialGradient", "stop", "text", "tspan",
+    "desc", "linearGradient", "radialGradient", "stop", "text", "tspan", "clipPath", "mask", "pattern", "marker",
 }  # fmt: skip
+_SVG_ATTRIBUTES = {
+    "id", "class", "version", "viewBox", "preserveAspectRatio", "width", "height", "x", "y", "x1", "y1", "x2", "y2",
+    "cx", "cy", "r", "rx", "ry", "fx", "fy", "dx", "dy", "d", "points", "transform", "fill", "fill-rule",
+    "fill-opacity", "stroke", "stroke-width", "stroke-linecap", "stroke-linejoin", "stroke-miterlimit",
+    "stroke-dasharray", "stroke-dashoffset", "stroke-opacity", "opacity", "color", "display", "visibility",
+    "clip-path", "clip-rule", "mask", "offset", "stop-color", "stop-opacity", "gradientUnits", "href", "xlink:href",
+    "text-anchor", "font-family", "font-size", "font-style", "font-weight", "xml:space", "xmlns", "role",
+}  # fmt: skip
+_SVG_ATTRIBUTE_FAMILIES = ("xmlns:", "aria-", "data-")
 
 
 @dataclass(slots=True)
@@ -28,18 +37,29 @@ class Drawing:
     """What an SVG consists of."""
 
     elements: list[str] = field(default_factory=list)
-    root: dict[str, str] = field(default_factory=dict)
+    sizes: list[tuple[str, str]] = field(default_factory=list)
+    """Width and height of what is shown: by the root's attributes, and by the box of the root or of its symbols."""
+    is_boxed: bool = False
     cleaned_away: list[str] = field(default_factory=list)
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         """Note an element."""
         local = name.rpartition(":")[2]
         if not self.elements:
-            self.root = attributes
+            self.sizes.append((attributes.get("width", ""), attributes.get("height", "")))
+        if local in {"svg", "symbol"} and "viewBox" in attributes:
+            *_, width, height = ["", "none", *attributes["viewBox"].replace(",", " ").split()]
+            self.sizes.append((width, height))
+            self.is_boxed = True
         self.elements.append(local)
         if local not in _SVG_ELEMENTS | {"image"}:
             self.cleaned_away.append(f"<{local}>")
-        self.cleaned_away += [key for key in attributes if key.lower().startswith("on")]
+        self.cleaned_away += [f'{key}="…"' for key, value in attributes.items() if not _stays(key, value)]
+
+
+def _stays(attribute: str, value: str) -> bool:
+    known = attribute in _SVG_ATTRIBUTES or attribute.startswith(_SVG_ATTRIBUTE_FAMILIES)
+    return known and bool(value.strip())
 
 
 def png_size(content: bytes) -> tuple[int, int] | None:
@@ -64,7 +84,7 @@ def read_svg(content: bytes) -> Drawing:
     parser.StartDoctypeDeclHandler = _no_doctype
     try:
         parser.Parse(content, True)
-    except expat.ExpatError as fault:
+    except (expat.ExpatError, LookupError) as fault:  # LookupError: it names an encoding that does not exist
         raise ValueError(str(fault)) from fault
     if drawing.elements[0] != "svg":
         raise ValueError("its root is no <svg>")
@@ -94,7 +114,7 @@ def _icons(app: App) -> Iterator[Fault]:
     for place in locations(app):
         icon = f"{app.asset_folder(place.product)}icon_{place.name}.svg"
         if place.name in WITH_ICON.get(place.product, ()) and icon not in app.files:
-            yield Fault(icon, f"is missing, and {place} shows it: add a square SVG of one colour, 26x26")
+            yield Fault(icon, f"is missing, and {place} shows it: add a square SVG of one colour, 30x30")
 
 
 def _svgs(app: App) -> Iterator[tuple[str, bytes]]:
@@ -123,9 +143,8 @@ def _svg_square(app: App) -> Iterator[Fault]:
     for path, drawing in _drawings(app):
         if not path.rpartition("/")[2].startswith(("icon_", "logo")):
             continue
-        *_, width, height = ["", "none", *drawing.root.get("viewBox", "").replace(",", " ").split()]
-        if width != height or drawing.root.get("width") != drawing.root.get("height"):
-            yield Fault(path, 'must be square: give it a viewBox like "0 0 26 26", and width and height to match')
+        if not drawing.is_boxed or any(width != height for width, height in drawing.sizes):
+            yield Fault(path, 'must be square: give it a viewBox like "0 0 30 30", and width and height to match')
 
 
 def _svg_no_bitmap(app: App) -> Iterator[Fault]:

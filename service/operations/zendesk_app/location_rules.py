@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult
 
-from service.operations.zendesk_app.contents import MANIFEST, App
-from service.operations.zendesk_app.manifest_rules import has_sources
+from service.operations.zendesk_app.addresses import parse_address
+from service.operations.zendesk_app.contents import MANIFEST, App, is_true
 from service.operations.zendesk_app.rule import Fault, Rule
 
 PRODUCTS = {
@@ -21,8 +21,9 @@ PRODUCTS = {
         "call_log_editor", "email_editor", "top_bar", "visit_editor",
     },
 }  # fmt: skip
-# RFC 3986; anything else is no address for the validator, braces of placeholders included.
-_ADDRESS = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+", re.ASCII)
+# What README writes for the service's host.
+_STAND_IN = "your-service"
+_THIS_MACHINE = ("localhost", "127.0.0.1", "[::1]")
 
 
 class Location(NamedTuple):
@@ -52,12 +53,23 @@ def _places(app: App) -> Iterator[tuple[str, dict[str, Any]]]:
             yield product, places
 
 
+def _by_address(app: App) -> dict[str, str]:
+    """Return each address, and the places that open it in words."""
+    found: dict[str, list[str]] = {}
+    for place in locations(app):
+        url = place.options.get("url")
+        if isinstance(url, str) and url:
+            found.setdefault(url, []).append(f"{place.product}.{place.name}")
+    return {url: f"location {' and '.join(places)}" for url, places in found.items()}
+
+
 def _present(app: App) -> Iterator[Fault]:
     location = app.manifest.get("location")
-    if not has_sources(app):
-        if location:
+    named = any(location.values()) if isinstance(location, dict) else location
+    if not app.has_pages:
+        if named:
             yield Fault(MANIFEST, "an app without pages must not have a location: remove it")
-    elif not location or (isinstance(location, dict) and not any(location.values())):
+    elif not named:
         yield Fault(MANIFEST, "lacks 'location': say where the app shows")
 
 
@@ -74,7 +86,8 @@ def _form(app: App) -> Iterator[Fault]:
 
 
 def _known_product(app: App) -> Iterator[Fault]:
-    for product in app.products:
+    location = app.manifest.get("location")
+    for product in location if isinstance(location, dict) else ():
         if product not in PRODUCTS:
             yield Fault(MANIFEST, f"{product!r} is no product: use one of {', '.join(PRODUCTS)}")
 
@@ -91,40 +104,49 @@ def _known_location(app: App) -> Iterator[Fault]:
 def _has_address(app: App) -> Iterator[Fault]:
     for place in locations(app):
         url = place.options.get("url")
-        if not (isinstance(url, str) and url) and place.options.get("autoLoad", True) not in (None, False):
+        if not (isinstance(url, str) and url) and is_true(place.options.get("autoLoad", True)):
             yield Fault(MANIFEST, f'{place} has no url: add one, or write "autoLoad": false')
 
 
 def _address(app: App) -> Iterator[Fault]:
-    for place in locations(app):
-        url = place.options.get("url")
-        if isinstance(url, str) and url and (advice := _wrong_address(app, url)):
-            yield Fault(MANIFEST, f"{place} has the url {url!r}: {advice}")
+    for url, places in _by_address(app).items():
+        if advice := _wrong_address(app, url):
+            yield Fault(MANIFEST, f"{places} has the url {url!r}: {advice}")
 
 
 def _wrong_address(app: App, url: str) -> str | None:
     """Return what is wrong with a location's address; None: nothing."""
     if "{{setting." in url:
         return None
-    if not _ADDRESS.fullmatch(url):
-        return "it has characters that no address has, or a placeholder that is left in"
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return "it is no address"
-    if not parts.scheme:
-        is_there = parts.path.startswith("assets/") and parts.path in app.files
+    address = parse_address(url)
+    if address is None:
+        return "it has something that no address has, such as a placeholder that is left in"
+    if not address.scheme:
+        is_there = address.path.startswith("assets/") and address.path in app.files
         return None if is_there else "a file must be in assets/ and be there"
-    return None if parts.scheme == "https" and parts.hostname else _wrong_host(parts.hostname)
-
-
-def _wrong_host(host: str | None) -> str | None:
-    """Return why the host may not be reached without https; None: it may."""
-    if host == "localhost":
+    host = _host(address)
+    if (address.scheme == "https" and host) or host == "localhost":
         return None
     if host == "127.0.0.1":
         return "Zendesk takes http for localhost, but not for 127.0.0.1: use http://localhost and the port"
     return "it must begin with https:// (http:// only for localhost)"
+
+
+def _host(address: SplitResult) -> str:
+    """Return the host with its case, as Zendesk compares it; empty: there is none."""
+    found = re.match(r"\[[^\]]*\]|[^:]*", address.netloc.rpartition("@")[2])
+    return found[0] if found else ""
+
+
+def _in_reach(app: App) -> Iterator[Fault]:
+    """Yield addresses that agents' browsers cannot reach; a rule of our own, for what Zendesk takes."""
+    for url, places in _by_address(app).items():
+        address = parse_address(url)
+        host = _host(address).lower() if address else ""
+        if host in _THIS_MACHINE:
+            yield Fault(MANIFEST, f"{places} opens {host}: only a browser on the machine of the service gets there")
+        elif host == _STAND_IN:
+            yield Fault(MANIFEST, f"{places} opens {host}, which only stands for an address: give your service's own")
 
 
 def _flexible(app: App) -> Iterator[Fault]:
@@ -151,4 +173,5 @@ LOCATION_RULES = (
     Rule("location-url", _address),
     Rule("location-flexible", _flexible),
     Rule("location-signed", _signed),
+    Rule("location-in-reach", _in_reach, refuses=False),
 )

@@ -4,12 +4,21 @@ Source of this and the other rules: github.com/zendesk/zendesk_apps_support at f
 lib/zendesk_apps_support/validations/. Rules of our own say so.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
-from service.operations.zendesk_app.contents import MANIFEST, PLACEHOLDER, App, DuplicateKey, NotJSON, parse_json
+from service.operations.zendesk_app.addresses import parse_address
+from service.operations.zendesk_app.contents import (
+    MANIFEST,
+    PLACEHOLDER,
+    App,
+    DuplicateKey,
+    NotJSON,
+    is_true,
+    parse_json,
+)
 from service.operations.zendesk_app.rule import Fault, Rule
 
 FRAMEWORK_VERSION = "2.0"
@@ -18,11 +27,7 @@ _BOOLEANS = ("requirementsOnly", "marketingOnly", "singleInstall", "signedUrls",
 _STRINGS = ("defaultLocale", "version", "frameworkVersion", "remoteInstallationURL", "termsConditionsURL", "gaID")
 _OAUTH_KEYS = ("client_id", "client_secret", "authorize_uri", "access_token_uri")
 _EXPERIMENTS = ("hashParams", "newCssCompiler")
-
-
-def has_sources(app: App) -> bool:
-    """Whether the manifest describes an app with pages, and not only requirements or a listing."""
-    return not (app.manifest.get("requirementsOnly") or app.manifest.get("marketingOnly"))
+_WITHOUT_EFFECT = ("name", "hideInstallerFields", "flexible_height")
 
 
 def _present(app: App) -> Iterator[Fault]:
@@ -64,20 +69,19 @@ def _required(app: App) -> Iterator[Fault]:
 
 def _framework_version(app: App) -> Iterator[Fault]:
     version = app.manifest.get("frameworkVersion")
-    if not has_sources(app):
+    if not app.has_pages:
         if version is not None:
             yield Fault(MANIFEST, "an app without pages must not have a frameworkVersion: remove it")
     elif version != FRAMEWORK_VERSION:
-        yield Fault(MANIFEST, f'frameworkVersion must be the string "{FRAMEWORK_VERSION}", not {version!r}')
+        yield Fault(MANIFEST, f'frameworkVersion must be the string "{FRAMEWORK_VERSION}", not {_said(version)}')
 
 
 def _booleans(app: App) -> Iterator[Fault]:
     for key in _BOOLEANS:
-        # Left out counts as the default; null does too, but not for `private`.
-        default = True if key == "private" and key not in app.manifest else None
-        value = app.manifest.get(key, default)
-        if not isinstance(value, bool) and not (value is None and key != "private"):
-            yield Fault(MANIFEST, f"{key} must be true or false, not {value!r}")
+        value = app.manifest.get(key, False)
+        # Null counts as left out, but not for `private`.
+        if not isinstance(value, bool) and (value is not None or key == "private"):
+            yield Fault(MANIFEST, f"{key} must be true or false, not {_said(value)}")
 
 
 def _strings(app: App) -> Iterator[Fault]:
@@ -98,7 +102,7 @@ def _shapes(app: App) -> Iterator[Fault]:
     domains = app.manifest.get("domainWhitelist")
     if domains is not None and not (isinstance(domains, list) and all(isinstance(one, str) for one in domains)):
         yield Fault(MANIFEST, "domainWhitelist must be a list of strings")
-    if app.manifest.get("noTemplate") not in (None, False):
+    if is_true(app.manifest.get("noTemplate")):
         yield Fault(MANIFEST, "noTemplate is of framework 1: remove it")
 
 
@@ -107,14 +111,15 @@ def _urls(app: App) -> Iterator[Fault]:
         ("termsConditionsURL", app.manifest.get("termsConditionsURL")),
         ("author.url", _author(app).get("url")),
     ):
-        if isinstance(value, str) and not _is_web_address(value):
-            yield Fault(MANIFEST, f"{key} must be an http(s) address with a host, not {value!r}")
+        address = parse_address(value) if isinstance(value, str) else None
+        if isinstance(value, str) and not (address and address.scheme in {"http", "https"} and address.hostname):
+            yield Fault(MANIFEST, f"{key} must be an http(s) address with a host, not {_said(value)}")
 
 
 def _experiments(app: App) -> Iterator[Fault]:
     experiments = app.manifest.get("experiments")
     for name, on in experiments.items() if isinstance(experiments, dict) else ():
-        if on and name not in _EXPERIMENTS:
+        if is_true(on) and name not in _EXPERIMENTS:
             yield Fault(MANIFEST, f"the experiment {name!r} is not allowed: remove it")
 
 
@@ -130,9 +135,10 @@ def _default_locale(app: App) -> Iterator[Fault]:
 
 def _oauth(app: App) -> Iterator[Fault]:
     oauth = app.manifest.get("oauth")
-    if oauth is None or oauth is False:
+    if not is_true(oauth):
         return
-    missing = [key for key in _OAUTH_KEYS if not (isinstance(oauth, dict) and oauth.get(key))]
+    given = oauth if isinstance(oauth, dict) else {}
+    missing = [key for key in _OAUTH_KEYS if not (isinstance(given.get(key), str) and given[key])]
     if missing:
         yield Fault(MANIFEST, f"oauth lacks {', '.join(missing)}: add it, or remove oauth, which this app does not use")
     parameters = app.manifest.get("parameters")
@@ -158,21 +164,25 @@ def _no_placeholder(app: App) -> Iterator[Fault]:
 
 def _signed(app: App) -> Iterator[Fault]:
     """Yield a fault unless requests are signed; a rule of our own: unsigned ones get a refusal for a sidebar."""
-    if has_sources(app) and app.manifest.get("signedUrls") is not True:
+    if app.has_pages and app.manifest.get("signedUrls") is not True:
         yield Fault(MANIFEST, 'this service takes signed requests only: write "signedUrls": true')
+
+
+def _effective(app: App) -> Iterator[Fault]:
+    """Yield what Zendesk passes over in silence; a rule of our own."""
+    for key in _WITHOUT_EFFECT:
+        if key in app.manifest:
+            yield Fault(MANIFEST, f"{key} has no effect: remove it")
+
+
+def _said(value: object) -> str:
+    """Return a value as it stands in the file, cut where it is long."""
+    return json.dumps(value)[:60]
 
 
 def _author(app: App) -> dict[str, Any]:
     author = app.manifest.get("author")
     return author if isinstance(author, dict) else {}
-
-
-def _is_web_address(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        return False
-    return parts.scheme in {"http", "https"} and bool(parts.hostname) and not re.search(r"[\s{}<>\"]", text)
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -206,4 +216,5 @@ MANIFEST_RULES = (
     Rule("marketing-only", _marketing_only),
     Rule("placeholder", _no_placeholder),
     Rule("signed-urls", _signed),
+    Rule("manifest-no-effect", _effective, refuses=False),
 )

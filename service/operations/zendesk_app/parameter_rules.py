@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from service.operations.zendesk_app.contents import MANIFEST, App
+from service.operations.zendesk_app.contents import MANIFEST, App, is_true
 from service.operations.zendesk_app.rule import Fault, Rule
 
 TYPES = ("text", "checkbox", "url", "number", "multiline", "hidden", "oauth")
@@ -20,7 +20,8 @@ def parameters(app: App) -> list[dict[str, Any]]:
 
 
 def _type(parameter: dict[str, Any]) -> object:
-    return parameter.get("type") or "text"
+    kind = parameter.get("type")
+    return kind if is_true(kind) else "text"
 
 
 def _label(parameter: dict[str, Any]) -> str:

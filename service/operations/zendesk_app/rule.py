@@ -22,7 +22,7 @@ class Rule:
     name: str
     check: Callable[[App], Iterator[Fault]]
     refuses: bool = True
-    """False: Zendesk only warns of it, and so do we."""
+    """False: the app is packed all the same, with a warning."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ class Verdict:
     problems: tuple[Finding, ...]
     """For these the app is not packed."""
     warnings: tuple[Finding, ...]
-    """Zendesk takes the app all the same."""
+    """The app is packed all the same."""
 
 
 def judge(app: App) -> Verdict:

@@ -15,12 +15,22 @@ from service.sandbox.simulator.switches import Switches
 
 # developer.zendesk.com …/oauth/grant_type_tokens, 2026-11.
 CODE_LIFE_SECONDS = 120
+# With header and signature about 4 KB of text.
+LONG_TOKEN_BYTES = 2700
 ZIS_CALLBACK = "https://zis.zendesk.com/api/services/zis/connections/oauth/callback"
 
 
 def secret_of(identifier: str) -> str:
     """Return the secret of the client with this identifier: constant, for show only."""
     return f"secret-of-{identifier}-0123456789abcdef"
+
+
+def _new_token(form: str) -> str:
+    """Return a new access token; seen as short opaque texts, and as JWTs of type `at+jwt` (2026-07)."""
+    if form == "opaque":
+        return secrets.token_hex(32)
+    header = base64.urlsafe_b64encode(b'{"alg":"RS256","typ":"at+jwt"}').rstrip(b"=").decode()
+    return f"{header}.{secrets.token_urlsafe(LONG_TOKEN_BYTES)}.{secrets.token_urlsafe(256)}"
 
 
 @dataclass(slots=True)
@@ -151,13 +161,20 @@ class Account:
             created_at=now,
             expires_at=None if expires_in is None else now + expires_in,
             refresh_expires_at=None if refresh_expires_in is None else now + refresh_expires_in,
-            access_token=secrets.token_hex(32),
+            access_token=_new_token(self.switches.token_form),
             refresh_token=None if refresh_expires_in is None else secrets.token_hex(32),
         )
         self.tokens[token.id] = self._by_access[token.access_token] = token
         if token.refresh_token is not None:
             self._by_refresh[token.refresh_token] = token
         return token
+
+    def hand_over(self, former: Token, token: Token) -> None:
+        """End a token, and let its refresh token go over to another."""
+        self.revoke(former)
+        token.refresh_token, token.refresh_expires_at = former.refresh_token, former.refresh_expires_at
+        if token.refresh_token is not None:
+            self._by_refresh[token.refresh_token] = token
 
     def bearer(self, access_token: str) -> Token | None:
         """Return the live token of this value, noting its use; None: unknown, revoked or expired."""

@@ -51,7 +51,9 @@ KINDS = {
     "http_403_scope": "403 for want of scope",
     "http_404": "404 as the API says it",
     "no_json_error": "401 as JSON without a member `error`",
+    "error_object": "400 as JSON whose member `error` is an object",
     "empty_200": "200 without a body",
+    "list_200": "200 with an empty JSON list",
     "oauth_error": "an OAuth error, named by `error`",
     "endless_pages": "a list that never ends",
     "repeat_cursor": "a list whose cursor does not move",
@@ -223,8 +225,14 @@ def _canned(fault: Fault, target: str) -> Reply:  # noqa: C901, PLR0911, PLR0912
             return not_found()
         case "no_json_error":
             return json_reply(status or 401, {"message": "Unauthorized"})
+        case "error_object":
+            # The form of the API's other refusals; at the token endpoint inferred.
+            words = {"title": "Bad request", "message": "A simulated refusal."}
+            return json_reply(status or 400, {"error": words})
         case "empty_200":
             return Reply(200)
+        case "list_200":
+            return json_reply(200, [])
         case "oauth_error":
             usual = 401 if fault.error == "invalid_client" else 400
             return json_reply(status or usual, {"error": fault.error, "error_description": "A simulated refusal."})

@@ -33,7 +33,9 @@ def list_job_specs(exchange: Exchange, integration: Integration) -> Reply:
     page = rows[start : start + size]
     shown = [spec.to_json(fqn=switches.list_names == "fqn") for spec in page]
     if not page:
-        return json_reply(200, _empty(switches.empty_list))
+        return json_reply(
+            200, _without_rows("repeat_cursor" if paging == "repeat_cursor" else switches.empty_list, after)
+        )
     first, last = cursors[start], cursors[start + len(page) - 1]
     meta: dict[str, object] = {"after": first if swapped else last, "before": last if swapped else first}
     meta["has_more"] = start + size < len(rows)
@@ -57,8 +59,10 @@ def _page_size(text: str | None, *, clamp: bool) -> int | None:
     return (MAX_SIZE if size > MAX_SIZE else DEFAULT_SIZE) if clamp else None
 
 
-def _empty(form: str) -> dict[str, object]:
+def _without_rows(form: str, after: str | None) -> dict[str, object]:
     match form:
+        case "repeat_cursor":
+            return {"job_specs": [], "meta": {"after": after or "", "before": after or "", "has_more": True}}
         case "nulls":
             return {"job_specs": [], "meta": {"after": None, "before": None, "has_more": False}}
         case "no_meta":

@@ -20,15 +20,19 @@ CHOICES: dict[str, Choice] = {
     ),
     "custom_access_seconds": Choice("life of an access token where token_lifetime is `custom`"),
     "custom_refresh_seconds": Choice("life of a refresh token where token_lifetime is `custom`"),
-    "expires_in": Choice("is `expires_in` in token answers", ("if_asked", "always", "never")),
+    "expires_in": Choice(
+        "is `expires_in` in token answers; `null`: it and whatever else may be missing is there, as null",
+        ("if_asked", "always", "never", "null"),
+    ),
+    "token_form": Choice("access tokens are 64 characters, or as long as a JWT of 4 KB", ("opaque", "jwt")),
     "token_status": Choice("status of a successful token answer", (200, 201)),
     "unknown_scope": Choice("what happens to a scope nobody knows", ("dropped", "invalid_scope")),
     "granted_scope": Choice("scope granted instead of the requested one; empty: as requested"),
     "scope_in_answers": Choice("is `scope` in token answers", ("yes", "absent")),
     "refresh": Choice(
         "a refresh is answered; committed, then the connection is reset; committed, then answered late;"
-        " answered without a new refresh token",
-        ("normal", "answer_lost", "slow", "no_new_refresh_token"),
+        " answered without a new refresh token, the old one being spent; likewise, the old one staying good",
+        ("normal", "answer_lost", "slow", "no_new_refresh_token", "same_refresh_token"),
     ),
     "slow_seconds": Choice("how late a slow refresh is answered"),
     "zis_redirects": Choice("our redirect URI in the list of `zis_*` clients", ("ours", "missing", "put_refused")),
@@ -83,6 +87,7 @@ class Switches:
     custom_access_seconds: int = 1800
     custom_refresh_seconds: int = 2_592_000
     expires_in: str = "if_asked"
+    token_form: str = "opaque"
     token_status: int = 200
     unknown_scope: str = "dropped"
     granted_scope: str = ""

@@ -156,10 +156,12 @@ def _refresh(exchange: Exchange, client: Client, form: dict[str, str]) -> Reply:
     if not set(scopes) <= set(former.scopes):
         raise OAuthRefusal("invalid_scope", "The requested scope exceeds the scope granted.")
     account.revoke(former)
-    if account.switches.refresh == "no_new_refresh_token":
+    if account.switches.refresh in {"no_new_refresh_token", "same_refresh_token"}:
         refresh = None
     token = account.grant(client, former.user_id, scopes, expires_in=access, refresh_expires_in=refresh)
     reply = _answer(exchange, token, form)
+    if account.switches.refresh == "same_refresh_token":
+        account.hand_over(former, token)
     if account.switches.refresh == "answer_lost":
         return replace(reply, delivery=Delivery.RESET)
     return reply
@@ -190,4 +192,6 @@ def _answer(exchange: Exchange, token: Token, form: dict[str, str]) -> Reply:
         body["refresh_token"] = token.refresh_token
         if token.refresh_expires_at is not None:
             body["refresh_token_expires_in"] = round(token.refresh_expires_at - token.created_at)
+    if switches.expires_in == "null":
+        body = {"expires_in": None, "refresh_token": None, "refresh_token_expires_in": None} | body
     return json_reply(switches.token_status, body, ("Cache-Control", "no-store"))

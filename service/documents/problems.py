@@ -1,0 +1,49 @@
+"""Errors (RFC 9457, section 3) and health."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+from pydantic.json_schema import SkipJsonSchema
+
+from service.documents.base import Document
+
+
+def _without_default(schema: dict[str, Any]) -> None:
+    """Absent is not null."""
+    schema.pop("default", None)
+
+
+def _optional(description: str, **more: Any) -> Any:
+    return Field(description=description, json_schema_extra=_without_default, **more)
+
+
+class Problem(Document):
+    """What went wrong. Branch on `code`, which never changes; `detail` is a sentence for the person."""
+
+    type: Annotated[str, Field(description="An address that explains the code.", json_schema_extra={"format": "uri"})]
+    title: Annotated[str, Field(description="The same for every problem of this code.", examples=["Too many requests"])]
+    status: Annotated[int, Field(description="The HTTP status.", examples=[429])]
+    detail: Annotated[str, Field(description="What happened and what to do next, in words for the person.")]
+    code: Annotated[str, Field(description="For programs.", examples=["rate_limited"])]
+    request_id: Annotated[str, Field(description="Stands in the service's log, too; also the header X-Request-Id.")]
+    # These are absent where they do not apply.
+    upstream_status: Annotated[int | SkipJsonSchema[None], _optional("What Zendesk answered, where it was asked.")] = (
+        None
+    )
+    upstream_detail: Annotated[str | SkipJsonSchema[None], _optional("Zendesk's own words.", max_length=500)] = None
+    retry_after: Annotated[int | SkipJsonSchema[None], _optional("Seconds; also the header Retry-After.", ge=0)] = None
+    authorize_url: Annotated[str | SkipJsonSchema[None], _optional("Where an admin connects the account.")] = None
+
+
+class Live(Document):
+    """The process serves."""
+
+    status: Literal["ok"] = "ok"
+    version: Annotated[str, Field(examples=["0.1.0"])]
+    commit: Annotated[str | None, Field(description="Of the source it runs; null: not known.")]
+
+
+class Ready(Document):
+    """Redis answers."""
+
+    status: Literal["ok"] = "ok"

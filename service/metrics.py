@@ -1,0 +1,103 @@
+"""What is counted and timed, for /metrics. Knows nothing of who counts.
+
+A label has few values: a route is its rule and never a path, and no account, person or token is in one. Under gunicorn
+the values live in files which its workers share (`gunicorn_config` makes their folder), otherwise in this process.
+"""
+
+import os
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, disable_created_metrics, values
+from prometheus_client.multiprocess import MultiProcessCollector
+
+# When each series began: of no use to Prometheus, and as many lines again.
+disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus_client leaves it so
+
+_registry = CollectorRegistry()
+# Anything else is a word that some caller made up.
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+_requests = Counter("zis_requests", "Requests answered.", ("method", "route", "status"), registry=_registry)
+_request_duration = Histogram(
+    "zis_request_duration_seconds",
+    "From a request's arrival in the application to its answer.",
+    ("route",),
+    # A cached list takes a millisecond; the deadline of a request is 25 s.
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 25),
+    registry=_registry,
+)
+REQUESTS_IN_PROGRESS = Gauge(
+    "zis_requests_in_progress",
+    "Requests that have not been answered yet: threads in use.",
+    # Only of workers that live: one that was killed does not take its requests off again.
+    multiprocess_mode="livesum",
+    registry=_registry,
+)
+ZENDESK_CALLS = Counter(
+    "zis_zendesk_calls", "Calls to Zendesk, repetitions too.", ("kind", "result"), registry=_registry
+)
+ZENDESK_CALL_DURATION = Histogram(
+    "zis_zendesk_call_duration_seconds",
+    "From a call's beginning to the last byte of its reply, or its failure.",
+    ("kind",),
+    # Zendesk answers in 0.1 to 0.3 s; a call is given up after 10 s.
+    buckets=(0.05, 0.1, 0.2, 0.3, 0.5, 1, 2.5, 5, 10),
+    registry=_registry,
+)
+REFRESHES = Counter("zis_refreshes", "Refreshes that were asked of Zendesk.", ("cause", "result"), registry=_registry)
+TURN_WAIT = Histogram(
+    "zis_turn_wait_seconds",
+    "How long a thread waited for the others of its process.",
+    ("turn",),
+    buckets=(0.01, 0.05, 0.25, 1, 2.5, 5, 10, 25),
+    registry=_registry,
+)
+LEASE_WAIT = Counter(
+    "zis_lease_wait_seconds", "What threads waited for another process that holds a lease.", registry=_registry
+)
+_lists = Counter("zis_lists", "Lists of an integration, by where each came from.", ("source",), registry=_registry)
+_redis_errors = Counter("zis_redis_errors", "Failures of Redis, the repeated ones too.", ("kind",), registry=_registry)
+CHANGES = Counter("zis_changes", "What was done to accounts, or attempted.", ("action", "result"), registry=_registry)
+
+# Bound once: there from the beginning, at 0, so that Prometheus sees the first of each as an increase.
+LISTS = {source: _lists.labels(source) for source in ("hit", "asked", "coalesced", "stale", "none")}
+REDIS_ERRORS = {
+    kind: _redis_errors.labels(kind)
+    for kind in ("timeout", "connection", "authentication", "full", "read_only", "lease_lost", "other")
+}
+for _cause in ("stale", "expired", "refused", "upkeep"):
+    for _result in (
+        "ok",
+        "invalid_grant",
+        "client_misconfigured",
+        "rate_limited",
+        "zendesk_timeout",
+        "zendesk_unavailable",
+    ):
+        REFRESHES.labels(_cause, _result)
+_answered: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
+
+def count_request(method: str, route: str, status: int, seconds: float) -> None:
+    """Count an answered request; `route` is the rule, "none" where nothing is under the address."""
+    key = (method if method in _METHODS else "other", route, status)
+    bound = _answered.get(key)
+    if bound is None:
+        bound = _answered[key] = (_requests.labels(*key), _request_duration.labels(route))
+    requests, duration = bound
+    requests.inc()
+    duration.observe(seconds)
+
+
+def shared_folder() -> str | None:
+    """Return where the values of all workers are; None: they are in this process alone."""
+    return None if values.ValueClass is values.MutexValue else os.environ["PROMETHEUS_MULTIPROC_DIR"]
+
+
+def collected() -> Iterable[Metric]:
+    """Return what was counted and timed, by all workers together where they share a folder."""
+    folder = shared_folder()
+    if folder is None:
+        return _registry.collect()
+    shared: Iterable[Metric] = MultiProcessCollector(None, folder).collect()  # type: ignore[no-untyped-call]  # likewise
+    return shared

@@ -1,0 +1,112 @@
+"""Every route of the API, with the models that read its parameters and write its answers."""
+
+from dataclasses import dataclass
+
+from service.documents.account import ActivityDocument, DisconnectDocument, SessionDocument, StatusDocument
+from service.documents.base import Document
+from service.documents.job_specs import ChangeDocument, ListDocument
+from service.documents.problems import Live, Ready
+from service.documents.queries import ActivityQuery, ChangeQuery, DisconnectQuery, ListQuery, NoQuery, Query
+from service.sidebar.routes import API_BASE
+
+# Every guarded route may answer with these.
+_ALWAYS = ("unauthenticated", "account_not_allowed", "invalid_request", "rate_limited", "payload_too_large")
+_STORE = ("store_unavailable", "internal_error", "zendesk_timeout")
+# Asking Zendesk with the account's grant.
+_ZENDESK = (
+    "authorization_required",
+    "admin_required",
+    "scope_insufficient",
+    "integration_mismatch",
+    "zis_rejected",
+    "client_misconfigured",
+    "zendesk_unavailable",
+    "zendesk_timeout",
+)
+_LOOKING = ("agent_required",)
+_CHANGING = ("manager_role_required",)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One method of one path."""
+
+    method: str
+    path: str
+    """As OpenAPI writes it: `/job_specs/{name}/install`."""
+    name: str
+    """`operationId`."""
+    tag: str
+    summary: str
+    text: str
+    query: type[Query]
+    answer: type[Document]
+    codes: tuple[str, ...]
+    """Of the errors it may end in."""
+    is_guarded: bool = True
+    has_etag: bool = False
+    headers: tuple[str, ...] = ()
+    """Request headers that change the answer."""
+
+
+OPERATIONS = (
+    Operation(
+        "GET", f"{API_BASE}/status", "getStatus", "account",
+        "Who asks, and whether the account is connected",
+        "Answers whenever the store does: a dead grant is part of the answer, not an error. Zendesk is asked for the "
+        "caller's role at most, for at most three seconds.",
+        NoQuery, StatusDocument, (*_ALWAYS, *_STORE),
+    ),
+    Operation(
+        "GET", f"{API_BASE}/job_specs", "listJobSpecs", "job specs",
+        "Every job spec of the account",
+        "All pages of all integrations, sorted by integration and name. A young list is served from the store. One "
+        "integration that fails does not hide the others: its `error` says why, and a list under ten minutes old "
+        "stands in for it, marked `stale`. `Cache-Control: no-cache` asks Zendesk anew.",
+        ListQuery, ListDocument, (*_ALWAYS, *_LOOKING, "not_found", *_ZENDESK, *_STORE),
+        has_etag=True, headers=("Cache-Control", "If-None-Match"),
+    ),
+    Operation(
+        "POST", f"{API_BASE}/job_specs/{{name}}/install", "installJobSpec", "job specs",
+        "Install a job spec",
+        "Always sent, whatever the list says: installing again re-arms a job spec that a bundle upload has silenced. "
+        "Zendesk is asked afterwards what is so.",
+        ChangeQuery, ChangeDocument,
+        (*_ALWAYS, *_CHANGING, "integration_required", "job_spec_not_found", "not_found", *_ZENDESK, *_STORE),
+    ),
+    Operation(
+        "DELETE", f"{API_BASE}/job_specs/{{name}}/install", "uninstallJobSpec", "job specs",
+        "Uninstall a job spec",
+        "Its flow no longer runs. Zendesk is asked afterwards what is so.",
+        ChangeQuery, ChangeDocument,
+        (*_ALWAYS, *_CHANGING, "integration_required", "job_spec_not_found", "not_found", *_ZENDESK, *_STORE),
+    ),
+    Operation(
+        "POST", f"{API_BASE}/session", "renewSession", "account",
+        "A fresh session token",
+        "For one that is valid or expired, until 12 hours after Zendesk's signed request that it came from. Needs "
+        "neither the store nor Zendesk.",
+        NoQuery, SessionDocument, (*_ALWAYS, "internal_error", "zendesk_timeout"),
+    ),
+    Operation(
+        "DELETE", f"{API_BASE}/connection", "disconnect", "account",
+        "Give the account's grant back",
+        "Revokes every token at Zendesk and forgets them. Job specs stay installed and go on firing unless `uninstall` "
+        "is true.",
+        DisconnectQuery, DisconnectDocument, (*_ALWAYS, *_CHANGING, *_ZENDESK, *_STORE),
+    ),
+    Operation(
+        "GET", f"{API_BASE}/activity", "listActivity", "account",
+        "Who did what, newest first",
+        "The last 500 entries of the last 90 days are kept. They survive a disconnect.",
+        ActivityQuery, ActivityDocument, (*_ALWAYS, *_LOOKING, *_STORE),
+    ),
+    Operation(
+        "GET", "/livez", "isLive", "health", "Whether the process serves", "", NoQuery, Live,
+        ("internal_error", "zendesk_timeout", "payload_too_large"), is_guarded=False,
+    ),
+    Operation(
+        "GET", "/readyz", "isReady", "health", "Whether the store answers", "", NoQuery, Ready,
+        ("store_unavailable", "internal_error", "zendesk_timeout", "payload_too_large"), is_guarded=False,
+    ),
+)  # fmt: skip

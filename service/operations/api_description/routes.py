@@ -1,0 +1,42 @@
+"""/openapi.json and /docs."""
+
+from functools import lru_cache
+from typing import Any
+
+from flask import Blueprint, render_template
+from flask.typing import ResponseReturnValue
+
+from service.errors import ServiceError, error_class
+from service.operations.api_description.cures import CURES
+from service.operations.api_description.description import describe
+from service.operations.api_description.operations import OPERATIONS
+from service.operations.health import Release
+from service.settings import Settings
+from service.web import collaborator
+
+# Public: it says what the API is, and nothing of what it holds.
+blueprint = Blueprint("api_description", __name__)
+
+
+@blueprint.get("/openapi.json")
+def show_description() -> ResponseReturnValue:
+    """Describe the API for programs."""
+    return _description()
+
+
+@blueprint.get("/docs")
+def show_docs() -> ResponseReturnValue:
+    """Describe the API, and each error code, for people."""
+    kinds: list[type[ServiceError]] = [error_class(code) for code in CURES]
+    problems = [(kind, CURES[kind.code]) for kind in kinds]
+    description = _description()
+    return render_template("docs.html", description=description, operations=OPERATIONS, problems=problems)
+
+
+def _description() -> dict[str, Any]:
+    return _described(collaborator(Settings).public_url, collaborator(Release).version)
+
+
+@lru_cache(maxsize=4)
+def _described(public_url: str, version: str) -> dict[str, Any]:
+    return describe(public_url, version)

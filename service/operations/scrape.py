@@ -1,0 +1,75 @@
+"""GET /metrics, for a Prometheus server: what was counted, and what is found out only now."""
+
+import hmac
+from collections.abc import Iterator
+
+from flask import Blueprint, Response
+from flask.typing import ResponseReturnValue
+from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from service import metrics
+from service.errors import StoreUnavailable, Unauthenticated
+from service.oauth.grants import Grants
+from service.operations import processes
+from service.operations.health import Release
+from service.settings import Settings
+from service.sidebar.guard import bearer
+from service.web import collaborator
+
+# Registered only where METRICS_TOKEN is set; elsewhere there is nothing under this address.
+blueprint = Blueprint("scrape", __name__)
+
+
+@blueprint.before_request
+def require_metrics_token() -> None:
+    """Let in whoever shows METRICS_TOKEN.
+
+    Raises:
+        Unauthenticated: none is shown, or another.
+    """
+    token = collaborator(Settings).metrics_token
+    # As bytes, because the comparison takes texts of ASCII alone.
+    shown = (bearer() or "").encode("utf-8", "surrogateescape")
+    if not token or not hmac.compare_digest(shown, token.encode()):
+        raise Unauthenticated("This address takes METRICS_TOKEN as its bearer token.")
+
+
+@blueprint.get("/metrics")
+def show_metrics() -> ResponseReturnValue:
+    """Answer in Prometheus's text format; without Redis, all but what only Redis knows."""
+    registry = CollectorRegistry()
+    registry.register(_Now())
+    return Response(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+
+class _Now(Collector):
+    """Everything, as it is at this moment."""
+
+    def collect(self) -> Iterator[Metric]:
+        yield from metrics.collected()
+        yield from processes.used(processes.ours())
+        yield _build(collaborator(Release))
+        yield from _accounts(collaborator(Grants))
+
+
+def _build(release: Release) -> Metric:
+    build = GaugeMetricFamily("zis_build_info", "What runs; always 1.", labels=("version", "commit"))
+    build.add_metric((release.version, release.commit or "unknown"), 1)
+    return build
+
+
+def _accounts(grants: Grants) -> Iterator[Metric]:
+    """Tell of the accounts, by one round trip to Redis; nothing while that is away."""
+    try:
+        census = grants.census()
+    except StoreUnavailable:
+        return
+    accounts = GaugeMetricFamily("zis_accounts", "Accounts with a grant, by its state.", labels=("state",))
+    accounts.add_metric(("connected",), census.connected)
+    accounts.add_metric(("reauthorization_required",), census.reauthorization_required)
+    yield accounts
+    if census.shortest_seconds is not None:
+        help_text = "Until the first connected account's grant ends, unless it is refreshed."
+        yield GaugeMetricFamily("zis_shortest_grant_seconds", help_text, value=census.shortest_seconds)

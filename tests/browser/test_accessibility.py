@@ -1,0 +1,316 @@
+"""The page by keyboard, by ear and by axe: every state, in both colour schemes, without a violation."""
+
+import re
+
+import pytest
+from playwright.sync_api import Locator, expect
+
+from tests.browser.conftest import MakeWorkspace
+from tests.browser.test_activity import make_entry, open_activity, serve
+from tests.browser.workspace import ARCHIVE, OPEN_ORDER, ORDERS, REFUNDS, SHIPPING, Workspace, shot, violations
+
+pytestmark = pytest.mark.browser
+
+
+# --- axe ---
+
+
+class Inspection:
+    """Collects what axe finds, state by state."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self.found: dict[str, list[str]] = {}
+
+    def look(self, state: str) -> None:
+        self.found[state] = self._workspace.violations()
+
+    def faults(self) -> dict[str, list[str]]:
+        """Return what was found in the states where anything was."""
+        return {state: found for state, found in self.found.items() if found}
+
+
+@pytest.fixture(params=["light", "dark"])
+def small(make_workspace: MakeWorkspace, request: pytest.FixtureRequest) -> Workspace:
+    """The workspace in either scheme, with few job specs: axe looks at each."""
+    workspace = make_workspace(color_scheme=request.param)
+    workspace.acme.integrations[ARCHIVE].resize(3)
+    return workspace
+
+
+def test_axe_finds_nothing_on_the_way_to_a_connection(small: Workspace) -> None:
+    inspection = Inspection(small)
+    small.open_app()
+    inspection.look("not connected")
+    consent = small.press_connect()
+    inspection.look("connecting")
+    consent.locator("#deny").click()
+    expect(consent.get_by_test_id("problem")).to_be_visible()
+    inspection.found["callback: denied"] = violations(consent)
+    expect(small.see("connection")).to_contain_text("Access was not granted")
+    inspection.look("denied")
+    small.grant()
+    small.open_app()
+    inspection.look("connected")
+    small.open_app(user_id=102)
+    inspection.look("agent")
+    small.open_app(user_id=103)
+    inspection.look("end user")
+    assert inspection.faults() == {}
+
+
+def test_axe_finds_nothing_in_a_days_work(small: Workspace) -> None:
+    inspection = Inspection(small)
+    serve(small, make_entry(), make_entry(result="zendesk_unavailable"))
+    small.acme.unregister_integration(SHIPPING)
+    small.grant()
+    small.open_app()
+    small.see("integrations-ready").locator("summary").click()
+    open_activity(small)
+    expect(small.see("activity-entry")).to_have_count(2)
+    small.meets({"where": "change", "kind": "http_500_zis", "times": 1})
+    small.switch(ORDERS, REFUNDS).click()
+    small.row(ORDERS, REFUNDS).get_by_test_id("problem").locator("summary").click()
+    inspection.look("activity and problem")
+    small.see("filter").fill("no such thing")
+    inspection.look("nothing matches")
+    small.see("filter").fill("")
+    small.meets({"where": "change", "kind": "hold"})
+    small.switch(ORDERS, OPEN_ORDER).click()
+    small.simulator.world.wait_until_held(1)
+    inspection.look("switching")
+    small.meets()
+    small.expect_switch(ORDERS, OPEN_ORDER, on=False)
+    assert inspection.faults() == {}
+
+
+def test_axe_finds_nothing_in_the_dialogs(small: Workspace) -> None:
+    inspection = Inspection(small)
+    small.grant()
+    small.open_app()
+    small.see("disconnect").click()
+    inspection.look("disconnect")
+    small.meets({"where": "revoke", "kind": "http_500_text"})
+    small.see("disconnect-confirm").click()
+    expect(small.see("disconnect-dialog").get_by_test_id("problem")).to_be_visible()
+    inspection.look("disconnecting failed")
+    small.see("disconnect-cancel").click()
+    small.see("several").click()
+    inspection.look("bulk: nothing chosen")
+    small.see("bulk-uninstall").check()
+    inspection.look("bulk: chosen")
+    small.meets({"where": "change", "kind": "hold"})
+    small.see("bulk-confirm").click()
+    small.simulator.world.wait_until_held(2)
+    inspection.look("bulk: running")
+    small.meets({"where": "change", "kind": "http_500_zis", "every": 2})
+    expect(small.see("bulk-result")).to_be_visible()
+    small.see("bulk-result").locator("summary").click()
+    inspection.look("bulk: result")
+    assert inspection.faults() == {}
+
+
+def test_axe_finds_nothing_when_the_session_is_over(small: Workspace) -> None:
+    small.grant()
+    small.open_app()
+    small.page.context.route(
+        "**/api/v1/**", lambda route: route.continue_(headers={**route.request.headers, "authorization": "Bearer none"})
+    )
+    small.see("refresh").click()
+    expect(small.see("session-over")).to_contain_text("Reload the app")
+    assert small.violations() == []
+
+
+def test_axe_finds_nothing_on_the_services_own_pages(small: Workspace) -> None:
+    inspection = Inspection(small)
+    page, service = small.page, small.simulator.service_url
+    small.show_app(signature="expired")
+    expect(small.see("problem")).to_be_visible()
+    inspection.look("sidebar refused")
+    # Not every integration is ready, so the window stays open.
+    small.acme.unregister_integration(SHIPPING)
+    page.goto(f"{service}/oauth/authorize?subdomain=acme")
+    page.locator("#allow").click()
+    expect(page.get_by_test_id("not-ready")).to_be_visible()
+    scheme = "dark" if page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches") else "light"
+    shot(page, f"page_not_ready_{scheme}")
+    inspection.found["callback: connected"] = violations(page)
+    for path in ("/", "/?account=not%20an%20account", "/oauth/callback?state=unknown", "/sidebar", "/nothing"):
+        page.goto(service + path)
+        name = re.sub(r"\W+", "_", path)
+        shot(page, f"page{name}_{scheme}")
+        inspection.found[path] = violations(page)
+    assert inspection.faults() == {}
+
+
+# --- by keyboard ---
+
+
+def expect_focus_seen(element: Locator) -> None:
+    """Wait until the element has the focus, and check that an outline shows it."""
+    expect(element).to_be_focused()
+    outline = element.evaluate(
+        """(element) => {
+             const { outlineStyle, outlineWidth } = getComputedStyle(element);
+             return [outlineStyle, outlineWidth];
+           }"""
+    )
+    assert outline == ["solid", "2px"]
+
+
+def tab_to(workspace: Workspace, element: Locator) -> None:
+    """Press the tabulator until the element has the focus."""
+    for _ in range(40):
+        workspace.page.keyboard.press("Tab")
+        if element.evaluate("(element) => element === document.activeElement"):
+            expect_focus_seen(element)
+            return
+    raise AssertionError("the tabulator does not reach it")
+
+
+def test_the_keyboard_is_enough_from_connecting_to_disconnecting(workspace: Workspace) -> None:
+    keyboard = workspace.page.keyboard
+    workspace.acme.integrations[ARCHIVE].resize(3)
+    workspace.open_app()
+    workspace.app.locator("body").focus()
+    tab_to(workspace, workspace.see("connect"))
+    workspace.shot("focus_connect")
+    with workspace.page.expect_popup() as popup:
+        keyboard.press("Enter")
+    consent = popup.value
+    consent.locator("#allow").focus()
+    with consent.expect_event("close"):
+        consent.keyboard.press("Enter")
+    workspace.expect_state("connected")
+    workspace.page.bring_to_front()
+    # Filter.
+    tab_to(workspace, workspace.see("filter"))
+    keyboard.type("refund")
+    expect(workspace.shown_rows()).to_have_count(1)
+    # Switch.
+    toggle = workspace.switch(ORDERS, REFUNDS)
+    tab_to(workspace, toggle)
+    workspace.shot("focus_switch")
+    keyboard.press("Space")
+    workspace.expect_switch(ORDERS, REFUNDS, on=True)
+    expect_focus_seen(toggle)
+    # Several at once.
+    several = workspace.see("several")
+    several.focus()
+    keyboard.press("Enter")
+    expect(workspace.see("bulk-uninstall")).to_be_focused()
+    keyboard.press("Space")
+    tab_to(workspace, workspace.see("bulk-confirm"))
+    keyboard.press("Enter")
+    expect(workspace.see("bulk-result")).to_be_visible()
+    expect(workspace.see("bulk-dialog").locator("h2")).to_be_focused()
+    keyboard.press("Escape")
+    expect(workspace.see("bulk-dialog")).to_be_hidden()
+    expect_focus_seen(several)
+    workspace.expect_switch(ORDERS, REFUNDS, on=False)
+    # Disconnect.
+    disconnect = workspace.see("disconnect")
+    disconnect.focus()
+    keyboard.press("Enter")
+    keyboard.press("Escape")
+    expect(workspace.see("disconnect-dialog")).to_be_hidden()
+    expect_focus_seen(disconnect)
+    keyboard.press("Enter")
+    tab_to(workspace, workspace.see("disconnect-confirm"))
+    keyboard.press("Enter")
+    workspace.expect_state("not_connected")
+    expect(workspace.app.locator("#connection-state")).to_be_focused()
+
+
+def test_the_focus_stays_where_it_is_while_lists_come_and_go(connected: Workspace) -> None:
+    toggle = connected.switch(ORDERS, REFUNDS)
+    toggle.focus()
+    # A new row before it moves it within its group.
+    connected.acme.integrations[ORDERS].upload_bundle(
+        ["a_new_one", *(spec.name for spec in connected.acme.integrations[ORDERS].job_specs)], clear_installed=False
+    )
+    connected.see("refresh").dispatch_event("click")
+    expect(connected.row(ORDERS, "a_new_one")).to_have_count(1)
+    expect(toggle).to_be_focused()
+
+
+def test_the_row_a_person_works_in_is_not_filtered_away(connected: Workspace) -> None:
+    connected.see("filter-installed").select_option("not_installed")
+    toggle = connected.switch(ORDERS, REFUNDS)
+    toggle.click()
+    connected.expect_switch(ORDERS, REFUNDS, on=True)
+    expect(toggle).to_be_visible()
+    expect(toggle).to_be_focused()
+
+
+# --- by ear ---
+
+
+def test_what_happens_is_announced(connected: Workspace) -> None:
+    live = connected.see("live")
+    expect(live).to_have_attribute("role", "status")
+    heard: list[str] = []
+    connected.page.expose_function("heard", lambda text: heard.append(text))  # noqa: PLW0108 - no builtin will do
+    connected.frame.evaluate(
+        """() => {
+             const live = document.querySelector('[data-testid="live"]');
+             new MutationObserver(() => window.heard(live.textContent)).observe(live, { childList: true });
+           }"""
+    )
+    connected.switch(ORDERS, REFUNDS).click()
+    expect(live).to_have_text(f"{REFUNDS} is installed.")
+    connected.row(ORDERS, REFUNDS).get_by_test_id("reinstall").click()
+    expect(live).to_have_text(f"{REFUNDS} is installed again.")
+    connected.switch(ORDERS, REFUNDS).click()
+    expect(live).to_have_text(f"{REFUNDS} is not installed.")
+    connected.meets({"where": "change", "kind": "http_500_zis"})
+    connected.switch(ORDERS, REFUNDS).click()
+    expect(live).to_have_text(f"{REFUNDS}: Zendesk cannot be reached or gave no usable answer")
+    connected.see("filter").fill("refund")
+    expect(live).to_have_text("1 of 260 shown.")
+    assert heard == [
+        f"Installing {REFUNDS}…",
+        f"{REFUNDS} is installed.",
+        f"Installing {REFUNDS} again…",
+        f"{REFUNDS} is installed again.",
+        f"Uninstalling {REFUNDS}…",
+        f"{REFUNDS} is not installed.",
+        f"Installing {REFUNDS}…",
+        f"{REFUNDS}: Zendesk cannot be reached or gave no usable answer",
+        "1 of 260 shown.",
+    ]
+
+
+def test_names_and_states_are_told_to_assistive_technology(connected: Workspace) -> None:
+    connected.see("filter").fill("refund")
+    switch = connected.app.get_by_role("switch", name=REFUNDS, exact=True)
+    expect(switch).not_to_be_checked()
+    expect(connected.app.get_by_role("search").get_by_role("searchbox")).to_have_accessible_name(
+        "Filter by name, event or flow"
+    )
+    expect(connected.app.get_by_role("region", name=ORDERS)).to_be_visible()
+    expect(connected.app.get_by_role("list")).to_have_count(1)
+    expect(connected.app.get_by_role("listitem")).to_have_count(1)
+
+
+# --- reports ---
+
+
+def test_a_report_can_be_copied_and_holds_no_secret(connected: Workspace) -> None:
+    connected.page.context.grant_permissions(["clipboard-read"], origin=connected.simulator.address)
+    connected.meets({"where": "change", "kind": "http_500_zis"})
+    connected.switch(ORDERS, REFUNDS).click()
+    problem = connected.row(ORDERS, REFUNDS).get_by_test_id("problem")
+    problem.locator("summary").click()
+    # Zendesk gives an app's frame no right to the clipboard, and it works all the same.
+    problem.get_by_role("button", name="Copy").click()
+    expect(problem.get_by_role("button", name="Copied")).to_be_visible()
+    report = connected.page.evaluate("navigator.clipboard.readText()")
+    assert report.splitlines()[1:3] == ["account: acme", "code: zendesk_unavailable"]
+    assert re.search(r"^time: \d{4}-\d\d-\d\dT\d\d:\d\d:\d\d", report, re.MULTILINE)
+    assert re.search(r"^request: [0-9a-f]{32}$", report, re.MULTILINE)
+    bootstrap = connected.frame.evaluate("JSON.parse(document.getElementById('bootstrap').textContent)")
+    assert bootstrap["session_token"] not in report
+    assert "eyJ" not in report
+    connected.row(ORDERS, REFUNDS).scroll_into_view_if_needed()
+    connected.shot("report_copied")

@@ -1,0 +1,251 @@
+"""Changing many job specs at once: asked first, done under the person's eyes, and told what became of it."""
+
+import pytest
+from playwright.sync_api import expect
+from redis import Redis
+
+from tests.browser.workspace import ARCHIVE, OPEN_ORDER, ORDERS, REFUNDS, SHIPPING, Workspace
+
+pytestmark = pytest.mark.browser
+
+# Of six orders.
+INSTALLED = {"copy_public_comment", "notify_warehouse", OPEN_ORDER}
+OTHERS = {"escalate_vip_order", "order_number_changed", REFUNDS}
+
+
+def choose(workspace: Workspace, action: str, filter_text: str = ORDERS) -> None:
+    """Filter the list, and choose what to do to what is shown."""
+    workspace.see("filter").fill(filter_text)
+    workspace.see("several").click()
+    workspace.see(f"bulk-{action}").check()
+
+
+def do(workspace: Workspace, action: str, filter_text: str = ORDERS) -> None:
+    """Choose, and press the button that does it."""
+    choose(workspace, action, filter_text)
+    workspace.see("bulk-confirm").click()
+
+
+def expect_result(workspace: Workspace, title: str, *sentences: str) -> None:
+    """Wait for the end, and compare what is said."""
+    result = workspace.see("bulk-result")
+    expect(result).to_be_visible()
+    expect(workspace.see("bulk-dialog").locator("h2")).to_have_text(title)
+    expect(result.locator(":scope > p")).to_have_text(list(sentences))
+
+
+def installed(workspace: Workspace, integration: str = ORDERS) -> set[str]:
+    """Return the names that Zendesk has installed."""
+    return {spec.name for spec in workspace.acme.integrations[integration].job_specs if spec.installed}
+
+
+# --- asked first ---
+
+
+def test_the_dialog_says_how_many_and_asks_before_it_does_anything(connected: Workspace) -> None:
+    connected.see("filter").fill(ORDERS)
+    connected.see("several").click()
+    dialog = connected.see("bulk-dialog")
+    expect(dialog).to_contain_text("For the 6 job specs that the filter shows:")
+    expect(dialog.get_by_label("Install the 3 that are not installed")).to_be_focused()
+    expect(connected.see("bulk-confirm")).to_be_disabled()
+    connected.shot("bulk_choice")
+    connected.see("bulk-uninstall").check()
+    expect(connected.see("bulk-confirm")).to_have_text("Uninstall 3 job specs")
+    connected.shot("bulk_uninstall_chosen")
+    connected.see("bulk-cancel").click()
+    expect(dialog).to_be_hidden()
+    expect(connected.see("several")).to_be_focused()
+    assert connected.simulator.world.calls(path_contains="/job_specs/install") == []
+
+
+def test_what_cannot_be_done_cannot_be_chosen(connected: Workspace) -> None:
+    connected.see("filter-installed").select_option("installed")
+    connected.see("several").click()
+    expect(connected.see("bulk-install")).to_be_disabled()
+    expect(connected.see("bulk-uninstall")).to_be_focused()
+    connected.page.keyboard.press("Escape")
+    connected.see("filter").fill("nothing at all")
+    expect(connected.see("several")).to_be_hidden()
+
+
+def test_a_row_that_stayed_only_because_it_was_worked_in_is_not_meant(connected: Workspace) -> None:
+    connected.see("filter").fill(ORDERS)
+    connected.see("filter-installed").select_option("not_installed")
+    connected.switch(ORDERS, REFUNDS).click()
+    connected.expect_switch(ORDERS, REFUNDS, on=True)
+    expect(connected.shown_rows()).to_have_count(3)
+    connected.see("several").click()
+    expect(connected.see("bulk-dialog")).to_contain_text("For the 2 job specs that the filter shows:")
+    expect(connected.shown_rows()).to_have_count(2)
+
+
+def test_more_than_a_minutes_worth_is_said_to_take_long(connected: Workspace) -> None:
+    connected.see("several").click()
+    expect(connected.see("bulk-dialog")).to_contain_text("For all 260 job specs of the account:")
+    connected.see("bulk-install").check()
+    expect(connected.see("bulk-dialog")).to_contain_text("so this takes about 4 minutes")
+    connected.shot("bulk_takes_long")
+    connected.see("bulk-reinstall").check()
+    expect(connected.see("bulk-dialog").get_by_text("so this takes about")).to_be_hidden()
+
+
+# --- done ---
+
+
+def test_all_that_the_filter_shows_are_installed(connected: Workspace) -> None:
+    do(connected, "install")
+    expect_result(connected, "Done", "3 job specs are now installed.")
+    connected.shot("bulk_done")
+    assert installed(connected) == INSTALLED | OTHERS
+    expect(connected.see("live")).to_have_text("3 job specs are now installed.")
+    connected.see("bulk-close").click()
+    expect(connected.see("several")).to_be_focused()
+    expect(connected.group(ORDERS)).to_contain_text("6 of 6 installed")
+    assert installed(connected, SHIPPING) == {"track_parcel"}
+
+
+def test_all_that_the_filter_shows_are_uninstalled(connected: Workspace) -> None:
+    do(connected, "uninstall")
+    expect_result(connected, "Done", "3 job specs are no longer installed.")
+    assert installed(connected) == set()
+
+
+def test_all_are_reinstalled_after_a_bundle_upload(connected: Workspace) -> None:
+    orders = connected.acme.integrations[ORDERS]
+    orders.upload_bundle(None, clear_installed=False)
+    do(connected, "reinstall")
+    expect_result(connected, "Done", "3 job specs were installed again.")
+    assert {spec.name for spec in orders.job_specs if spec.armed} == INSTALLED
+
+
+def test_progress_is_shown_while_it_runs_and_it_cannot_be_closed(connected: Workspace) -> None:
+    connected.meets({"where": "change", "kind": "hold"})
+    do(connected, "install", "archive_form_00")
+    connected.simulator.world.wait_until_held(2)
+    expect(connected.see("bulk-dialog").locator("h2")).to_have_text("Installing 8 job specs…")
+    expect(connected.see("bulk-sentence")).to_have_text("0 of 8.")
+    progress = connected.see("bulk-progress")
+    expect(progress).to_have_attribute("max", "8")
+    expect(connected.see("bulk-stop")).to_be_focused()
+    connected.shot("bulk_running")
+    connected.page.keyboard.press("Escape")
+    connected.page.keyboard.press("Escape")
+    expect(connected.see("bulk-dialog")).to_be_visible()
+    connected.meets()
+    expect_result(connected, "Done", "8 job specs are now installed.")
+
+
+# --- not all of it ---
+
+
+def test_what_zendesk_no_longer_has_is_named_with_its_words(connected: Workspace) -> None:
+    connected.acme.integrations[ORDERS].upload_bundle([*INSTALLED, REFUNDS], clear_installed=False)
+    do(connected, "install")
+    expect_result(connected, "Done, but not all of it worked", "1 job spec is now installed.", "2 failed.")
+    failure = connected.see("bulk-failure")
+    expect(failure).to_have_attribute("data-code", "job_spec_not_found")
+    # In the order in which they failed.
+    for name in ("escalate_vip_order", "order_number_changed"):
+        expect(failure.get_by_role("listitem").filter(has_text=f"{name} ({ORDERS})")).to_have_count(1)
+    expect(failure).to_contain_text("one or more requested job specs is invalid: escalate_vip_order")
+    connected.shot("bulk_partly_gone")
+    # The bundle comes back with them.
+    connected.acme.integrations[ORDERS].upload_bundle([*INSTALLED, *OTHERS], clear_installed=False)
+    expect(connected.see("bulk-again")).to_have_text("Try the other 2 again")
+    connected.see("bulk-again").click()
+    expect_result(connected, "Done", "2 job specs are now installed.")
+    assert installed(connected) == INSTALLED | OTHERS
+
+
+def test_what_failed_is_named_with_its_reason_and_can_be_tried_again(connected: Workspace) -> None:
+    connected.meets({"where": "change", "kind": "http_500_zis", "every": 4})
+    do(connected, "install", "archive_form_00")
+    expect_result(connected, "Done, but not all of it worked", "6 job specs are now installed.", "2 failed.")
+    failure = connected.see("bulk-failure")
+    expect(failure).to_have_attribute("data-code", "zendesk_unavailable")
+    expect(failure.get_by_role("listitem")).to_have_count(2)
+    report = connected.see("bulk-result").locator("details")
+    report.locator("summary").click()
+    expect(report.locator("pre")).to_contain_text("changed: 6 of 8")
+    report.scroll_into_view_if_needed()
+    connected.shot("bulk_partly_failed")
+    connected.meets()
+    connected.see("bulk-again").click()
+    expect_result(connected, "Done", "2 job specs are now installed.")
+
+
+def test_a_person_can_stop_it_and_go_on_later(connected: Workspace) -> None:
+    connected.meets({"where": "change", "kind": "hold"})
+    do(connected, "install", "archive_form_00")
+    connected.simulator.world.wait_until_held(2)
+    connected.see("bulk-stop").click()
+    expect(connected.see("bulk-stop")).to_have_text("Stopping…")
+    connected.shot("bulk_stopping")
+    connected.meets()
+    # What was on its way is finished, and nothing else begun.
+    expect_result(connected, "Ended before its time", "2 job specs are now installed.", "6 were not tried.")
+    connected.shot("bulk_stopped")
+    assert len(connected.simulator.world.calls(path_contains="/job_specs/install")) == 2
+    connected.see("bulk-again").click()
+    expect_result(connected, "Done", "6 job specs are now installed.")
+
+
+def test_a_limit_is_waited_for_and_then_it_goes_on(connected: Workspace) -> None:
+    connected.page.clock.install()
+    connected.open_app()
+    connected.meets({"where": "change", "kind": "http_429", "retry_after": 50, "times": 2})
+    do(connected, "install")
+    expect(connected.see("bulk-sentence")).to_contain_text("Too many for a minute: going on in")
+    connected.shot("bulk_waiting")
+    assert installed(connected) == INSTALLED
+    connected.page.clock.run_for(51_000)
+    expect_result(connected, "Done", "3 job specs are now installed.")
+    assert installed(connected) == INSTALLED | OTHERS
+
+
+def test_our_own_limit_is_waited_for_and_can_be_stopped(connected: Workspace, redis: Redis) -> None:
+    connected.switch(ORDERS, REFUNDS).click()
+    connected.expect_switch(ORDERS, REFUNDS, on=True)
+    # 57 more of this minute's 60 changes have been made elsewhere, and the minute is long.
+    [counter] = redis.keys("zis:limit*changes*")
+    redis.incrby(counter, 57)
+    redis.expire(counter, 600)
+    do(connected, "install", "archive_form_00")
+    expect(connected.see("bulk-sentence")).to_contain_text("2 of 8. Too many for a minute: going on in")
+    connected.see("bulk-stop").click()
+    expect_result(connected, "Ended before its time", "2 job specs are now installed.", "6 were not tried.")
+
+
+# --- hopeless ---
+
+
+def test_it_ends_at_once_when_the_grant_is_gone(connected: Workspace, redis: Redis) -> None:
+    redis.delete("zis:{acme}:grant")
+    do(connected, "install", "archive_form_00")
+    expect(connected.see("bulk-result")).to_contain_text("It ended because: The account has to be connected.")
+    expect(connected.see("bulk-result")).to_contain_text("6 were not tried.")
+    connected.shot("bulk_grant_gone")
+    connected.see("bulk-close").click()
+    connected.expect_state("not_connected")
+    expect(connected.see("bulk-dialog")).to_be_hidden()
+
+
+def test_it_ends_at_once_when_the_person_is_no_admin_any_more(connected: Workspace, redis: Redis) -> None:
+    connected.acme.set_user(101, role="agent")
+    redis.delete("zis:{acme}:role:101")
+    do(connected, "install", "archive_form_00")
+    expect(connected.see("bulk-result")).to_contain_text("It ended because: Only a manager may change this.")
+    connected.shot("bulk_demoted")
+    assert "archive_form_001" not in installed(connected, ARCHIVE)
+
+
+def test_it_ends_when_nothing_is_reached_three_times_in_a_row(connected: Workspace) -> None:
+    connected.meets({"where": "registry", "kind": "http_502_html"})
+    do(connected, "install", "archive_form_0")
+    result = connected.see("bulk-result")
+    expect(result).to_contain_text("It ended because: Zendesk cannot be reached or gave no usable answer.")
+    expect(result).to_contain_text("were not tried.")
+    connected.shot("bulk_unreached")
+    # Two run side by side, so a fourth may have been on its way.
+    assert len(connected.simulator.world.calls(path_contains="/job_specs/install")) in {3, 4}

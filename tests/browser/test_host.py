@@ -1,0 +1,148 @@
+"""The page and Zendesk around it, by way of Zendesk's SDK; nothing waits for it."""
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.workspace import ORDERS, REFUNDS, SDK, Workspace
+
+pytestmark = pytest.mark.browser
+
+NEVER_ANSWERS = """window.ZAFClient = {
+  init: () => ({ on() {}, get: () => new Promise(() => {}), invoke: () => new Promise(() => {}) }),
+};"""
+THROWS = "window.ZAFClient = { init() { throw new Error('odd origin'); } };"
+REFUSES_ALL = """window.ZAFClient = {
+  init(registered) {
+    setTimeout(() => registered({ location: "ticket_sidebar" }));
+    return { on() {}, get: () => Promise.reject(new Error()), invoke: () => Promise.reject(new Error()) };
+  },
+};"""
+
+
+# Opens the app in its frame.
+POST = """([action, token]) => {
+  const form = Object.assign(document.createElement("form"), { method: "post", action, target: "app" });
+  form.append(Object.assign(document.createElement("input"), { name: "token", value: token }));
+  document.body.append(form);
+  form.submit();
+}"""
+
+
+@pytest.fixture
+def hosted(workspace: Workspace) -> Workspace:
+    """The workspace of the connected account, where the app finds the SDK."""
+    workspace.serve_sdk()
+    workspace.grant()
+    return workspace
+
+
+def frame_height(workspace: Workspace) -> str:
+    """Return the height that the app has asked for; empty: none."""
+    height: str = workspace.page.locator("iframe[name=app]").evaluate("(frame) => frame.style.height")
+    return height
+
+
+def test_the_page_speaks_the_language_of_the_persons_zendesk(hosted: Workspace) -> None:
+    hosted.open_app(locale="de")
+    expect(hosted.app.locator("#connection-state")).to_have_text("acme ist verbunden")
+    expect(hosted.app.locator("html")).to_have_attribute("lang", "de")
+    expect(hosted.see("list-note")).to_contain_text("260 Job-Specs.")
+    hosted.shot("german")
+
+
+def test_the_page_has_zendesks_colours_and_changes_with_them(hosted: Workspace) -> None:
+    hosted.open_app(scheme="dark")
+    root, body = hosted.app.locator("html"), hosted.app.locator("body")
+    expect(root).to_have_attribute("data-scheme", "dark")
+    expect(body).to_have_css("background-color", "rgb(21, 26, 30)")
+    hosted.shot("dark")
+    hosted.page.locator("#scheme").select_option("light")
+    expect(root).to_have_attribute("data-scheme", "light")
+    expect(body).to_have_css("background-color", "rgb(255, 255, 255)")
+
+
+def test_the_frame_is_as_high_as_its_page_up_to_a_limit(hosted: Workspace) -> None:
+    hosted.open_app()
+    frame = hosted.page.locator("iframe[name=app]")
+    expect(frame).to_have_css("height", "720px")
+    hosted.see("filter").fill(REFUNDS)
+    expect(hosted.shown_rows()).to_have_count(1)
+    expect(frame).not_to_have_css("height", "720px")
+    # All of it is to be seen.
+    hosted.frame.wait_for_function(
+        "({ scrollHeight, clientHeight }) => scrollHeight === clientHeight",
+        arg=hosted.app.locator("html").element_handle(),
+    )
+    hosted.shot("resized")
+
+
+def test_a_dialog_has_room_in_a_low_frame(hosted: Workspace) -> None:
+    hosted.open_app()
+    hosted.see("filter").fill(REFUNDS)
+    expect(hosted.page.locator("iframe[name=app]")).not_to_have_css("height", "720px")
+    hosted.see("several").click()
+    dialog = hosted.see("bulk-dialog")
+    expect(dialog).to_be_in_viewport(ratio=1)
+    hosted.shot("dialog_in_a_low_frame")
+
+
+def test_in_the_navigation_bar_the_page_keeps_the_size_it_is_given(hosted: Workspace) -> None:
+    hosted.open_app(location="nav_bar", scheme="dark")
+    expect(hosted.app.locator("html")).to_have_attribute("data-scheme", "dark")
+    expect(hosted.app.locator("h1")).to_be_visible()
+    assert frame_height(hosted) == ""
+    hosted.shot("nav_bar_dark")
+
+
+def test_zendesk_is_told_of_a_new_connection(workspace: Workspace) -> None:
+    workspace.serve_sdk()
+    workspace.open_app()
+    workspace.connect()
+    expect(workspace.page.locator("#toasts")).to_contain_text("The account is connected.")
+
+
+@pytest.mark.parametrize(
+    "script", [NEVER_ANSWERS, THROWS, REFUSES_ALL, ""], ids=["silent", "throws", "refuses", "empty"]
+)
+def test_an_sdk_that_does_not_work_is_not_missed(script: str, workspace: Workspace) -> None:
+    workspace.page.context.route(SDK, lambda route: route.fulfill(body=script, content_type="text/javascript"))
+    workspace.grant()
+    with workspace.page.expect_response(lambda reply: "zaf_sdk" in reply.url):
+        workspace.open_app()
+    workspace.switch(ORDERS, REFUNDS).click()
+    workspace.expect_switch(ORDERS, REFUNDS, on=True)
+
+
+def test_nothing_waits_for_an_sdk_that_does_not_come(workspace: Workspace) -> None:
+    # Neither fulfilled nor refused.
+    workspace.page.context.route(SDK, lambda _route: None)
+    workspace.grant()
+    workspace.open_app()
+    workspace.switch(ORDERS, REFUNDS).click()
+    workspace.expect_switch(ORDERS, REFUNDS, on=True)
+
+
+def test_the_sdk_is_not_loaded_for_a_page_it_does_not_know(workspace: Workspace) -> None:
+    asked: list[str] = []
+    workspace.page.context.on("request", lambda request: asked.append(request.url))
+    workspace.open_app()
+    assert any("zaf_sdk" in url for url in asked)
+    asked.clear()
+    # It would wipe the page. Without a query the page was not opened by Zendesk at all.
+    for query in (
+        "origin=https://elsewhere.example&app_guid=1",
+        "origin=https://acme.zendesk.com.example&app_guid=1",
+        "",
+    ):
+        address = f"{workspace.simulator.service_url}/sidebar?{query}"
+        with workspace.page.expect_event("framenavigated", lambda frame: frame.name == "app"):
+            workspace.page.evaluate(POST, [address, workspace.simulator.sign("acme", 101)])
+        expect(workspace.app.locator("#app")).not_to_have_attribute("aria-busy", "true")
+        workspace.expect_state("not_connected")
+    assert [url for url in asked if "zaf_sdk" in url] == []
+
+
+def test_a_frame_without_storage_works(workspace: Workspace) -> None:
+    workspace.acme.switches.storage = "blocked"
+    workspace.open_app()
+    workspace.connect()

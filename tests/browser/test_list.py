@@ -1,0 +1,257 @@
+"""The list of job specs: what is shown of it when Zendesk is well, slow or broken, and how it is searched."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+from redis import Redis
+
+from tests.browser.workspace import ARCHIVE, OPEN_ORDER, ORDERS, SHIPPING, Workspace
+
+pytestmark = pytest.mark.browser
+
+MINUTE = 60  # seconds
+EVERYWHERE = (ORDERS, SHIPPING, ARCHIVE)
+
+
+def age_lists(redis: Redis, seconds: int) -> None:
+    """Make the lists that the service keeps older."""
+    for integration in EVERYWHERE:
+        redis.hincrby(f"zis:{{acme}}:list:{integration}", "asked_at", -seconds * 1_000_000)
+
+
+# --- what is shown ---
+
+
+def test_each_row_says_what_it_listens_to_and_what_it_starts(connected: Workspace) -> None:
+    row = connected.row(ORDERS, OPEN_ORDER)
+    row.scroll_into_view_if_needed()
+    expect(row).to_contain_text("Opens an order for every new ticket")
+    expect(row).to_contain_text("support · ticket.TicketCreated")
+    expect(row).to_contain_text("open_order_for_ticket_flow")
+    expect(connected.group(ORDERS)).to_contain_text("3 of 6 installed")
+    connected.shot("list")
+
+
+def test_what_zendesk_names_is_shown_as_text(connected: Workspace) -> None:
+    spec = connected.spec(ORDERS, OPEN_ORDER)
+    spec.description = "<img src=x onerror=alert(1)> <b>bold</b> &amp;"
+    connected.see("refresh").click()
+    expect(connected.row(ORDERS, OPEN_ORDER)).to_contain_text("<img src=x onerror=alert(1)> <b>bold</b> &amp;")
+    expect(connected.row(ORDERS, OPEN_ORDER).locator("img")).to_have_count(0)
+
+
+def test_integrations_without_job_specs_say_where_they_come_from(workspace: Workspace) -> None:
+    for integration in workspace.acme.integrations.values():
+        integration.job_specs = []
+    workspace.grant()
+    workspace.open_app()
+    expect(workspace.app.get_by_text("have no job specs yet")).to_be_visible()
+    expect(workspace.see("several")).to_be_hidden()
+    workspace.shot("no_job_specs")
+
+
+def test_the_first_list_is_waited_for_visibly(workspace: Workspace) -> None:
+    workspace.grant()
+    workspace.meets({"where": "list", "kind": "hold"})
+    workspace.show_app()
+    workspace.expect_state("connected")
+    expect(workspace.app.get_by_text("Loading job specs…")).to_be_visible()
+    workspace.shot("loading")
+    workspace.meets()
+    expect(workspace.see("job-spec")).to_have_count(260)
+    expect(workspace.app.get_by_text("Loading job specs…")).to_be_hidden()
+
+
+# --- asking anew ---
+
+
+def test_refresh_asks_zendesk_again(connected: Workspace) -> None:
+    expect(connected.switch(ORDERS, OPEN_ORDER)).to_have_attribute("aria-checked", "true")
+    connected.acme.integrations[ORDERS].upload_bundle(None, clear_installed=True)
+    connected.simulator.world.clear_calls()
+    connected.see("refresh").click()
+    connected.expect_switch(ORDERS, OPEN_ORDER, on=False)
+    expect(connected.see("live")).to_have_text("Refreshed: 260 job specs.")
+    assert connected.simulator.world.calls(path_contains=f"/registry/{ORDERS}/job_specs")
+
+
+def test_while_zendesk_does_not_answer_the_list_stays_and_then_says_why(connected: Workspace) -> None:
+    connected.meets({"where": "list", "kind": "hang"})
+    connected.see("refresh").click()
+    expect(connected.see("refresh")).to_have_text("Refreshing…")
+    expect(connected.see("refresh")).to_have_attribute("aria-disabled", "true")
+    # Pressed again, it does not ask again.
+    connected.see("refresh").click(force=True)
+    connected.simulator.world.wait_until_held(3)
+    connected.see("filter").fill("refund")
+    expect(connected.shown_rows()).to_have_count(1)
+    connected.see("filter").fill("")
+    connected.shot("refreshing")
+    connected.meets({"where": "list", "kind": "reset"})
+    expect(connected.list_problem()).to_have_attribute("data-code", "zendesk_unavailable")
+    expect(connected.see("refresh")).to_have_text("Refresh")
+    expect(connected.shown_rows()).to_have_count(260)
+
+
+def test_a_stale_list_says_how_old_it_is_and_why(connected: Workspace, redis: Redis) -> None:
+    age_lists(redis, 5 * MINUTE)
+    connected.meets({"where": f"registry:{ORDERS}", "kind": "http_502_html"})
+    connected.open_app()
+    group = connected.group(ORDERS)
+    expect(group.get_by_test_id("stale-note")).to_have_text(
+        re.compile(r"Not up to date: Zendesk could not be asked\. This is how it was at \d+:\d\d:\d\d.[AP]M\.")
+    )
+    expect(group.get_by_test_id("problem")).to_have_attribute("data-code", "zendesk_unavailable")
+    expect(connected.rows(ORDERS)).to_have_count(6)
+    expect(group).to_contain_text("3 of 6 installed")
+    expect(connected.group(SHIPPING).get_by_test_id("stale-note")).to_be_hidden()
+    group.scroll_into_view_if_needed()
+    connected.shot("stale")
+
+
+# --- failures ---
+
+
+def test_a_limit_of_zendesk_says_how_long_to_wait(workspace: Workspace) -> None:
+    workspace.grant()
+    workspace.meets({"where": "list", "kind": "http_429", "retry_after": 27})
+    workspace.open_app()
+    problem = workspace.list_problem()
+    expect(problem).to_have_attribute("data-code", "rate_limited")
+    expect(problem).to_contain_text("Possible again in 27 seconds.")
+    problem.locator("summary").click()
+    expect(problem.locator("pre")).to_contain_text("status: 429 (Zendesk: 429)")
+    workspace.shot("rate_limited")
+
+
+@pytest.mark.parametrize("kind", ["http_500_zis", "http_500_text", "http_502_html", "truncated_json", "reset"])
+def test_a_failure_of_zendesk_is_one_sentence_with_a_way_on(kind: str, workspace: Workspace) -> None:
+    workspace.grant()
+    workspace.meets({"where": "list", "kind": kind})
+    workspace.open_app()
+    problem = workspace.list_problem()
+    expect(problem).to_have_attribute("data-code", "zendesk_unavailable")
+    expect(problem).to_contain_text("Zendesk cannot be reached or gave no usable answer")
+    workspace.shot(f"list_{kind}")
+    workspace.meets()
+    workspace.see("refresh").click()
+    expect(workspace.see("job-spec")).to_have_count(260)
+    expect(problem).to_have_count(0)
+
+
+def test_one_integration_failing_hides_no_other(connected: Workspace) -> None:
+    connected.meets({"where": f"registry:{SHIPPING}", "kind": "http_403_admin"})
+    connected.see("refresh").click()
+    problem = connected.group(SHIPPING).get_by_test_id("problem")
+    expect(problem).to_have_attribute("data-code", "admin_required")
+    expect(problem).to_contain_text("Only admin user is allowed")
+    expect(connected.rows(ORDERS)).to_have_count(6)
+    connected.group(SHIPPING).scroll_into_view_if_needed()
+    connected.shot("one_integration_fails")
+
+
+@pytest.mark.parametrize(
+    ("client_too", "short", "words"),
+    [(False, "token not accepted", "does not accept us for this integration"),
+     (True, "not registered", "knows no integration acme_shipping in this account")],
+    ids=["unregistered", "never registered"],
+)  # fmt: skip
+def test_an_integration_that_is_not_ready_is_named_and_counted(
+    client_too: bool, short: str, words: str, workspace: Workspace
+) -> None:
+    workspace.acme.unregister_integration(SHIPPING)
+    if client_too:
+        del workspace.acme.clients[f"zis_{SHIPPING}"]
+    workspace.grant()
+    workspace.open_app()
+    ready = workspace.see("integrations-ready")
+    expect(ready.locator("summary")).to_have_text("2 of 3 integrations ready")
+    ready.locator("summary").click()
+    expect(ready.get_by_role("listitem").filter(has_text=SHIPPING)).to_contain_text(short)
+    workspace.shot(f"integration_{short.replace(' ', '_')}")
+    group = workspace.group(SHIPPING)
+    expect(group).to_contain_text(words)
+    # Nobody knows how many there are.
+    expect(group.get_by_text("0 of 0 installed")).to_be_hidden()
+    group.scroll_into_view_if_needed()
+    workspace.shot(f"integration_{short.replace(' ', '_')}_group")
+
+
+def test_an_unreachable_service_is_said_and_tried_again(connected: Workspace) -> None:
+    service = f"{connected.simulator.service_url}/api/**"
+    connected.page.context.route(service, lambda route: route.abort())
+    connected.see("refresh").click()
+    problem = connected.see("connection").get_by_test_id("problem")
+    expect(problem).to_have_attribute("data-code", "network")
+    # Once is enough.
+    expect(connected.list_problem()).to_have_count(0)
+    expect(connected.see("job-spec")).to_have_count(260)
+    connected.shot("service_unreachable")
+    connected.page.context.unroute(service)
+    problem.get_by_role("button", name="Try again").click()
+    expect(problem).to_have_count(0)
+
+
+# --- searching ---
+
+
+def test_a_thousand_job_specs_are_shown_and_searched_with_right_counts(workspace: Workspace) -> None:
+    workspace.acme.integrations[ARCHIVE].resize(990)
+    workspace.grant()
+    workspace.open_app()
+    note = workspace.see("list-note")
+    expect(workspace.see("job-spec")).to_have_count(1000)
+    expect(note).to_contain_text("1,000 job specs.")
+    workspace.shot("thousand")
+    # 1 to 250 were there, and every fifth of them is installed.
+    workspace.see("filter").fill("ARCHIVE_form_10")
+    expect(workspace.shown_rows()).to_have_count(10)
+    expect(note).to_contain_text("10 of 1,000 shown.")
+    workspace.see("filter-installed").select_option("installed")
+    expect(workspace.shown_rows()).to_have_count(2)
+    workspace.see("filter-installed").select_option("not_installed")
+    expect(workspace.shown_rows()).to_have_count(8)
+    workspace.shot("filtered")
+    workspace.see("filter").fill("")
+    # All but 50 of the archive and 4 of the others.
+    expect(note).to_contain_text("946 of 1,000 shown.")
+    workspace.see("filter-installed").select_option("installed")
+    expect(note).to_contain_text("54 of 1,000 shown.")
+
+
+def test_every_word_typed_has_to_occur_somewhere_in_the_row(connected: Workspace) -> None:
+    connected.see("filter").fill("warehouse shipping")
+    expect(connected.shown_rows()).to_have_count(1)
+    connected.see("filter").fill("commentadded notify")
+    expect(connected.shown_rows()).to_have_count(1)
+    connected.see("filter").fill("refund_record_created_flow")
+    expect(connected.shown_rows()).to_have_count(1)
+
+
+def test_a_filter_that_nothing_passes_says_so_and_can_be_cleared(connected: Workspace) -> None:
+    connected.see("filter").fill("no such thing")
+    expect(connected.app.get_by_text("No job spec matches the filter.")).to_be_visible()
+    connected.shot("nothing_matches")
+    connected.button("Clear the filter").click()
+    expect(connected.shown_rows()).to_have_count(260)
+    expect(connected.see("filter")).to_be_focused()
+
+
+def test_typing_that_leaves_the_result_as_it_is_touches_no_row(connected: Workspace) -> None:
+    connected.see("filter").fill("archive")
+    expect(connected.shown_rows()).to_have_count(250)
+    touched = connected.frame.evaluate_handle(
+        """() => {
+             const records = [];
+             const observer = new MutationObserver((some) => records.push(...some));
+             const everything = { subtree: true, childList: true, attributes: true, characterData: true };
+             observer.observe(document.querySelector(".list__groups"), everything);
+             return { count: () => records.push(...observer.takeRecords()) };
+           }"""
+    )
+    connected.see("filter").press_sequentially("_form")
+    assert touched.evaluate("({ count }) => count()") == 0
+    connected.see("filter").press_sequentially("_12")
+    expect(connected.shown_rows()).to_have_count(10)
+    assert touched.evaluate("({ count }) => count()") > 0

@@ -1,0 +1,87 @@
+"""`/static/zis-client.js` as other pages of the service's origin use it."""
+
+from typing import Any
+
+import pytest
+import requests
+from playwright.sync_api import Page
+
+from tests.browser.workspace import ORDERS, Workspace
+from tests.steps import bootstrap_in
+
+pytestmark = pytest.mark.browser
+
+# The three lines of its header.
+THREE_LINES = """async ({ session_token: sessionToken, expires_in: expiresIn }) => {
+  const { ZISClient } = await import("/static/zis-client.js");
+  const client = new ZISClient({ sessionToken, expiresIn, apiBase: "/api/v1" });
+  const { job_specs } = await client.jobSpecs({ integration: "acme_orders" });
+  return job_specs;
+}"""
+
+
+@pytest.fixture
+def bootstrap(workspace: Workspace) -> dict[str, Any]:
+    """What a page is given that Zendesk opens for acme's admin; the account is connected."""
+    workspace.grant()
+    simulator = workspace.simulator
+    reply = requests.post(f"{simulator.service_url}/sidebar", data={"token": simulator.sign("acme", 101)}, timeout=30)
+    return bootstrap_in(reply.text)
+
+
+@pytest.fixture
+def other_page(workspace: Workspace, bootstrap: dict[str, Any]) -> Page:
+    """Another page of the service."""
+    del bootstrap
+    workspace.page.goto(f"{workspace.simulator.service_url}/")
+    return workspace.page
+
+
+def test_three_lines_list_the_job_specs(other_page: Page, bootstrap: dict[str, Any]) -> None:
+    job_specs = other_page.evaluate(THREE_LINES, bootstrap)
+    assert len(job_specs) == 6
+    assert {spec["integration"] for spec in job_specs} == {ORDERS}
+
+
+def test_a_refusal_is_a_problem_with_its_code(other_page: Page, bootstrap: dict[str, Any]) -> None:
+    problem = other_page.evaluate(
+        """async ({ session_token: sessionToken, expires_in: expiresIn }) => {
+             const { ZISClient, ZISProblem } = await import("/static/zis-client.js");
+             const client = new ZISClient({ sessionToken, expiresIn });
+             const problem = await client.install("no_such_job_spec").catch((problem) => problem);
+             return { isProblem: problem instanceof ZISProblem, ...problem };
+           }""",
+        bootstrap,
+    )
+    assert (problem["isProblem"], problem["code"], problem["status"]) == (True, "job_spec_not_found", 404)
+    assert problem["requestId"]
+
+
+def test_a_list_that_has_not_changed_is_not_sent_again(other_page: Page, bootstrap: dict[str, Any]) -> None:
+    statuses: list[int] = []
+    other_page.on("response", lambda reply: statuses.append(reply.status) if "/job_specs" in reply.url else None)
+    same = other_page.evaluate(
+        """async ({ session_token: sessionToken, expires_in: expiresIn }) => {
+             const { ZISClient } = await import("/static/zis-client.js");
+             const client = new ZISClient({ sessionToken, expiresIn });
+             const [first, second] = [await client.jobSpecs(), await client.jobSpecs()];
+             return first.job_specs === second.job_specs && second.job_specs.length;
+           }""",
+        bootstrap,
+    )
+    assert same == 260
+    assert statuses == [200, 304]
+
+
+def test_a_page_without_a_session_is_told_so(other_page: Page) -> None:
+    heard = other_page.evaluate(
+        """async () => {
+             const { ZISClient } = await import("/static/zis-client.js");
+             const heard = [];
+             const onSessionExpired = ({ code }) => heard.push(code);
+             const client = new ZISClient({ sessionToken: "none", onSessionExpired });
+             await client.status().catch(({ code }) => heard.push(code));
+             return heard;
+           }"""
+    )
+    assert heard == ["unauthenticated", "unauthenticated"]

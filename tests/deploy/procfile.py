@@ -1,0 +1,56 @@
+"""The Procfile's lines, run as the platform runs them."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.workers import ROOT, STOP_SECONDS
+
+# What Heroku's Python buildpack exports for a dyno with two workers, whatever the app asks for.
+DYNO = {
+    "DYNO": "web.1",
+    "WEB_CONCURRENCY": "2",
+    "WEB_CONCURRENCY_SET_BY": "heroku/python",
+    "FORWARDED_ALLOW_IPS": "*",
+    "GUNICORN_CMD_ARGS": "--access-logfile -",
+    "PYTHONUNBUFFERED": "1",
+    "HEROKU_SLUG_COMMIT": "0123456789abcdef0123456789abcdef01234567",
+}
+
+
+def lines() -> dict[str, str]:
+    """Return the command of each process type."""
+    named = (line.partition(":") for line in (ROOT / "Procfile").read_text().splitlines() if line.strip())
+    return {name: command.strip() for name, _, command in named}
+
+
+def dyno_environment(**variables: str) -> dict[str, str]:
+    """Return a dyno's environment; its programs are those of the interpreter that runs the tests."""
+    inherited = {name: value for name, value in os.environ.items() if name == "HOME" or "COV" in name}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {**inherited, **DYNO, "PATH": path, **variables}
+
+
+class Dyno:
+    """A running process type; its output goes to a file."""
+
+    def __init__(self, process_type: str, **variables: str) -> None:
+        self._log = tempfile.NamedTemporaryFile(prefix="dyno-", suffix=".log")  # noqa: SIM115 - lives as long as this
+        self.process = subprocess.Popen(  # noqa: S603 - our own Procfile
+            ["/bin/bash", "-c", f"exec {lines()[process_type]}"],
+            cwd=ROOT,
+            env=dyno_environment(**variables),
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+        )
+
+    def log(self) -> str:
+        return Path(self._log.name).read_text()
+
+    def stop(self) -> int:
+        """Send SIGTERM, as the platform does; return the exit status."""
+        if self.process.poll() is None:
+            self.process.terminate()
+        return self.process.wait(STOP_SECONDS)

@@ -1,0 +1,110 @@
+"""A certificate nobody vouches for, and a store that is reached through TLS, as hosted ones are."""
+
+import datetime as dt
+import ipaddress
+import selectors
+import socket
+import socketserver
+import ssl
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+
+class Certificate(NamedTuple):
+    """Two PEM files."""
+
+    certificate: Path
+    key: Path
+
+
+def make_certificate(folder: Path) -> Certificate:
+    """Return a self-signed certificate for localhost, valid for a day."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    now = dt.datetime.now(dt.UTC)
+    names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(minutes=5))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(names, critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    files = Certificate(folder / "certificate.pem", folder / "key.pem")
+    files.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    files.key.write_bytes(private)
+    return files
+
+
+class _Relay(socketserver.BaseRequestHandler):
+    def handle(self) -> None:
+        server = self.server
+        assert isinstance(server, TLSFront)
+        try:
+            with (
+                server.context.wrap_socket(self.request, server_side=True) as client,
+                socket.create_connection(("127.0.0.1", server.behind)) as store,
+            ):
+                _relay(client, store)
+        except OSError:
+            # The other side refuses the certificate, or goes away: that is what is being tested.
+            return
+
+
+def _relay(client: ssl.SSLSocket, store: socket.socket) -> None:
+    with selectors.DefaultSelector() as selector:
+        selector.register(client, selectors.EVENT_READ, store)
+        selector.register(store, selectors.EVENT_READ, client)
+        while True:
+            for ready, _ in selector.select():
+                source = ready.fileobj
+                assert isinstance(source, socket.socket)
+                data = source.recv(65536)
+                if not data:
+                    return
+                ready.data.sendall(data)
+                # TLS may hold more than the selector sees.
+                while isinstance(source, ssl.SSLSocket) and source.pending():
+                    ready.data.sendall(source.recv(65536))
+
+
+class TLSFront(socketserver.ThreadingTCPServer):
+    """Speaks TLS on a port of its own and passes everything on to a server behind it."""
+
+    allow_reuse_address = True
+    daemon_threads = True
+
+    def __init__(self, behind: int, certificate: Certificate) -> None:
+        super().__init__(("127.0.0.1", 0), _Relay)
+        self.behind = behind
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(*certificate)
+
+    @property
+    def port(self) -> int:
+        return int(self.server_address[1])
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.shutdown()
+        self.server_close()
