@@ -31,8 +31,8 @@ AFTERLIFE_SECONDS = 90 * 86_400
 _UPDATE = """
 if redis.call('HGET', KEYS[1], 'generation') ~= ARGV[1] then return 0 end
 redis.call('HSET', KEYS[1], 'generation', ARGV[2], 'sealed', ARGV[3])
-if ARGV[4] == '' then redis.call('PERSIST', KEYS[1])
-elseif ARGV[4] ~= 'as it is' then redis.call('EXPIREAT', KEYS[1], ARGV[4]) end
+if ARGV[4] == 'as it is' then return 1 end
+if ARGV[4] == '' then redis.call('PERSIST', KEYS[1]) else redis.call('EXPIREAT', KEYS[1], ARGV[4]) end
 redis.call('ZADD', KEYS[2], ARGV[5], ARGV[6])
 return 1
 """
@@ -272,7 +272,6 @@ class Grants:
             return False
         written = grant.changed()
         arguments: list[object] = [grant.generation, written.generation, self._seal(account, written), "as it is"]
-        arguments += [self._end(written), account]
         return bool(self._store.run(_UPDATE, [grant_key(account), _ENDS_KEY], arguments))
 
     def reseal_minted(self, account: Subdomain, field_name: str, sealed: bytes) -> bool:
