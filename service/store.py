@@ -12,7 +12,7 @@ from redis import BlockingConnectionPool, Redis
 from redis.backoff import NoBackoff
 from redis.commands.core import Script
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
+from redis.exceptions import ReadOnlyError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
@@ -75,25 +75,33 @@ class Store:
         return self._redis
 
     def read(self, *commands: Command) -> list[Any]:
-        """Return the replies to reading commands, sent in one round trip; repeated once if the connection failed.
+        """Return the replies to reading commands, sent in one round trip; repeated once if that failed.
 
         Raises:
             StoreUnavailable: Redis did not answer.
         """
         try:
             return self._send(commands)
-        except (RedisConnectionError, RedisTimeoutError):
+        except RedisError:
+            # Refused, too: a Redis that cannot save refuses a connection's health check, and takes the read after it.
             return self.translated(lambda: self._send(commands))
-        except RedisError as fault:
-            raise _unavailable(fault) from fault
 
     def answers(self) -> bool:
         """Return whether Redis can be reached now."""
         try:
-            self.read(("PING",))
+            self.ping()
         except StoreUnavailable:
             return False
         return True
+
+    def ping(self) -> None:
+        """Return if Redis can be reached now and answers reads.
+
+        Raises:
+            StoreUnavailable: it does not.
+        """
+        # Not PING, which a Redis that cannot save refuses like a write (MISCONF).
+        self.read(("DBSIZE",))
 
     def write(self, *commands: Command) -> list[Any]:
         """Return the replies to writing commands, sent once, in one round trip.
@@ -137,7 +145,7 @@ class Store:
         try:
             return operation()
         except RedisError as fault:
-            raise _unavailable(fault) from fault
+            raise self._unavailable(fault) from fault
 
     def _send(self, commands: tuple[Command, ...]) -> list[Any]:
         if len(commands) == 1:
@@ -147,8 +155,10 @@ class Store:
             pipeline.execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py leaves it so
         return pipeline.execute()
 
-
-def _unavailable(fault: RedisError) -> StoreUnavailable:
-    if isinstance(fault, (RedisConnectionError, RedisTimeoutError)):
-        return StoreUnavailable("The store (Redis) did not answer. Try again in a moment.", retry_after=2)
-    return StoreRefused("The store (Redis) refused what must be kept. Its operator has to look.", retry_after=10)
+    def _unavailable(self, fault: RedisError) -> StoreUnavailable:
+        if isinstance(fault, (RedisConnectionError, RedisTimeoutError)):
+            return StoreUnavailable("The store (Redis) did not answer. Try again in a moment.", retry_after=2)
+        if isinstance(fault, ReadOnlyError):
+            # A failover may have demoted it: it keeps our connections, and only new ones lead to its successor.
+            self._redis.connection_pool.disconnect(inuse_connections=False)
+        return StoreRefused("The store (Redis) refused what must be kept. Its operator has to look.", retry_after=10)

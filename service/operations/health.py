@@ -40,7 +40,7 @@ def live() -> ResponseReturnValue:
 @blueprint.get("/readyz")
 def ready() -> ResponseReturnValue:
     """Answer 200 if Redis answers; 503 otherwise."""
-    collaborator(Store).read(("PING",))
+    collaborator(Store).ping()
     return {"status": "ok"}
 
 
