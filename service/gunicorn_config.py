@@ -141,8 +141,9 @@ def post_worker_init(worker: Any) -> None:
 
 
 def worker_exit(_server: Any, worker: Any) -> None:
-    """Go on trying to store what Zendesk has given, until the graceful time-out."""
+    """Go on trying to store what Zendesk has given or is just giving, until the graceful time-out."""
     if getattr(worker, "wsgi", None) is not None:
+        _collaborator(worker, Upkeep).stop()
         _collaborator(worker, AccessTokens).unsaved.finish(UNSAVED_SECONDS)
 
 
