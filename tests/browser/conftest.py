@@ -1,6 +1,7 @@
 """A real browser in front of the service under gunicorn and the simulated Zendesk.
 
 Browser and service live as long as the tests of this folder; every test has the world, the store and the window anew.
+With SHOTS=1 in the environment the tests leave a picture of every situation in `shots/`.
 """
 
 import os
@@ -17,7 +18,7 @@ from tests.workers import LiveService
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 # A busy machine is no fault of the page.
-expect.set_options(timeout=6_000)
+expect.set_options(timeout=20_000)
 
 
 def chromium_path() -> str | None:

@@ -133,11 +133,13 @@ def test_a_failure_of_zendesk_is_one_sentence_with_a_way_on(kind: str, workspace
     problem = workspace.list_problem()
     expect(problem).to_have_attribute("data-code", "zendesk_unavailable")
     expect(problem).to_contain_text("Zendesk cannot be reached or gave no usable answer")
+    expect(workspace.see("integrations-ready").locator("summary")).to_have_text("0 of 3 integrations ready")
     workspace.shot(f"list_{kind}")
     workspace.meets()
     workspace.see("refresh").click()
     expect(workspace.see("job-spec")).to_have_count(ALL)
     expect(problem).to_have_count(0)
+    expect(workspace.see("integrations-ready").locator("summary")).to_have_text("3 of 3 integrations ready")
 
 
 def test_one_integration_failing_hides_no_other(connected: Workspace) -> None:
