@@ -31,7 +31,10 @@ AFTERLIFE_SECONDS = 90 * 86_400
 _UPDATE = """
 if redis.call('HGET', KEYS[1], 'generation') ~= ARGV[1] then return 0 end
 redis.call('HSET', KEYS[1], 'generation', ARGV[2], 'sealed', ARGV[3])
-if ARGV[4] == 'as it is' then return 1 end
+if ARGV[4] == 'as it is' then
+  redis.call('ZADD', KEYS[2], 'NX', ARGV[5], ARGV[6])
+  return 1
+end
 if ARGV[4] == '' then redis.call('PERSIST', KEYS[1]) else redis.call('EXPIREAT', KEYS[1], ARGV[4]) end
 redis.call('ZADD', KEYS[2], ARGV[5], ARGV[6])
 return 1

@@ -4,7 +4,7 @@ import click
 
 from service.activity import OPERATOR, Activity
 from service.deadlines import Deadline
-from service.errors import ServiceError, StoreUnavailable
+from service.errors import ServiceError
 from service.operations.console import Account, OperatorCommand, described, in_one_line, json_option, print_json
 from service.operations.progress import Progress
 from service.sidebar.connection import Connection
@@ -35,13 +35,11 @@ def disconnect(account: Subdomain, uninstall: bool, force: bool, purge: bool, as
             try:
                 deadline = Deadline.after(DISCONNECT_SECONDS)
                 revoked = connection.disconnect(account, OPERATOR, deadline, uninstall=uninstall)
-            except StoreUnavailable:
-                # Then it cannot be forgotten either.
-                raise
             except ServiceError as caught:
                 if not force:
                     raise
                 failure = caught
+                # Without Redis this fails like the rest; with one that is full it does not.
                 connection.forget(account, OPERATOR)
     if purge:
         collaborator(Activity).purge(account)

@@ -16,6 +16,7 @@ from service.deadlines import REQUEST_BUDGET_SECONDS, Deadline
 from service.oauth.access_tokens import AccessTokens
 from service.oauth.grants import Grant, Grants
 from service.oauth.states import States
+from service.operations.key_rotation import rotate, tally
 from service.operations.sealed_records import SealedRecord, SealedRecords
 from service.subdomains import Subdomain
 from service.vault import KeyMissing, Vault
@@ -138,7 +139,9 @@ def test_the_end_of_a_dead_grant_is_not_put_off(admin: Admin, rotated: Flask, re
     assert grant is not None
     grants.update(ACME, grant, grant.changed(dead="grant_revoked"))
     redis.expire(GRANT, 1000)
+    redis.zadd("zis:grant_ends", {"acme": 1_700_000_000})
     run(rotated, "rotate-keys")
+    assert redis.zscore("zis:grant_ends", "acme") == 1_700_000_000
     assert 0 < int(redis.ttl(GRANT)) <= 1000
     assert redis.ttl(GRANT) > 900
 
@@ -305,6 +308,31 @@ def test_under_load_nothing_is_lost(
     assert run(rotated, "rotate-keys").status == 0
     assert set(sealed_under(redis)) == {key_ids(rotated)[0]}
     assert collaborator(make_app(SECRET_KEYS=NEW), Grants).get(ACME) is not None
+
+
+def test_what_somebody_else_wrote_in_between_is_looked_at_again(rotated: Flask, redis: Redis) -> None:
+    records, vault, old = collaborator(rotated, SealedRecords), collaborator(rotated, Vault), Vault((OLD,))
+    overtaken = []
+
+    def write(_told: str) -> None:
+        """Seal roles and keys under the old key once more, after they were read and before they are written."""
+        if overtaken:
+            return
+        for record in (one for one in records.all() if one.kind in {"role", "app_key"}):
+            overtaken.append(record)
+            redis.set(record.key, old.seal(record.name, vault.open(record.name, record.sealed)))
+
+    rotate(records, vault.key_ids[0], write, lambda: False)
+    assert len(overtaken) == 2
+    assert set(sealed_under(redis)) == {vault.key_ids[0]}
+
+
+def test_stopped_it_says_what_is_left(rotated: Flask, redis: Redis) -> None:
+    records, newest = collaborator(rotated, SealedRecords), key_ids(rotated)[0]
+    before = sealed_under(redis)
+    assert rotate(records, newest, lambda _: None, lambda: True) == 0
+    assert sealed_under(redis) == before
+    assert tally(records, newest, lambda _: None).behind == sum(before.values())
 
 
 def test_a_process_without_the_newest_key_is_noticed(admin: Admin, rotated: Flask, redis: Redis) -> None:
