@@ -275,6 +275,7 @@ class Grants:
             return False
         written = grant.changed()
         arguments: list[object] = [grant.generation, written.generation, self._seal(account, written), "as it is"]
+        arguments += [self._end(written), account]
         return bool(self._store.run(_UPDATE, [grant_key(account), _ENDS_KEY], arguments))
 
     def reseal_minted(self, account: Subdomain, field_name: str, sealed: bytes) -> bool:

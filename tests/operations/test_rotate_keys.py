@@ -312,7 +312,7 @@ def test_under_load_nothing_is_lost(
 
 def test_what_somebody_else_wrote_in_between_is_looked_at_again(rotated: Flask, redis: Redis) -> None:
     records, vault, old = collaborator(rotated, SealedRecords), collaborator(rotated, Vault), Vault((OLD,))
-    overtaken = []
+    overtaken: list[object] = []
 
     def write(_told: str) -> None:
         """Seal roles and keys under the old key once more, after they were read and before they are written."""
