@@ -42,11 +42,26 @@ def register_answers(app: Flask) -> None:
 def _begin() -> None:
     begin_request()
     metrics.REQUESTS_IN_PROGRESS.inc()
+    _require_readable_query()
     length = _chunked_length() if request.content_length is None else request.content_length
     if length > LARGEST_BODY_BYTES:
         raise PayloadTooLarge("The request's body is larger than 64 KiB.")
     if deadline().left() <= 0:
         raise errors.ZendeskTimeout("This request waited too long before it could begin. Try again.", retry_after=1)
+
+
+def _require_readable_query() -> None:
+    """Refuse a query with raw bytes that are no text; Werkzeug would stumble over them wherever it is looked at.
+
+    Raises:
+        InvalidRequest: it has some.
+    """
+    try:
+        request.query_string.decode()
+    except UnicodeDecodeError:
+        # The answer's headers look at it, too.
+        request.query_string = b""
+        raise InvalidRequest("The address's parameters are no UTF-8 text.") from None
 
 
 def _chunked_length() -> int:

@@ -5,9 +5,13 @@ Heroku sets WEB_CONCURRENCY (workers) and FORWARDED_ALLOW_IPS=*; what must not d
 
 import atexit
 import os
+import re
 import shutil
+import socket
+import struct
 import sys
 import tempfile
+import threading
 from collections.abc import MutableMapping
 from datetime import timedelta
 from typing import Any
@@ -19,17 +23,34 @@ os.environ["PROMETHEUS_MULTIPROC_DIR"] = METRICS_FOLDER = tempfile.mkdtemp(prefi
 
 import structlog
 from gunicorn.glogging import Logger
+from gunicorn.workers.gthread import TConn, ThreadWorker
 from prometheus_client.multiprocess import mark_process_dead
 
 from service import metrics
 from service.oauth.access_tokens import AccessTokens
 from service.oauth.upkeep import Upkeep
+from service.operations.logs import log_thread_crash
 from service.settings import Settings, SettingsError
 from service.zendesk.bulkhead import Bulkhead
 
 _log = structlog.get_logger("service.access")
 
-worker_class = "gthread"
+# Between two pieces of a request, or of an answer that is being taken: a caller who stops in the middle would otherwise
+# keep his thread for ever. Who goes on byte by byte still does; that is for whatever stands in front.
+STALLED_SECONDS = 10
+
+
+class Worker(ThreadWorker):
+    """gunicorn's threads, which do not wait for a caller who has stopped in the middle."""
+
+    def handle(self, conn: TConn) -> Any:
+        # By the kernel: gunicorn sets Python's own time-outs to none.
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            conn.sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", STALLED_SECONDS, 0))
+        return super().handle(conn)
+
+
+worker_class = Worker
 # Far above the cores: the work is waiting for Zendesk and Redis. In the first three seconds in which an account hangs
 # its callers may hold as many as come, so there are more than one account is likely to fill.
 threads = 128
@@ -48,8 +69,8 @@ accesslog = "-"
 UNSAVED_SECONDS = 20.0
 
 
-class AccessLog(Logger):
-    """Writes one line a request in the form of all other lines.
+class ServerLog(Logger):
+    """Writes one line a request in the form of all other lines, and what went wrong without what callers sent.
 
     The path is as it was sent, still percent-encoded, so that it cannot break out of its line; and without its query,
     which holds codes and states.
@@ -61,14 +82,32 @@ class AccessLog(Logger):
             "request",
             method=environ["REQUEST_METHOD"],
             path=environ["RAW_URI"].partition("?")[0],
-            status=resp.status_code,
+            # The text, because a request that gunicorn refuses by itself has no more.
+            status=int(str(resp.status).partition(" ")[0]),
             bytes=resp.sent,
             milliseconds=round(request_time / timedelta(milliseconds=1), 1),
             request_id=headers.get("x-request-id"),
         )
 
+    def warning(self, msg: Any, *args: Any, **kwargs: Any) -> None:
+        """Say what gunicorn warns of, but not the piece of a request that it quotes."""
+        if str(msg).startswith("Invalid request"):
+            msg = re.split("[\"']", str(msg), maxsplit=1)[0].rstrip()
+        super().warning(msg, *args, **kwargs)
 
-logger_class = AccessLog
+    def exception(self, msg: Any, *args: Any, **kwargs: Any) -> None:
+        """Say where a request broke; gunicorn would add its whole address and the exception's own words."""
+        if "request" not in str(msg):
+            super().exception(msg, *args, **kwargs)
+            return
+        fault = sys.exc_info()[1]
+        if isinstance(fault, OSError):
+            _log.info("connection_given_up", exception=type(fault).__qualname__)
+        else:
+            _log.error("unforeseen", route="none", exc_info=fault)
+
+
+logger_class = ServerLog
 
 
 def _collaborator(worker: Any, kind: type) -> Any:
@@ -96,13 +135,15 @@ def post_worker_init(worker: Any) -> None:
     """Tell the application how many threads serve it, and begin looking after quiet accounts."""
     # So that the worker is among the living before its first request.
     metrics.REQUESTS_IN_PROGRESS.set(0)
+    threading.excepthook = log_thread_crash
     _collaborator(worker, Bulkhead).set_threads(worker.cfg.threads)
     _collaborator(worker, Upkeep).start()
 
 
 def worker_exit(_server: Any, worker: Any) -> None:
-    """Go on trying to store what Zendesk has given, until the graceful time-out."""
+    """Go on trying to store what Zendesk has given or is just giving, until the graceful time-out."""
     if getattr(worker, "wsgi", None) is not None:
+        _collaborator(worker, Upkeep).stop()
         _collaborator(worker, AccessTokens).unsaved.finish(UNSAVED_SECONDS)
 
 

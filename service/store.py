@@ -93,18 +93,17 @@ class Store:
         return self._redis
 
     def read(self, *commands: Command) -> list[Any]:
-        """Return the replies to reading commands, sent in one round trip; repeated once if the connection failed.
+        """Return the replies to reading commands, sent in one round trip; repeated once if that failed.
 
         Raises:
             StoreUnavailable: Redis did not answer.
         """
         try:
             return self._send(commands)
-        except (RedisConnectionError, RedisTimeoutError) as fault:
-            count_failure(fault)
-            return self.translated(lambda: self._send(commands))
         except RedisError as fault:
-            raise _unavailable(fault) from fault
+            count_failure(fault)
+            # Refused, too: a Redis that cannot save refuses a connection's health check, and takes the read after it.
+            return self.translated(lambda: self._send(commands))
 
     def answers(self) -> bool:
         """Return whether Redis can be reached now."""
@@ -115,12 +114,13 @@ class Store:
         return True
 
     def ping(self) -> None:
-        """Return if Redis can be reached now.
+        """Return if Redis can be reached now and answers reads.
 
         Raises:
-            StoreUnavailable: it cannot.
+            StoreUnavailable: it does not.
         """
-        self.read(("PING",))
+        # Not PING, which a Redis that cannot save refuses like a write (MISCONF).
+        self.read(("DBSIZE",))
 
     def require_answers(self) -> None:
         """Return if Redis can be reached now, or answered this process in the five seconds before.
@@ -178,7 +178,7 @@ class Store:
         try:
             return operation()
         except RedisError as fault:
-            raise _unavailable(fault) from fault
+            raise self._unavailable(fault) from fault
 
     def _send(self, commands: tuple[Command, ...]) -> list[Any]:
         if len(commands) == 1:
@@ -191,15 +191,17 @@ class Store:
         self._answered_at = self._clock()
         return replies
 
+    def _unavailable(self, fault: RedisError) -> StoreUnavailable:
+        count_failure(fault)
+        if isinstance(fault, (RedisConnectionError, RedisTimeoutError)):
+            return StoreUnavailable("The store (Redis) did not answer. Try again in a moment.", retry_after=2)
+        if isinstance(fault, ReadOnlyError):
+            # A failover may have demoted it: it keeps our connections, and only new ones lead to its successor.
+            self._redis.connection_pool.disconnect(inuse_connections=False)
+        return StoreRefused("The store (Redis) refused what must be kept. Its operator has to look.", retry_after=10)
+
 
 def count_failure(fault: RedisError) -> None:
     """Count a failure of Redis; for those who use the client itself, too."""
     kind = next((kind for family, kind in _KINDS if isinstance(fault, family)), "other")
     metrics.REDIS_ERRORS[kind].inc()
-
-
-def _unavailable(fault: RedisError) -> StoreUnavailable:
-    count_failure(fault)
-    if isinstance(fault, (RedisConnectionError, RedisTimeoutError)):
-        return StoreUnavailable("The store (Redis) did not answer. Try again in a moment.", retry_after=2)
-    return StoreRefused("The store (Redis) refused what must be kept. Its operator has to look.", retry_after=10)

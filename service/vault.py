@@ -17,6 +17,9 @@ from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
 from joserfc.registry import HeaderParameter
 
+# What joserfc and json raise for what is no token; a TypeError for members of another type than they should be (1.8).
+UNREADABLE = (JoseError, ValueError, TypeError, RecursionError)
+
 _REGISTRY = jwe.JWERegistry(
     header_registry={"record": HeaderParameter("Name of the record this belongs to", "str", required=True)},
     algorithms=["dir", "A256GCM"],
@@ -94,7 +97,7 @@ class Vault:
             raise KeyMissing(record)
         try:
             opened = jwe.decrypt_compact(sealed, key.oct_key, registry=_REGISTRY)
-        except (JoseError, ValueError) as fault:
+        except UNREADABLE as fault:
             raise KeyMissing(record) from fault
         if opened.protected.get("record") != record or opened.plaintext is None:
             raise KeyMissing(record)
@@ -107,7 +110,7 @@ class Vault:
         try:
             encoded = sealed.split(b".", 1)[0]
             header = json.loads(base64.urlsafe_b64decode(encoded + b"=" * (-len(encoded) % 4)))
-        except ValueError:
+        except UNREADABLE:
             return None
         kid = header.get("kid") if isinstance(header, dict) else None
         return kid if isinstance(kid, str) else None

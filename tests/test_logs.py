@@ -120,6 +120,11 @@ def test_a_handshake_names_its_account_from_its_state_on(admin: Admin, capsys: p
     assert [event["account"] for event in of("request_failed", events(capsys))] == ["acme"]
 
 
+def test_the_beginning_of_a_handshake_names_its_account(make_app: MakeApp, capsys: pytest.CaptureFixture[str]) -> None:
+    make_app(REDIS_URL="redis://127.0.0.1:1/0").test_client().get("/oauth/authorize?subdomain=acme")
+    assert [event["account"] for event in of("request_failed", events(capsys))] == ["acme"]
+
+
 def test_threads_of_a_request_name_it_too(
     admin: Admin, make_admin: MakeAdmin, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -476,6 +476,15 @@ def test_without_redis_all_is_told_but_what_only_redis_knows(make_app: MakeApp, 
     assert shown - Scrape.of(away).names() == {"zis_accounts", "zis_shortest_grant_seconds"}
 
 
+def test_a_redis_that_our_own_limits_miss_is_counted(make_app: MakeApp) -> None:
+    away = make_app(METRICS_TOKEN=TOKEN, REDIS_URL=NOWHERE).test_client()
+    since = Since(away)
+    # Refused before anything else needs Redis.
+    assert away.get("/oauth/authorize?subdomain=no/name").status_code == 400
+    # One more for the accounts of this scrape, which are not repeated.
+    assert since.counted("zis_redis_errors_total", kind="connection") == 2
+
+
 # --- accounts ---
 
 
@@ -579,6 +588,14 @@ def test_accounts_of_long_ago_are_dropped_when_another_one_connects(admin: Admin
     redis.zadd("zis:grant_ends", {"initech": time.time() - AFTERLIFE_SECONDS - 1})
     admin.connect("globex")
     assert sorted(redis.zrange("zis:grant_ends", 0, -1)) == [b"acme", b"globex"]
+
+
+def test_a_record_that_is_only_sealed_anew_ends_when_it_did(admin: Admin, redis: Redis) -> None:
+    rewrite(admin, dead="grant_revoked")
+    before = redis.zscore("zis:grant_ends", "acme")
+    with time_machine.travel(time.time() + 1000):
+        assert grants(admin).reseal(ACME)
+    assert redis.zscore("zis:grant_ends", "acme") == before
 
 
 # --- processes ---

@@ -56,6 +56,13 @@ def test_only_what_is_past_half_of_its_life_is_refreshed(both: Admin) -> None:
     assert [call.account for call in both.simulator.world.calls(grant_type="refresh_token")] == ["acme"]
 
 
+def test_a_process_that_ends_begins_no_further_refresh(both: Admin) -> None:
+    age(both, ACME, 0.6)
+    collaborator(both.app, Upkeep).stop()
+    assert go_round(both) == {}
+    assert both.simulator.world.calls(grant_type="refresh_token") == []
+
+
 def test_the_round_is_made_once_a_day_by_whoever_comes_first(both: Admin, make_admin: MakeAdmin, redis: Redis) -> None:
     age(both, ACME, 0.6)
     assert go_round(both) == {"acme": "ok"}

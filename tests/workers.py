@@ -28,9 +28,9 @@ def free_port() -> int:
 
 
 class LiveService:
-    """A gunicorn with `workers` processes on a free port."""
+    """A gunicorn with `workers` processes on a free port; `public_url` None: its own address."""
 
-    def __init__(self, environment: dict[str, str], workers: int) -> None:
+    def __init__(self, environment: dict[str, str], workers: int, public_url: str | None = None) -> None:
         port = free_port()
         self.final_log = ""
         self.url = f"http://localhost:{port}"
@@ -42,7 +42,7 @@ class LiveService:
         self.process = subprocess.Popen(  # noqa: S603 - our own interpreter
             command,
             cwd=ROOT,
-            env={**keep, **environment, "PUBLIC_URL": self.url, "PYTHONUNBUFFERED": "1"},
+            env={**keep, **environment, "PUBLIC_URL": public_url or self.url, "PYTHONUNBUFFERED": "1"},
             stdout=self._log,
             stderr=subprocess.STDOUT,
             start_new_session=True,

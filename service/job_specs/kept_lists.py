@@ -1,6 +1,8 @@
 """Where lists are kept in Redis: the bytes to be sent, and when their first page was asked.
 
-All instants are Redis's own (microseconds), so that machines whose clocks differ agree. One hash an integration:
+All instants are Redis's own (microseconds), so that machines whose clocks differ agree. After a failover Redis's clock
+may be behind what is stored: a list of the future is not used, and a change of the future counts as made just now.
+One hash an integration:
   asked_at  when the kept list was asked; a newer one replaces it, an older never does
   floor     when a change was last sent: a list asked before is not young any more
   grant     id of the grant it was asked with; another's is not served
@@ -25,10 +27,13 @@ STALE_SECONDS = 600
 SECOND = 1_000_000
 
 _STORE = """
-local floor = tonumber(redis.call('HGET', KEYS[1], 'floor') or '0')
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local floor = math.min(now, tonumber(redis.call('HGET', KEYS[1], 'floor') or '0'))
 local kept = tonumber(redis.call('HGET', KEYS[1], 'asked_at') or '0')
+if kept > now then kept = 0 end
 local asked_at = tonumber(ARGV[1])
-if asked_at < floor or asked_at < kept then return 0 end
+if asked_at < floor or asked_at < kept or asked_at > now then return 0 end
 redis.call('HSET', KEYS[1], 'asked_at', ARGV[1], 'grant', ARGV[2], 'etag', ARGV[3], 'rows', ARGV[4])
 redis.call('EXPIRE', KEYS[1], ARGV[5])
 redis.call('DEL', KEYS[2])
@@ -104,13 +109,13 @@ def reading(account: Subdomain, integration: str) -> tuple[Command, Command]:
     )
 
 
-def kept_in(fields: list[bytes | None], failure: bytes | None, grant_id: str) -> Kept:
-    """Return what is kept for the account's present grant."""
+def kept_in(fields: list[bytes | None], failure: bytes | None, grant_id: str, now: int) -> Kept:
+    """Return what is kept for the account's present grant; `now` in microseconds of Redis's clock."""
     asked_at, floor, grant, etag, rows = fields
     held = None
     if asked_at is not None and etag is not None and rows is not None and grant == grant_id.encode():
-        held = KeptList(int(asked_at), etag.decode(), rows)
-    return Kept(held, int(floor or 0), None if failure is None else _failure_in(failure, grant_id))
+        held = KeptList(int(asked_at), etag.decode(), rows) if int(asked_at) <= now else None
+    return Kept(held, min(now, int(floor or 0)), None if failure is None else _failure_in(failure, grant_id))
 
 
 def microseconds(time: tuple[int, int]) -> int:

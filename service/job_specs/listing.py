@@ -145,9 +145,10 @@ class Listing:
             StoreUnavailable: Redis did not answer.
         """
         commands = [command for name in integrations for command in kept_lists.reading(account, name)]
-        now, *replies = self._store.read(("TIME",), *commands)
+        time, *replies = self._store.read(("TIME",), *commands)
+        now = microseconds(time)
         pairs = zip(replies[::2], replies[1::2], strict=True)
-        return microseconds(now), [kept_in(fields, failure, grant_id) for fields, failure in pairs]
+        return now, [kept_in(fields, failure, grant_id, now) for fields, failure in pairs]
 
     def _is_quick(self, wanted: Wanted, kept: Kept, now: int) -> bool:
         if self._seconds == 0 or wanted.not_before is not None:

@@ -47,7 +47,9 @@ def list_job_specs() -> ResponseReturnValue:
     if is_fresh:
         collaborator(RateLimits).count(FRESH_LISTS, _who(session))
     now = microseconds(time)
-    kept = [kept_in(fields, failure, grant.id) for fields, failure in zip(replies[::2], replies[1::2], strict=True)]
+    kept = [
+        kept_in(fields, failure, grant.id, now) for fields, failure in zip(replies[::2], replies[1::2], strict=True)
+    ]
     wanted = [Wanted(session.account, name, grant.id, now if is_fresh else None, deadline()) for name in integrations]
     listed = list_reply(collaborator(Listing).answers(wanted, kept, now), wish.installed, now)
     response = make_response(listed.body)

@@ -24,8 +24,8 @@ from service.oauth.authorization_server import AuthorizationServer, InvalidGrant
 from service.oauth.conditions import Conditions
 from service.oauth.cool_down import CoolDown
 from service.oauth.grants import Grant, Grants
-from service.oauth.turns import LEASE_SECONDS, Turns, too_late
-from service.oauth.unsaved import UnsavedPairs
+from service.oauth.turns import LEASE_POLL_SECONDS, LEASE_SECONDS, Turns, too_late
+from service.oauth.unsaved import RETRY_SECONDS, PairInHand, UnsavedPairs
 from service.store import Store
 from service.subdomains import Subdomain
 from service.vault import KeyMissing
@@ -46,6 +46,8 @@ TINY_LIFETIME_SECONDS = 20.0
 YOUNG_SECONDS = 60.0
 # For revoking a pair that came too late; others wait for our turn meanwhile.
 UNWANTED_SECONDS = 3.0
+# Four tries of a process that has the answer to an earlier refresh in hand, and Redis only just back.
+PATIENCE_SECONDS = 4 * RETRY_SECONDS
 _REFRESH = "refresh"
 
 Cause = Literal["stale", "expired", "refused", "upkeep"]
@@ -191,7 +193,7 @@ class AccessTokens:
             with self._turns.at_once(account, _REFRESH) as our_turn:
                 if not our_turn:
                     return grant
-                with self._turns.lease(account, _REFRESH) as our_lease:
+                with self._turns.lease(account, _REFRESH, left_with=PairInHand) as our_lease:
                     if not our_lease or self._cool_down.current(account) is not None:
                         return grant
                     return self._refresh(account, grant, "stale") or grant
@@ -212,7 +214,7 @@ class AccessTokens:
                     raise self._conditions.required(account, "not_refreshable")
                 if self.unsaved.holds(account):
                     raise _not_stored()
-                with self._turns.lease(account, _REFRESH) as our_lease:
+                with self._turns.lease(account, _REFRESH, left_with=PairInHand) as our_lease:
                     if our_lease and deadline.left() < REFRESH_NEEDS_SECONDS:
                         raise too_late()
                     # Asked with the lease in hand: whoever had it before may just have failed.
@@ -239,18 +241,20 @@ class AccessTokens:
         if time.monotonic() - began > LATEST_START_SECONDS:
             self._take_note_back(account, read, noted)
             raise too_late()
-        try:
-            pair = self._server.refresh(account, read.refresh_token, Deadline.after(CALL_SECONDS))
-        except InvalidGrant:
-            metrics.REFRESHES.labels(cause, "invalid_grant").inc()
-            return self._settle_invalid_grant(account, noted, unanswered=unanswered)
-        except ServiceError as failure:
-            metrics.REFRESHES.labels(cause, failure.code).inc()
-            self._settle_failure(account, read, noted, failure)
-            raise
-        # Zendesk's part ends here; a Redis that does not take the pair is counted among its own failures.
-        metrics.REFRESHES.labels(cause, OK).inc()
-        stored = self._store_pair(account, noted, pair)
+        # Whoever began this may not wait for it any more, so the process does at its end.
+        with self.unsaved.expecting(account):
+            try:
+                pair = self._server.refresh(account, read.refresh_token, Deadline.after(CALL_SECONDS))
+            except InvalidGrant:
+                metrics.REFRESHES.labels(cause, "invalid_grant").inc()
+                return self._settle_invalid_grant(account, noted, unanswered=unanswered)
+            except ServiceError as failure:
+                metrics.REFRESHES.labels(cause, failure.code).inc()
+                self._settle_failure(account, read, noted, failure)
+                raise
+            # Zendesk's part ends here; a Redis that does not take the pair is counted among its own failures.
+            metrics.REFRESHES.labels(cause, OK).inc()
+            stored = self._store_pair(account, noted, pair)
         with contextlib.suppress(StoreUnavailable):
             # Only saves a wait: the pair is stored.
             self._cool_down.clear(account)
@@ -261,19 +265,15 @@ class AccessTokens:
         """Return the grant once it is stored with `pair`; keeps the pair in memory if Redis does not take it.
 
         Raises:
-            StoreUnavailable: not yet; a thread goes on trying.
+            PairInHand: not yet; a thread goes on trying.
             AuthorizationRequired: somebody disconnected; the pair is revoked.
         """
         written = noted.with_pair(pair)
         try:
             return self._settle_pair(account, noted, written)
         except StoreUnavailable:
-            self.unsaved.keep(account, lambda: self._settle_unsaved(account, noted, written))
+            self.unsaved.keep(account, lambda: self._settle_pair(account, noted, written))
             raise _not_stored() from None
-
-    def _settle_unsaved(self, account: Subdomain, noted: Grant, written: Grant) -> None:
-        self._settle_pair(account, noted, written)
-        _log.info("pair_stored_late", account=account)
 
     def _settle_pair(self, account: Subdomain, noted: Grant, written: Grant) -> Grant:
         """Store `written` on top of the record that holds the pair it came from, or give it up for what is there."""
@@ -304,10 +304,15 @@ class AccessTokens:
                 revocation.
         """
         reason = "refresh_outcome_unknown" if unanswered else "grant_revoked"
+        patience = time.monotonic() + PATIENCE_SECONDS
         while True:
             current = self.usable(account)
             if current.refresh_token != noted.refresh_token:
                 return current
+            if unanswered and time.monotonic() < patience:
+                # The answer may be in another process's hands, which could not store it yet.
+                time.sleep(LEASE_POLL_SECONDS)
+                continue
             if self._declare_dead(account, current, reason):
                 raise self._conditions.required(account, reason)
 
@@ -356,8 +361,8 @@ def young_token_refused() -> ZendeskUnavailable:
     )
 
 
-def _not_stored() -> StoreUnavailable:
-    return StoreUnavailable(
+def _not_stored() -> PairInHand:
+    return PairInHand(
         "Zendesk gave a new access token, but the store (Redis) does not take it yet. Try again in a moment.",
         retry_after=2,
     )

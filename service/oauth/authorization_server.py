@@ -73,9 +73,6 @@ class TokenPair:
         if expires_in is None and refresh_token is not None:
             expires_in = ACCESS_TOKEN_SECONDS
         refresh_expires_in = _seconds(body.get("refresh_token_expires_in"))
-        scope = body.get("scope")
-        if isinstance(scope, list):
-            scope = " ".join(item for item in scope if isinstance(item, str))
         return cls(
             access_token=access_token,
             refresh_token=refresh_token,
@@ -84,7 +81,7 @@ class TokenPair:
             refresh_token_expires_at=(
                 None if refresh_expires_in is None or refresh_token is None else now + refresh_expires_in
             ),
-            scope=scope if isinstance(scope, str) and scope.strip() else None,
+            scope=_scope(body.get("scope")),
         )
 
 
@@ -234,6 +231,15 @@ def _token(value: object) -> str | None:
     if not isinstance(value, str) or not 0 < len(value) <= LONGEST_TOKEN:
         return None
     return value if value.isascii() and value.isprintable() and " " not in value else None
+
+
+def _scope(value: object) -> str | None:
+    """Return the scope, from a text or a list; None: absent, or of characters no scope has (RFC 6749, section 3.3)."""
+    if isinstance(value, list):
+        value = " ".join(item for item in value if isinstance(item, str))
+    if not isinstance(value, str) or not value.strip():
+        return None
+    return value if value.isascii() and value.isprintable() else None
 
 
 def _seconds(value: object) -> float | None:

@@ -355,6 +355,17 @@ class Grants:
         answer = int(self._store.run(_SAVE_MINTED, [grant_key(account)], arguments))
         return None if answer < 0 else bool(answer)
 
+    def holds_minted(self, account: Subdomain, integration: str, minted: MintedToken) -> bool:
+        """Return whether this very token is stored.
+
+        Raises:
+            StoreUnavailable: Redis did not answer.
+        """
+        field_name = _minted_field(integration)
+        sealed = self._store.read(("HGET", grant_key(account), field_name))[0]
+        held = self._opened_minted(account, field_name, sealed)
+        return held is not None and held.access_token == minted.access_token
+
     def has_any(self) -> bool:
         """Return whether an account was ever connected here."""
         return bool(self._store.read(("EXISTS", _EVER_KEY))[0])

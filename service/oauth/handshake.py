@@ -137,11 +137,7 @@ class Handshake:
             self._drop_granted(account, pair.access_token, minted, deadline)
             raise
         previous, previous_minted = self._store_grant(account, grant, minted, deadline)
-        for integration, token in minted.items():
-            with _nothing_undone(account):
-                self._zis_tokens.keep(account, grant, integration, token, deadline)
-        self._note(account, grant)
-        self._forget_previous(account, grant, previous, previous_minted, deadline)
+        self._follow_up(account, grant, minted, previous, previous_minted, deadline)
         name = grant.authorized_by.name if grant.authorized_by else None
         return Connected(account, name, self._probe(account, deadline))
 
@@ -224,19 +220,44 @@ class Handshake:
             try:
                 stored_id = self._grants.clear_fields(account)[0]
             except StoreUnavailable:
-                self._access_tokens.unsaved.keep(account, lambda: self._settle_unknown(account, grant, minted))
+                self._access_tokens.unsaved.keep(
+                    account, lambda: self._settle_unknown(account, grant, minted, *previous), is_pair=False
+                )
                 raise
             if stored_id == grant.id:
                 return previous
             self._drop_granted(account, grant.access_token, minted, deadline)
             raise
 
-    def _settle_unknown(self, account: Subdomain, grant: Grant, minted: dict[str, MintedToken]) -> None:
+    def _settle_unknown(
+        self,
+        account: Subdomain,
+        grant: Grant,
+        minted: dict[str, MintedToken],
+        previous: Grant | None,
+        previous_minted: list[MintedToken],
+    ) -> None:
         """Find out, once Redis answers again, whether a grant was stored after all; revoke it if not."""
         if self._grants.clear_fields(account)[0] == grant.id:
-            self._note(account, grant)
+            self._follow_up(account, grant, minted, previous, previous_minted, Deadline.after(REVOKING_SECONDS))
         else:
             self._drop_granted(account, grant.access_token, minted, Deadline.after(ANSWER_NEEDS_SECONDS))
+
+    def _follow_up(
+        self,
+        account: Subdomain,
+        grant: Grant,
+        minted: dict[str, MintedToken],
+        previous: Grant | None,
+        previous_minted: list[MintedToken],
+        deadline: Deadline,
+    ) -> None:
+        """Do what comes after storing a grant; none of it can undo the connection."""
+        for integration, token in minted.items():
+            with _nothing_undone(account):
+                self._zis_tokens.keep(account, grant, integration, token, deadline)
+        self._note(account, grant)
+        self._forget_previous(account, grant, previous, previous_minted, deadline)
 
     def _forget_previous(
         self,

@@ -30,7 +30,7 @@ def limit_requests() -> None:
 @blueprint.get("/authorize")
 def authorize() -> ResponseReturnValue:
     """Send an admin's browser to the consent page of their account."""
-    account = _account(request.args.get("subdomain", ""))
+    account = _account(_parameter("subdomain") or "")
     issued, url = collaborator(Handshake).begin(account)
     response = redirect(url, 302)
     for name in _state_cookies()[: -(MOST_COOKIES - 1)]:
@@ -103,14 +103,14 @@ def _account(text: str) -> Subdomain:
 
 
 def _parameter(name: str) -> str | None:
-    """Return a parameter Zendesk sends exactly once; None: it is absent.
+    """Return a parameter that is sent exactly once; None: it is absent.
 
     Raises:
         InvalidRequest: it is repeated (RFC 6749, section 3.1) or too long.
     """
     values = request.args.getlist(name)
     if len(values) > 1 or any(len(value) > LONGEST_PARAMETER for value in values):
-        raise InvalidRequest(f"The parameter {name} is repeated or too long. Connect again from the front page.")
+        raise InvalidRequest(f"The parameter {name} is repeated or too long. Connect from the front page.")
     return values[0] if values and values[0] else None
 
 

@@ -3,7 +3,7 @@
 Waiting in the process costs no Redis; the lease in Redis ends by itself if its holder stops.
 """
 
-import contextlib
+import secrets
 import threading
 import time
 from collections.abc import Iterator
@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from weakref import WeakValueDictionary
 
 from redis.exceptions import LockError
+from redis.lock import Lock
 
 from service import metrics
 from service.deadlines import Deadline
-from service.errors import StoreUnavailable, ZendeskTimeout
-from service.store import Store
+from service.errors import ServiceError, StoreUnavailable, ZendeskTimeout
+from service.store import Store, StoreRefused
 from service.subdomains import Subdomain
 from service.zendesk.bulkhead import Bulkhead
 from service.zendesk.flights import NAP_SECONDS
@@ -24,6 +25,8 @@ from service.zendesk.flights import NAP_SECONDS
 # in the middle blocks nobody for longer.
 LEASE_SECONDS = 15
 LEASE_POLL_SECONDS = 0.05
+# Between tries to give back a lease for which Redis was away.
+RELEASE_RETRY_SECONDS = 0.5
 
 
 class _Turn:
@@ -77,21 +80,33 @@ class Turns:
                 turn.lock.release()
 
     @contextmanager
-    def lease(self, account: Subdomain, name: str) -> Iterator[bool]:
+    def lease(self, account: Subdomain, name: str, *, left_with: type[ServiceError] | tuple[()] = ()) -> Iterator[bool]:
         """Try once to be the only one of all processes; yields whether we are.
+
+        `left_with`: an error after which the work is not over, so that the lease is left to end by itself.
 
         Raises:
             StoreUnavailable: Redis did not answer.
         """
         lock = self._store.redis.lock(_lease_key(account, name), timeout=LEASE_SECONDS, thread_local=False)
-        is_ours = self._store.translated(lambda: lock.acquire(blocking=False))
+        owner = secrets.token_hex(16)
+        try:
+            is_ours = self._store.translated(lambda: lock.acquire(blocking=False, token=owner))
+        except StoreRefused:
+            raise
+        except StoreUnavailable:
+            # It may be ours all the same.
+            self._give_back_later(lock, owner)
+            raise
+        is_left = False
         try:
             yield is_ours
+        except left_with:
+            is_left = True
+            raise
         finally:
-            if is_ours:
-                # Somebody else's by now, or Redis is away: the lease ends by itself.
-                with contextlib.suppress(LockError, StoreUnavailable):
-                    self._store.translated(lock.release)
+            if is_ours and not is_left and not self._gave_back(lock, owner):
+                self._give_back_later(lock, owner)
 
     def nap(self, account: Subdomain, deadline: Deadline) -> None:
         """Wait a moment for another process that holds the lease.
@@ -104,6 +119,27 @@ class Turns:
         self._bulkhead.check(account)
         time.sleep(LEASE_POLL_SECONDS)
         metrics.LEASE_WAIT.inc(LEASE_POLL_SECONDS)
+
+    def _gave_back(self, lock: Lock, owner: str) -> bool:
+        """Return whether the lease is not `owner`'s any more; False: Redis is away."""
+        try:
+            self._store.translated(lambda: lock.do_release(owner))
+        except LockError:
+            # It has ended, or is somebody else's by now.
+            return True
+        except StoreUnavailable:
+            return False
+        return True
+
+    def _give_back_later(self, lock: Lock, owner: str) -> None:
+        """Go on trying until the lease has ended by itself: a Redis away for a second need not cost everybody 15."""
+        end = time.monotonic() + LEASE_SECONDS
+
+        def run() -> None:
+            while time.monotonic() < end and not self._gave_back(lock, owner):
+                time.sleep(RELEASE_RETRY_SECONDS)
+
+        threading.Thread(target=run, name="lease", daemon=True).start()
 
     def _turn(self, key: str) -> _Turn:
         with self._lock:

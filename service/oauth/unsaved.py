@@ -1,11 +1,13 @@
-"""Pairs that Zendesk gave and Redis did not take yet: kept in this process's memory until Redis does.
+"""What Zendesk gave and Redis did not take yet, or may have taken: kept in this process's memory until that is settled.
 
-The pair before is spent, so losing this one is losing the grant. A process that has to end with one in hand says so.
+The pair before is spent, so losing a pair is losing the grant. A process that has to end with one in hand says so.
 """
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import structlog
 
@@ -17,58 +19,96 @@ RETRY_SECONDS = 0.5
 _log = structlog.get_logger(__name__)
 
 
+class PairInHand(StoreUnavailable):
+    """Zendesk gave a pair that Redis does not take yet; this process goes on trying."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Unsettled:
+    """One thing in hand."""
+
+    account: Subdomain
+    settle: Callable[[], object]
+    is_pair: bool
+    """False: what is lost with it is only that a token, which nobody uses, is revoked."""
+
+
 class UnsavedPairs:
     """Goes on trying to settle what could not be stored, in a thread of its own that exists only while needed."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
-        self._waiting: dict[Subdomain, Callable[[], None]] = {}
+        self._waiting: list[_Unsettled] = []
+        self._expected: list[Subdomain] = []
         self._thread: threading.Thread | None = None
 
-    def keep(self, account: Subdomain, settle: Callable[[], None]) -> None:
-        """Call `settle` until it no longer raises StoreUnavailable."""
-        with self._lock:
-            self._waiting[account] = settle
+    @contextmanager
+    def expecting(self, account: Subdomain) -> Iterator[None]:
+        """Let the end of the process wait for the block: it asks for a pair, and stores it or gives it to `keep`."""
+        with self._changed:
+            self._expected.append(account)
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._expected.remove(account)
+                self._changed.notify_all()
+
+    def keep(self, account: Subdomain, settle: Callable[[], object], *, is_pair: bool = True) -> None:
+        """Call `settle` until it no longer raises StoreUnavailable; `is_pair` False: it is about a loose token."""
+        with self._changed:
+            self._waiting.append(_Unsettled(account, settle, is_pair))
+            self._changed.notify_all()
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="unsaved-pairs", daemon=True)
                 self._thread.start()
-        _log.error("pair_not_stored", account=account, consequence="kept in memory, trying again")
+        _log.error("not_stored", account=account, is_pair=is_pair, consequence="kept in memory, trying again")
 
     def holds(self, account: Subdomain) -> bool:
         """Return whether a pair of this account waits to be stored."""
         with self._lock:
-            return account in self._waiting
+            return any(one.is_pair and one.account == account for one in self._waiting)
 
     def finish(self, seconds: float) -> None:
-        """Give what waits up to `seconds` to be stored; for a process that ends."""
+        """Give what waits or is expected up to `seconds` to be stored; for a process that ends."""
         end = time.monotonic() + seconds
         with self._changed:
-            while self._waiting and (left := end - time.monotonic()) > 0:
+            while (self._waiting or self._expected) and (left := end - time.monotonic()) > 0:
                 self._changed.wait(left)
-            for account in self._waiting:
+            for account in {*self._expected, *(one.account for one in self._waiting if one.is_pair)}:
                 _log.critical("pair_lost", account=account, consequence="the account has to be connected again")
+            for account in {one.account for one in self._waiting if not one.is_pair}:
+                _log.warning("token_left", account=account, consequence="it may live on at Zendesk, used by nobody")
 
     def _run(self) -> None:
         while True:
-            with self._lock:
-                waiting = dict(self._waiting)
+            with self._changed:
+                waiting = list(self._waiting)
                 if not waiting:
                     self._thread = None
                     return
-            for account, settle in waiting.items():
-                try:
-                    settle()
-                except StoreUnavailable:
-                    continue
-                except Exception as fault:  # noqa: BLE001 - whatever it is, the pair is not given up for it
-                    if not isinstance(fault, ServiceError):
-                        _log.error("pair_not_settled", account=account, exc_info=fault)
-                        continue
-                    # Disconnected or connected anew meanwhile: settled as well, and this pair is revoked.
-                    _log.info("pair_dropped", account=account, code=fault.code)
-                with self._changed:
-                    if self._waiting.get(account) is settle:
-                        del self._waiting[account]
-                    self._changed.notify_all()
-            time.sleep(RETRY_SECONDS)
+            for one in waiting:
+                if self._is_settled(one):
+                    with self._changed:
+                        self._waiting.remove(one)
+                        self._changed.notify_all()
+            with self._changed:
+                if self._waiting:
+                    # Until the next try, or until there is something new to try.
+                    self._changed.wait(RETRY_SECONDS)
+
+    def _is_settled(self, one: _Unsettled) -> bool:
+        try:
+            one.settle()
+        except StoreUnavailable:
+            return False
+        except ServiceError as outcome:
+            # Disconnected or connected anew meanwhile: settled as well, and this pair is revoked.
+            _log.info("dropped", account=one.account, code=outcome.code)
+        except Exception as fault:  # noqa: BLE001 - whatever it is, the pair is not given up for it
+            _log.error("not_settled", account=one.account, exc_info=fault)
+            return False
+        else:
+            _log.info("settled", account=one.account)
+        return True

@@ -46,12 +46,14 @@ class Upkeep:
         threading.Thread(target=self._run, name="upkeep", daemon=True).start()
 
     def stop(self) -> None:
-        """Begin no further round."""
+        """Begin no further refresh."""
         self._stop.set()
 
     def refresh_ageing(self) -> Iterator[Outcome]:
         """Refresh, one after another, every account with less than half of its refresh token's life left."""
         for account in self._grants.accounts():
+            if self._stop.is_set():
+                return
             if not self._is_ageing(account):
                 continue
             try:

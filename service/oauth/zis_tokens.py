@@ -169,21 +169,54 @@ class ZISTokens:
             ServiceError: no token could be had, or it could not be stored.
         """
         minted = self._minting.mint(account, integration, lambda call: self.call(account, deadline, call), deadline)
-        try:
-            stored = self._grants.save_minted(account, grant.id, integration, held, minted)
-        except StoreUnavailable:
-            unwanted.append(minted)
-            raise
+        stored = self._save(account, grant.id, integration, held, minted, unwanted)
         if stored:
             _log.info("minted", account=account, integration=integration)
             if held is not None:
                 unwanted.append(held)
             return minted
-        unwanted.append(minted)
         # Disconnected while Zendesk answered, or connected anew; then there is another grant to mint from.
         if stored is None and self._held(account, integration)[0].id == grant.id:
             raise self._conditions.required(account, None)
         return None
+
+    def _save(
+        self,
+        account: Subdomain,
+        grant_id: str,
+        integration: str,
+        held: MintedToken | None,
+        minted: MintedToken,
+        unwanted: list[MintedToken],
+    ) -> bool | None:
+        """Return what `save_minted` does; a token that is not stored is put in `unwanted`.
+
+        Raises:
+            StoreUnavailable: it is not stored; or that is not known, and is settled once Redis answers.
+        """
+        try:
+            stored = self._grants.save_minted(account, grant_id, integration, held, minted)
+        except StoreUnavailable:
+            # Whether it was written is only known if Redis says so; revoked, a stored token would be refused to all.
+            try:
+                stored = self._grants.holds_minted(account, integration, minted)
+            except StoreUnavailable:
+                self._access_tokens.unsaved.keep(
+                    account, lambda: self._settle_unknown(account, integration, minted), is_pair=False
+                )
+                raise
+            if not stored:
+                unwanted.append(minted)
+                raise
+        else:
+            if not stored:
+                unwanted.append(minted)
+        return stored
+
+    def _settle_unknown(self, account: Subdomain, integration: str, minted: MintedToken) -> None:
+        """Find out, once Redis answers again, whether a token was stored after all; revoke it if not."""
+        if not self._grants.holds_minted(account, integration, minted):
+            self._drop(account, minted, Deadline.after(UNWANTED_SECONDS))
 
     def _drop(self, account: Subdomain, minted: MintedToken, deadline: Deadline) -> None:
         """Revoke a minted token nobody will use: by the grant's authority, else by its own."""
@@ -195,9 +228,17 @@ class ZISTokens:
         self._revocation.drop_minted(account, minted, [*authorities, minted.access_token], deadline)
 
     def keep(self, account: Subdomain, grant: Grant, integration: str, minted: MintedToken, deadline: Deadline) -> None:
-        """Keep a token minted during the handshake; revoked if another handshake has overtaken this one."""
-        if not self._grants.save_minted(account, grant.id, integration, None, minted):
-            self._revocation.drop_minted(account, minted, [grant.access_token, minted.access_token], deadline)
+        """Keep a token minted during the handshake; revoked if another handshake has overtaken this one.
+
+        Raises:
+            StoreUnavailable: it could not be kept.
+        """
+        unwanted: list[MintedToken] = []
+        try:
+            self._save(account, grant.id, integration, None, minted, unwanted)
+        finally:
+            for token in unwanted:
+                self._revocation.drop_minted(account, token, [grant.access_token, token.access_token], deadline)
 
 
 def _accepted(reply: Reply) -> Reply:

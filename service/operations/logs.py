@@ -6,6 +6,7 @@ mend. error: the operator has to look. critical: something is about to be lost.
 
 import logging
 import sys
+import threading
 import traceback
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
@@ -58,6 +59,12 @@ def logs_on_standard_error() -> Iterator[None]:
         yield
     finally:
         structlog.configure(**before)
+
+
+def log_thread_crash(crash: threading.ExceptHookArgs) -> None:
+    """Log what ended a thread, as everything unforeseen: where it came from, and not its words."""
+    name = crash.thread.name if crash.thread else None
+    structlog.get_logger(__name__).error("unforeseen", thread=name, exc_info=crash.exc_value)
 
 
 def _with_frames(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

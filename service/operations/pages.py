@@ -33,8 +33,9 @@ class Step:
 def front_page() -> ResponseReturnValue:
     """Show the page, or send the browser on to connect the account that was typed into the form."""
     settings = collaborator(Settings)
-    typed = request.args.get("account")
-    account = parse_account_address(typed) if typed else None
+    values = request.args.getlist("account")
+    typed = values[0] if values else None
+    account = parse_account_address(typed) if typed and len(values) == 1 else None
     if account is not None:
         return redirect(f"/oauth/authorize?{urlencode({'subdomain': account})}", 303)
     error = "That is no Zendesk account: type acme for acme.zendesk.com." if typed is not None else None

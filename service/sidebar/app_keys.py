@@ -159,7 +159,9 @@ class AppKeys:
             return False
         if key is None:
             return False
-        known.key, known.fetched_at = key, self._clock() - (LAST_GOOD_SECONDS - milliseconds / 1000)
+        # At most its whole life: a longer one was not given by us.
+        left = min(LAST_GOOD_SECONDS, milliseconds / 1000)
+        known.key, known.fetched_at = key, self._clock() - (LAST_GOOD_SECONDS - left)
         return True
 
 

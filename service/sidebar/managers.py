@@ -185,9 +185,11 @@ class Managers:
         if sealed is None or session.user_id is None:
             return None
         try:
-            return Role(**json.loads(self._vault.open(_key(session.account, session.user_id), sealed)))
+            role = Role(**json.loads(self._vault.open(_key(session.account, session.user_id), sealed)))
         except KeyMissing:
             return None
+        # Not left to Redis's expiry alone: whoever can write there could put an older role back.
+        return role if self._clock() - role.asked_at <= REMEMBERED_SECONDS else None
 
     def _ask_for_looking(self, account: Subdomain, user_id: int, deadline: Deadline) -> Role:
         """Return Zendesk's answer about a person if it comes within 3 s.

@@ -9,20 +9,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from joserfc import jws
-from joserfc.errors import JoseError
 
 from service.errors import Unauthenticated
 from service.settings import Settings
 from service.subdomains import Subdomain, parse_subdomain
-from service.vault import derive_keys
+from service.vault import UNREADABLE, derive_keys
 
 SESSION_SECONDS = 900
 # Counted from the signed request that opened the page: a working day, then the app is loaded again.
 RENEWABLE_SECONDS = 12 * 3600
 LONGEST_SESSION_TOKEN = 2048
-
-# What joserfc raises for what is no token; a TypeError for a `crit` that is no list of texts (1.8).
-UNREADABLE = (JoseError, ValueError, TypeError, RecursionError)
 
 _TYPE = "zis-session+jwt"
 _ALGORITHM = "HS256"

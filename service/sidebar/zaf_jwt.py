@@ -17,8 +17,9 @@ from service.deadlines import Deadline
 from service.errors import AccountNotAllowed, ServiceError, Unauthenticated
 from service.settings import Settings
 from service.sidebar.app_keys import AppKeys
-from service.sidebar.sessions import RENEWABLE_SECONDS, UNREADABLE
+from service.sidebar.sessions import RENEWABLE_SECONDS
 from service.subdomains import Subdomain, parse_subdomain
+from service.vault import UNREADABLE
 
 # Zendesk's clock and ours may differ a little.
 LEEWAY_SECONDS = 60

@@ -25,6 +25,7 @@ export class ListView {
   #refresh = el("button", { type: "button", class: "button button--small", "data-testid": "refresh" });
   #note = el("p", { class: "list__note", "data-testid": "list-note" });
   #several = el("button", { type: "button", class: "button button--link button--small", "data-testid": "several" });
+  #foot;
   #loading = el("p", { class: "loading" });
   #empty = el("div", { class: "well", hidden: true });
   #emptyText = el("p");
@@ -48,10 +49,11 @@ export class ListView {
     this.#announce = announce;
     this.#problem = new ProblemSlot(account);
     this.#empty.append(this.#emptyText, this.#clear);
+    this.#foot = el("div", { class: "list__foot" }, this.#note, this.#several);
     this.element.append(
       el("div", { class: "list__head" }, this.#title, this.#refresh),
       this.#filter.element,
-      el("div", { class: "list__foot" }, this.#note, this.#several),
+      this.#foot,
       this.#problem.element,
       this.#loading,
       this.#empty,
@@ -67,6 +69,7 @@ export class ListView {
     this.#several.addEventListener("click", () => {
       // A row that was shown only because somebody worked in it is not meant.
       this.#applyFilter();
+      clearTimeout(this.#announcing);
       on.several();
     });
     // One listener for all the rows there may ever be.
@@ -205,7 +208,7 @@ export class ListView {
     const counted = this.#filter.isActive
       ? t("list.shown", { count: this.#shownCount, all })
       : t("list.count", { count: all });
-    setShown(this.#note, specs !== null);
+    setShown(this.#foot, specs !== null);
     setText(this.#note, listedAt ? `${counted} ${t("list.as_of", { time: formatTime(listedAt) })}` : counted);
     setText(this.#emptyText, t(all === 0 ? "list.none" : "list.nothing_matches"));
     setShown(this.#empty, specs !== null && this.#shownCount === 0 && !this.#hasTrouble());

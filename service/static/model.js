@@ -7,6 +7,9 @@ const OUTCOME_UNKNOWN = new Set(["network", "zendesk_timeout", "zendesk_unavaila
 // After these the page's idea of the connection or of the person's rights is out of date.
 const STATUS_OUTDATED = new Set(["authorization_required", "manager_role_required", "agent_required", "account_not_allowed"]);
 
+// After these no integration has been reached, whatever was known of it before.
+const ZENDESK_AWAY = new Set(["zendesk_timeout", "zendesk_unavailable"]);
+
 /** @typedef {"install"|"uninstall"|"reinstall"} Action what a person does to a job spec */
 
 /**
@@ -96,11 +99,11 @@ export class Model {
    */
   get readiness() {
     if (!this.isConnected) return null;
+    const isAway = ZENDESK_AWAY.has(this.listProblem?.code);
     return this.status.integrations.map(({ name, state }) => {
       const listed = this.integrations.find((integration) => integration.name === name);
-      if (!listed) return { name, state };
-      if (!listed.problem) return { name, state: "ready" };
-      return { name, state: state === "ready" || state === "unknown" ? "unavailable" : state };
+      if (isAway || listed?.problem) return { name, state: state === "ready" || state === "unknown" ? "unavailable" : state };
+      return { name, state: listed ? "ready" : state };
     });
   }
 

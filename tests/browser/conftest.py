@@ -1,6 +1,7 @@
 """A real browser in front of the service under gunicorn and the simulated Zendesk.
 
 Browser and service live as long as the tests of this folder; every test has the world, the store and the window anew.
+With SHOTS=1 in the environment the tests leave a picture of every situation in `shots/`.
 """
 
 import os
@@ -12,12 +13,12 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from service.sandbox.simulator import Simulator
-from tests.browser.workspace import SDK, Workspace
+from tests.browser.workspace import ARCHIVE, ARCHIVED, SDK, Workspace
 from tests.workers import LiveService
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 # A busy machine is no fault of the page.
-expect.set_options(timeout=6_000)
+expect.set_options(timeout=20_000)
 
 
 def chromium_path() -> str | None:
@@ -109,6 +110,8 @@ def make_workspace(
     def make(settings: dict[str, str] | None = None, **window: Any) -> Workspace:
         service = services.get({**environment, **(settings or {})})
         simulator.use_service(service.url)
+        # A browser is slow enough as it is; who needs more asks for more.
+        simulator.world.account("acme").integrations[ARCHIVE].resize(ARCHIVED)
         return Workspace(open_window(**window), simulator)
 
     yield make

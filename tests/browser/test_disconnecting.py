@@ -43,7 +43,6 @@ def test_job_specs_stay_installed_unless_asked_otherwise(connected: Workspace) -
 
 
 def test_job_specs_are_uninstalled_first_where_asked(connected: Workspace) -> None:
-    connected.acme.integrations["acme_archive"].resize(10)
     connected.see("disconnect").click()
     connected.see("disconnect-uninstall").check()
     connected.see("disconnect-confirm").click()

@@ -46,7 +46,7 @@ def test_the_page_speaks_the_language_of_the_persons_zendesk(hosted: Workspace) 
     hosted.open_app(locale="de")
     expect(hosted.app.locator("#connection-state")).to_have_text("acme ist verbunden")
     expect(hosted.app.locator("html")).to_have_attribute("lang", "de")
-    expect(hosted.see("list-note")).to_contain_text("260 Job-Specs.")
+    expect(hosted.see("list-note")).to_contain_text("30 Job-Specs.")
     hosted.shot("german")
 
 

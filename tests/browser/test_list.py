@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 from redis import Redis
 
-from tests.browser.workspace import ARCHIVE, OPEN_ORDER, ORDERS, SHIPPING, Workspace
+from tests.browser.workspace import ALL, ARCHIVE, ARCHIVED, OPEN_ORDER, ORDERS, SHIPPING, Workspace
 
 pytestmark = pytest.mark.browser
 
@@ -59,7 +59,7 @@ def test_the_first_list_is_waited_for_visibly(workspace: Workspace) -> None:
     expect(workspace.app.get_by_text("Loading job specs…")).to_be_visible()
     workspace.shot("loading")
     workspace.meets()
-    expect(workspace.see("job-spec")).to_have_count(260)
+    expect(workspace.see("job-spec")).to_have_count(ALL)
     expect(workspace.app.get_by_text("Loading job specs…")).to_be_hidden()
 
 
@@ -72,7 +72,7 @@ def test_refresh_asks_zendesk_again(connected: Workspace) -> None:
     connected.simulator.world.clear_calls()
     connected.see("refresh").click()
     connected.expect_switch(ORDERS, OPEN_ORDER, on=False)
-    expect(connected.see("live")).to_have_text("Refreshed: 260 job specs.")
+    expect(connected.see("live")).to_have_text("Refreshed: 30 job specs.")
     assert connected.simulator.world.calls(path_contains=f"/registry/{ORDERS}/job_specs")
 
 
@@ -91,7 +91,7 @@ def test_while_zendesk_does_not_answer_the_list_stays_and_then_says_why(connecte
     connected.meets({"where": "list", "kind": "reset"})
     expect(connected.list_problem()).to_have_attribute("data-code", "zendesk_unavailable")
     expect(connected.see("refresh")).to_have_text("Refresh")
-    expect(connected.shown_rows()).to_have_count(260)
+    expect(connected.shown_rows()).to_have_count(ALL)
 
 
 def test_a_stale_list_says_how_old_it_is_and_why(connected: Workspace, redis: Redis) -> None:
@@ -133,11 +133,13 @@ def test_a_failure_of_zendesk_is_one_sentence_with_a_way_on(kind: str, workspace
     problem = workspace.list_problem()
     expect(problem).to_have_attribute("data-code", "zendesk_unavailable")
     expect(problem).to_contain_text("Zendesk cannot be reached or gave no usable answer")
+    expect(workspace.see("integrations-ready").locator("summary")).to_have_text("0 of 3 integrations ready")
     workspace.shot(f"list_{kind}")
     workspace.meets()
     workspace.see("refresh").click()
-    expect(workspace.see("job-spec")).to_have_count(260)
+    expect(workspace.see("job-spec")).to_have_count(ALL)
     expect(problem).to_have_count(0)
+    expect(workspace.see("integrations-ready").locator("summary")).to_have_text("3 of 3 integrations ready")
 
 
 def test_one_integration_failing_hides_no_other(connected: Workspace) -> None:
@@ -186,7 +188,7 @@ def test_an_unreachable_service_is_said_and_tried_again(connected: Workspace) ->
     expect(problem).to_have_attribute("data-code", "network")
     # Once is enough.
     expect(connected.list_problem()).to_have_count(0)
-    expect(connected.see("job-spec")).to_have_count(260)
+    expect(connected.see("job-spec")).to_have_count(ALL)
     connected.shot("service_unreachable")
     connected.page.context.unroute(service)
     problem.get_by_role("button", name="Try again").click()
@@ -204,8 +206,8 @@ def test_a_thousand_job_specs_are_shown_and_searched_with_right_counts(workspace
     expect(workspace.see("job-spec")).to_have_count(1000)
     expect(note).to_contain_text("1,000 job specs.")
     workspace.shot("thousand")
-    # 1 to 250 were there, and every fifth of them is installed.
-    workspace.see("filter").fill("ARCHIVE_form_10")
+    # 1 to 20 were there, and every fifth of them is installed.
+    workspace.see("filter").fill("ARCHIVE_form_01")
     expect(workspace.shown_rows()).to_have_count(10)
     expect(note).to_contain_text("10 of 1,000 shown.")
     workspace.see("filter-installed").select_option("installed")
@@ -214,10 +216,10 @@ def test_a_thousand_job_specs_are_shown_and_searched_with_right_counts(workspace
     expect(workspace.shown_rows()).to_have_count(8)
     workspace.shot("filtered")
     workspace.see("filter").fill("")
-    # All but 50 of the archive and 4 of the others.
-    expect(note).to_contain_text("946 of 1,000 shown.")
+    # All but 4 of the archive and 4 of the others.
+    expect(note).to_contain_text("992 of 1,000 shown.")
     workspace.see("filter-installed").select_option("installed")
-    expect(note).to_contain_text("54 of 1,000 shown.")
+    expect(note).to_contain_text("8 of 1,000 shown.")
 
 
 def test_every_word_typed_has_to_occur_somewhere_in_the_row(connected: Workspace) -> None:
@@ -234,13 +236,13 @@ def test_a_filter_that_nothing_passes_says_so_and_can_be_cleared(connected: Work
     expect(connected.app.get_by_text("No job spec matches the filter.")).to_be_visible()
     connected.shot("nothing_matches")
     connected.button("Clear the filter").click()
-    expect(connected.shown_rows()).to_have_count(260)
+    expect(connected.shown_rows()).to_have_count(ALL)
     expect(connected.see("filter")).to_be_focused()
 
 
 def test_typing_that_leaves_the_result_as_it_is_touches_no_row(connected: Workspace) -> None:
     connected.see("filter").fill("archive")
-    expect(connected.shown_rows()).to_have_count(250)
+    expect(connected.shown_rows()).to_have_count(ARCHIVED)
     touched = connected.frame.evaluate_handle(
         """() => {
              const records = [];
@@ -252,6 +254,6 @@ def test_typing_that_leaves_the_result_as_it_is_touches_no_row(connected: Worksp
     )
     connected.see("filter").press_sequentially("_form")
     assert touched.evaluate("({ count }) => count()") == 0
-    connected.see("filter").press_sequentially("_12")
+    connected.see("filter").press_sequentially("_01")
     expect(connected.shown_rows()).to_have_count(10)
     assert touched.evaluate("({ count }) => count()") > 0

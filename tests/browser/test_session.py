@@ -8,7 +8,7 @@ from playwright.sync_api import Request, expect
 from service.settings import Settings
 from service.sidebar.sessions import Sessions
 from service.subdomains import Subdomain
-from tests.browser.workspace import ARCHIVE, ORDERS, REFUNDS, Workspace
+from tests.browser.workspace import ALL, ARCHIVE, ORDERS, REFUNDS, Workspace
 
 pytestmark = pytest.mark.browser
 
@@ -49,7 +49,7 @@ def test_an_expired_token_is_renewed_without_a_word(away: int, timed: Workspace)
     asked = renewals(timed)
     timed.page.clock.fast_forward(away)
     timed.see("refresh").click()
-    expect(timed.see("live")).to_have_text("Refreshed: 260 job specs.")
+    expect(timed.see("live")).to_have_text("Refreshed: 30 job specs.")
     timed.switch(ORDERS, REFUNDS).click()
     timed.expect_switch(ORDERS, REFUNDS, on=True)
     # Several calls at once needed it, and one renewal served them.
@@ -131,7 +131,7 @@ def test_reloading_the_app_posts_the_same_signed_request_again(connected: Worksp
     connected.see("filter").fill("gone after reloading")
     connected.page.locator("#reload").click()
     expect(connected.see("filter")).to_have_value("")
-    expect(connected.see("job-spec")).to_have_count(260)
+    expect(connected.see("job-spec")).to_have_count(ALL)
 
 
 def test_a_signed_request_that_is_refused_shows_why_and_no_control(workspace: Workspace) -> None:

@@ -1,0 +1,225 @@
+"""What reaches the application through a real gunicorn, and what must not; under the platform's own environment."""
+
+import re
+import socket
+import struct
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import requests
+from redis import Redis
+
+from service.answers import LARGEST_BODY_BYTES
+from service.gunicorn_config import STALLED_SECONDS, threads
+from tests.attacks.attackers import bearer, keys_of, request_of, send, status_of
+from tests.conftest import MakeAdmin
+from tests.workers import LiveService
+
+pytestmark = pytest.mark.attacks
+
+CANARY = "canary-0123456789-of-the-tests"
+# On Linux every 127.x.x.x is this machine, so that a stranger's address can be played.
+STRANGER = "127.0.0.2" if sys.platform == "linux" else None
+# Requests that two readers would cut in different places (RFC 9112, section 11.2).
+HIDDEN = b"GET /hidden HTTP/1.1\r\nHost: localhost\r\n\r\n"
+SMUGGLED = {
+    "both lengths": b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "two lengths": b"Content-Length: 0\r\nContent-Length: 41\r\n\r\n",
+    "a list of lengths": b"Content-Length: 0, 41\r\n\r\n",
+    "a length with a sign": b"Content-Length: +0\r\n\r\n",
+    "chunked not last": b"Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+    "chunked twice": b"Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n",
+    "an unknown coding": b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+    "a space before the colon": b"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+    "a folded header": b"X: y\r\n Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "a chunk of no number": b"Transfer-Encoding: chunked\r\n\r\n0x0\r\n\r\n",
+    "a chunk that is too short": b"Transfer-Encoding: chunked\r\n\r\n1\r\nxx\r\n0\r\n\r\n",
+    "two hosts": b"Host: evil.example\r\n\r\n",
+    "a bare CR": b"X: y\rTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "a NUL": b"X: \0\r\n\r\n",
+}
+# Requests that cannot be read at all, each with a piece that must not come back or into the log.
+UNREADABLE = {
+    "no version": f"GET /oauth/callback?code={CANARY}",
+    "another version": f"GET /oauth/callback?code={CANARY} HTTP/9.9",
+    "a space in the address": f"GET /oauth/callback?code=x {CANARY} HTTP/1.1",
+    "raw bytes in the address": f"GET /oauth/callback?code={CANARY}\xff HTTP/1.1",
+    "a small verb": f"get /oauth/callback?code={CANARY} HTTP/1.1",
+    "a header without a colon": f"GET / HTTP/1.1\r\nAuthorization Bearer {CANARY}",
+    "a header of another name": f"GET / HTTP/1.1\r\nX-{CANARY}\xe9: x",
+    "an expectation": f"GET / HTTP/1.1\r\nExpect: {CANARY}",
+    "a TLS greeting": "\x16\x03\x01\x02" + CANARY,
+}
+
+
+@pytest.fixture
+def service(platform_service: LiveService, redis: Redis) -> LiveService:
+    """The service, with nothing in its store."""
+    assert redis.ping()
+    return platform_service
+
+
+@pytest.mark.parametrize("source", [None, STRANGER], ids=["from this machine", "from a stranger"])
+def test_no_forwarded_header_moves_the_application(service: LiveService, source: str | None) -> None:
+    """SCRIPT_NAME and PATH_INFO are a front end's way to place an application; ours has none (CVE-2026-40575)."""
+    names = {"SCRIPT_NAME": "/evil", "PATH_INFO": "/readyz", "X-Script-Name": "/evil", "X-Forwarded-Prefix": "/evil",
+             "X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "https", "REMOTE_USER": "101",
+             "HTTP_HOST": "evil.example"}  # fmt: skip
+    lines = {
+        f"{one}: {value}"
+        for name, value in names.items()
+        for one in (name, name.replace("_", "-"), name.replace("-", "_"))
+    }
+    for told in [*([line] for line in lines), sorted(lines)]:
+        page = send(service, request_of("GET / HTTP/1.1", *told), source=source)
+        alive = send(service, request_of("GET /livez HTTP/1.1", *told), source=source)
+        assert (status_of(page), status_of(alive)) == (200, 200), told
+        assert b'href="/static/garden.css"' in page
+        assert b"evil" not in page
+        assert b'"version"' in alive
+        assert status_of(send(service, request_of("GET /evil/livez HTTP/1.1", *told), source=source)) == 404
+
+
+def test_an_address_written_with_an_underscore_is_not_the_forwarded_one(service: LiveService, redis: Redis) -> None:
+    """WSGI has one name for `-` and `_`; gunicorn drops the second, so nobody chooses what he is counted under."""
+    spoofs = ["X_Forwarded_For: 192.0.2.1", "X-Forwarded_For: 192.0.2.1", "x_forwarded-for: 192.0.2.1"]
+    for spoof in spoofs:
+        for honest in ([], ["X-Forwarded-For: 203.0.113.9"]):
+            send(service, request_of("GET /api/v1/status HTTP/1.1", spoof, *honest))
+            send(service, request_of("GET /api/v1/status HTTP/1.1", *honest, spoof))
+
+    counted = {key.split("/")[1] for key in keys_of(redis, "zis:limit*")}
+    assert counted == {"127.0.0.1", "203.0.113.9"}
+
+
+def test_two_lines_of_a_forwarded_address_are_one_list(service: LiveService, redis: Redis) -> None:
+    """The router's own line comes last, whatever the caller sent before."""
+    send(
+        service, request_of("GET /api/v1/status HTTP/1.1", "X-Forwarded-For: 192.0.2.1", "X-Forwarded-For: 203.0.113.9")
+    )
+
+    assert {key.split("/")[1] for key in keys_of(redis, "zis:limit*")} == {"203.0.113.9"}
+
+
+def test_a_request_is_cut_in_one_place_or_refused(service: LiveService) -> None:
+    """The connection ends with it, and what hides behind it is never a request of its own."""
+    for kind, rest in SMUGGLED.items():
+        reply = send(service, b"POST /sidebar HTTP/1.1\r\nHost: localhost\r\n" + rest + HIDDEN)
+        assert status_of(reply) in {400, 501}, kind
+        assert reply.count(b"HTTP/1.1 ") == 1, kind
+    assert "/hidden" not in service.log()
+    assert "Traceback" not in service.log()
+
+
+def test_what_cannot_be_read_is_neither_logged_nor_answered_with_somebody_elses_words(service: LiveService) -> None:
+    for kind, start in UNREADABLE.items():
+        reply = send(service, start.encode("latin-1") + b"\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        assert b"HTTP/1.1 4" in reply or reply == b"", kind
+        assert b"<script" not in reply
+    assert CANARY not in service.log()
+    assert "Invalid request from ip=127.0.0.1: Invalid HTTP Version" in service.log()
+
+
+def test_addresses_in_odd_forms_are_routed_by_their_path_alone(service: LiveService) -> None:
+    forms = {
+        "GET http://evil.example/livez HTTP/1.1": 200,
+        "GET http://user:password@evil.example/livez HTTP/1.1": 200,
+        "GET http://evil.example HTTP/1.1": 200,
+        "GET //evil.example/livez HTTP/1.1": 404,
+        "GET /%2e%2e/livez HTTP/1.1": 404,
+        "GET /livez/%2e%2e/api/v1/status HTTP/1.1": 404,
+        "GET /api%2fv1%2fstatus HTTP/1.1": 401,
+        "GET /static/%2e%2e%2fsettings.py HTTP/1.1": 404,
+        "GET /static/..%5csettings.py HTTP/1.1": 404,
+        "GET /livez%00 HTTP/1.1": 404,
+        "GET /livez%0d%0aX-Evil:%201 HTTP/1.1": 404,
+        "GET /oauth/authorize?subdomain=acme%0d%0aX-Evil:%201 HTTP/1.1": 400,
+        "OPTIONS * HTTP/1.1": 404,
+        "CONNECT evil.example:443 HTTP/1.1": 404,
+        "TRACE / HTTP/1.1": 405,
+    }
+    replies = {line: send(service, request_of(line)) for line in forms}
+
+    assert {line: status_of(reply) for line, reply in replies.items()} == forms
+    heads = [reply.partition(b"\r\n\r\n")[0] for reply in replies.values()]
+    assert not any(b"X-Evil" in head or b"Location: " in head for head in heads)
+    assert all(b"X-Request-Id: " in head for head in heads)
+
+
+def test_nobody_inherits_a_session_from_the_connection(service: LiveService, make_admin: MakeAdmin) -> None:
+    """Two people behind one router come on one connection; and two credentials in one request are none."""
+    person = make_admin(PUBLIC_URL=service.url)
+    person.open_sidebar("acme", 101)
+    token = bearer(person)["Authorization"]
+    first = f"GET /api/v1/status HTTP/1.1\r\nHost: localhost\r\nAuthorization: {token}\r\n\r\n".encode()
+    reply = send(service, first, request_of("GET /api/v1/status HTTP/1.1"))
+    assert re.findall(rb"HTTP/1\.1 (\d+)", reply) == [b"200", b"401"]
+
+    for doubled in ([f"Authorization: {token}"] * 2, [f"Authorization: {token}", "Authorization: Bearer x"]):
+        assert status_of(send(service, request_of("GET /api/v1/status HTTP/1.1", *doubled))) in {400, 401}
+    assert status_of(send(service, request_of("GET /api/v1/status HTTP/1.1", f"Authorization_: {token}"))) == 401
+
+
+def test_a_chunked_body_is_read_up_to_its_limit(service: LiveService) -> None:
+    head = b"POST /sidebar HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    chunk = b"4000\r\n" + b"x" * 0x4000 + b"\r\n"
+    reply = send(service, head + chunk * (LARGEST_BODY_BYTES // 0x4000 + 2) + b"0\r\n\r\n")
+    assert status_of(reply) == 413
+    assert b"frame-ancestors http://127.0.0.1" in reply
+    # A length without end, announced first and never sent: refused at once.
+    announced = send(
+        service, request_of("POST /sidebar HTTP/1.1", "Content-Length: 99999999999", "Expect: 100-continue")
+    )
+    assert b"HTTP/1.1 413" in announced
+    trailer = head + b"0\r\nAuthorization: Bearer x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    assert status_of(send(service, trailer)) == 400
+
+
+# --- slow clients ---
+
+
+@contextmanager
+def stalled(service: LiveService, starts: list[bytes]) -> Iterator[list[socket.socket]]:
+    """Hold a connection for each start of a request; nothing more is sent."""
+    where = ("127.0.0.1", int(service.address.rpartition(":")[2]))
+    wires: list[socket.socket] = []
+    try:
+        for start in starts:
+            wires.append(socket.create_connection(where, timeout=60))
+            wires[-1].sendall(start)
+        yield wires
+    finally:
+        for wire in wires:
+            # At once, and not by a handshake of its own for each.
+            wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            wire.close()
+
+
+SLOW_HEAD = b"GET /livez HTTP/1.1\r\nHost: local"
+SLOW_BODY = (
+    b"POST /sidebar HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n"
+    b"Content-Type: application/x-www-form-urlencoded\r\n\r\ntoken="
+)
+SLOW_CHUNK = b"POST /api/v1/session HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n40\r\nx"
+
+
+def test_callers_who_stop_in_the_middle_hold_nobody_up(service: LiveService) -> None:
+    """As many as come one by one keep a thread each; the rest serve on. Nobody keeps one for long."""
+    with stalled(service, [SLOW_HEAD, SLOW_BODY, SLOW_CHUNK] * 15):
+        alive = requests.get(f"{service.address}/livez", timeout=STALLED_SECONDS / 2)
+        assert alive.ok
+        ready = requests.get(f"{service.address}/readyz", timeout=STALLED_SECONDS / 2)
+        assert ready.ok
+
+
+def test_more_callers_who_stop_in_the_middle_than_threads_are_let_go(service: LiveService) -> None:
+    """All threads are taken; after the time-out they are free again, and the callers know it."""
+    with stalled(service, [SLOW_HEAD, SLOW_BODY, SLOW_CHUNK] * (threads // 3 + 2)) as wires:
+        assert requests.get(f"{service.address}/livez", timeout=60).ok
+        first_head, first_body, first_chunk = (wire.recv(100) for wire in wires[:3])
+    assert first_head == b""
+    assert [status_of(reply) for reply in (first_body, first_chunk)] == [400, 400]
+    assert "event=connection_given_up" in service.log()
+    assert "Traceback" not in service.log()

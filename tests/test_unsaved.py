@@ -1,0 +1,72 @@
+"""What Redis did not take is kept in hand until it is settled, each thing for itself."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from service.errors import StoreUnavailable
+from service.oauth.unsaved import UnsavedPairs
+from service.operations.logs import configure_logs
+from service.subdomains import Subdomain
+from tests.steps import wait_until
+
+ACME = Subdomain("acme")
+
+
+class Thing:
+    """Something that is settled as soon as its store is there."""
+
+    def __init__(self) -> None:
+        self.is_store_there = False
+        self.is_settled = False
+
+    def settle(self) -> None:
+        if not self.is_store_there:
+            raise StoreUnavailable("away")
+        self.is_settled = True
+
+
+def test_two_things_of_one_account_are_both_settled() -> None:
+    unsaved = UnsavedPairs()
+    pair, minted = Thing(), Thing()
+    unsaved.keep(ACME, pair.settle)
+    unsaved.keep(ACME, minted.settle, is_pair=False)
+    minted.is_store_there = True
+    wait_until(lambda: minted.is_settled)
+    assert unsaved.holds(ACME)
+    pair.is_store_there = True
+    unsaved.finish(10)
+    assert pair.is_settled
+    assert not unsaved.holds(ACME)
+
+
+def test_the_end_waits_for_what_is_only_expected() -> None:
+    unsaved = UnsavedPairs()
+    pair = Thing()
+    with ThreadPoolExecutor(1) as pool:
+        with unsaved.expecting(ACME):
+            ending = pool.submit(unsaved.finish, 60)
+            assert not ending.done()
+            unsaved.keep(ACME, pair.settle)
+        assert not ending.done()
+        pair.is_store_there = True
+        ending.result()
+    assert pair.is_settled
+
+
+def test_the_end_says_what_is_lost_with_what_is_still_in_hand(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs("logfmt")
+    unsaved = UnsavedPairs()
+    pair, minted = Thing(), Thing()
+    unsaved.keep(ACME, pair.settle)
+    unsaved.keep(Subdomain("globex"), minted.settle, is_pair=False)
+    assert unsaved.holds(ACME)
+    assert not unsaved.holds(Subdomain("globex"))
+    unsaved.finish(0)
+    said = capsys.readouterr().out
+    assert "level=critical event=pair_lost account=acme" in said
+    assert "level=warning event=token_left account=globex" in said
+    pair.is_store_there = minted.is_store_there = True
+    unsaved.finish(10)
+    assert pair.is_settled
+    assert minted.is_settled
