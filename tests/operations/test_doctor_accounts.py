@@ -13,11 +13,13 @@ from redis import Redis
 
 from service.deadlines import Deadline
 from service.oauth.grants import Grants
+from service.operations.doctor.account_checks import KnownAccount
 from service.operations.doctor.command import make_examination
 from service.operations.doctor.findings import Finding
 from service.operations.doctor.zendesk_checks import check_clock
 from service.sandbox.simulator import public_key_pem
 from service.sandbox.simulator.messages import Reply
+from service.sidebar.app_keys import FETCHES_AT_ONCE
 from service.subdomains import Subdomain
 from service.zendesk.calls import ZendeskCalls
 from tests.conftest import MakeAdmin, MakeApp
@@ -286,6 +288,16 @@ def test_more_accounts_than_keys_may_be_fetched_at_once_are_no_trouble(
     assert len(redis.keys("zis:{*}:app_key:*")) == 12
 
 
+def test_a_key_that_there_is_no_time_to_fetch_is_a_warning(admin: Admin, redis: Redis) -> None:
+    redis.delete("zis:{acme}:app_key:500001")
+    with admin.app.app_context():
+        checks = make_examination()._account_checks
+    for _ in range(FETCHES_AT_ONCE):
+        checks._fetches.acquire()
+    (finding,) = checks.check(KnownAccount(ACME, None), Deadline.after(0))
+    assert finding.line() == "warn acme: app key: There was no time to fetch it. Run doctor again."
+
+
 # --- the clock ---
 
 
@@ -365,6 +377,19 @@ def test_a_client_that_zendesk_refuses_costs_no_grant(admin: Admin, make_app: Ma
         assert grant is not None
         assert (grant.dead, grant.refresh_begun_at) == (None, None)
         assert run(app, "doctor").status == 0
+
+
+def test_a_grant_that_zendesk_has_ended_is_found_out(anybody: Admin) -> None:
+    with time_machine.travel(time.time() + LATER_SECONDS, tick=True):
+        anybody.meets({"where": "token", "kind": "oauth_error", "error": "invalid_grant"})
+        checks = examine(anybody.app)
+        status, says = verdict(checks, "admin", "acme")
+        assert (status, "[authorization_required]" in says) == ("warn", True)
+        assert "/oauth/authorize?subdomain=acme" in verdict(checks, "integration acme_orders", "acme")[1]
+        assert len(anybody.calls(grant_type="refresh_token")) == 1
+        anybody.open_sidebar()
+        # That nobody is connected is not the integration's fault.
+        assert anybody.status()["integrations"][0]["state"] == "ready"
 
 
 # --- time ---

@@ -16,8 +16,9 @@ from service.deadlines import REQUEST_BUDGET_SECONDS, Deadline
 from service.oauth.access_tokens import AccessTokens
 from service.oauth.grants import Grant, Grants
 from service.oauth.states import States
-from service.operations.key_rotation import rotate, tally
+from service.operations.key_rotation import MOST_ROUNDS, rotate, tally
 from service.operations.sealed_records import SealedRecord, SealedRecords
+from service.store import Store
 from service.subdomains import Subdomain
 from service.vault import KeyMissing, Vault
 from tests.conftest import MakeAdmin, MakeApp
@@ -312,7 +313,7 @@ def test_under_load_nothing_is_lost(
 
 def test_what_somebody_else_wrote_in_between_is_looked_at_again(rotated: Flask, redis: Redis) -> None:
     records, vault, old = collaborator(rotated, SealedRecords), collaborator(rotated, Vault), Vault((OLD,))
-    overtaken: list[object] = []
+    overtaken: list[SealedRecord] = []
 
     def write(_told: str) -> None:
         """Seal roles and keys under the old key once more, after they were read and before they are written."""
@@ -325,6 +326,39 @@ def test_what_somebody_else_wrote_in_between_is_looked_at_again(rotated: Flask, 
     rotate(records, vault.key_ids[0], write, lambda: False)
     assert len(overtaken) == 2
     assert set(sealed_under(redis)) == {vault.key_ids[0]}
+
+
+def test_what_is_always_overtaken_is_left_to_the_next_run(rotated: Flask, redis: Redis) -> None:
+    records, vault, old = collaborator(rotated, SealedRecords), collaborator(rotated, Vault), Vault((OLD,))
+    role = record_of(rotated, "role")
+    rounds: list[str] = []
+
+    def write(told: str) -> None:
+        rounds.extend([told] if told.startswith("1 ") else [])
+        redis.set(role.key, old.seal(role.name, vault.open(role.name, role.sealed)))
+
+    rotate(records, vault.key_ids[0], write, lambda: False)
+    assert len(rounds) == MOST_ROUNDS
+    assert tally(records, vault.key_ids[0], lambda _: None).behind == 1
+
+
+def test_records_are_found_among_many_other_keys_and_one_that_has_just_gone_is_none(
+    rotated: Flask, redis_url: str, redis: Redis
+) -> None:
+    class Late(Redis):
+        """Names a key that expires before it is read."""
+
+        def scan(self, *args: Any, **kwargs: Any) -> Any:
+            cursor, found = super().scan(*args, **kwargs)
+            return cursor, [*found, b"zis:{gone}:role:1"]
+
+    before = sealed_under(redis)
+    redis.mset({f"zis:other:{number}": "1" for number in range(5000)})
+    vault, grants = collaborator(rotated, Vault), collaborator(rotated, Grants)
+    activity = collaborator(rotated, Activity)
+    with Late.from_url(redis_url) as client:
+        records = list(SealedRecords(Store(client), vault, grants, activity).all())
+    assert len(records) == len({(record.name, record.value) for record in records}) == sum(before.values())
 
 
 def test_stopped_it_says_what_is_left(rotated: Flask, redis: Redis) -> None:
