@@ -1,4 +1,4 @@
-"""Who did what lately. The service's part of it is made up here: this shows what the page makes of its answers."""
+"""Who did what lately: what the service keeps, and what the page makes of answers that are made up here."""
 
 from typing import Any
 
@@ -44,6 +44,15 @@ def serve(workspace: Workspace, *entries: dict[str, Any]) -> list[str]:
 
 def open_activity(workspace: Workspace) -> None:
     workspace.see("activity").locator("summary").first.click()
+
+
+def test_what_was_really_done_is_shown(connected: Workspace) -> None:
+    connected.switch(ORDERS, REFUNDS).click()
+    connected.expect_switch(ORDERS, REFUNDS, on=True)
+    connected.see("activity").locator("summary").click()
+    entries = connected.see("activity-entry")
+    expect(entries.first).to_contain_text(f"Ada Morgan installed {REFUNDS}")
+    expect(entries.last).to_contain_text("Ada Morgan connected the account")
 
 
 def test_nothing_is_asked_until_somebody_wants_to_know(connected: Workspace) -> None:
