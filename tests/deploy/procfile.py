@@ -38,6 +38,7 @@ class Dyno:
 
     def __init__(self, process_type: str, **variables: str) -> None:
         self._log = tempfile.NamedTemporaryFile(prefix="dyno-", suffix=".log")  # noqa: SIM115 - lives as long as this
+        self._final_log = ""
         self.process = subprocess.Popen(  # noqa: S603 - our own Procfile
             ["/bin/bash", "-c", f"exec {lines()[process_type]}"],
             cwd=ROOT,
@@ -47,10 +48,17 @@ class Dyno:
         )
 
     def log(self) -> str:
-        return Path(self._log.name).read_text()
+        return self._final_log or Path(self._log.name).read_text()
 
     def stop(self) -> int:
         """Send SIGTERM, as the platform does; return the exit status."""
         if self.process.poll() is None:
             self.process.terminate()
-        return self.process.wait(STOP_SECONDS)
+        return self.ended(STOP_SECONDS)
+
+    def ended(self, seconds: float) -> int:
+        """Return the exit status once it ends by itself; its log can be read afterwards, too."""
+        status = self.process.wait(seconds)
+        self._final_log = self.log()
+        self._log.close()
+        return status

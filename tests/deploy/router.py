@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.tls import Certificate
+from tests.tls import Certificate
 
 _CONFIGURATION = """
 daemon off;

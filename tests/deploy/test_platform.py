@@ -14,8 +14,8 @@ import requests
 from service.sandbox.simulator import Simulator
 from tests.deploy.procfile import Dyno
 from tests.deploy.router import Router, nginx_path
-from tests.deploy.tls import Certificate, TLSFront, make_certificate
 from tests.steps import bootstrap_in, wait_until
+from tests.tls import Certificate, TLSFront, make_certificate
 from tests.workers import free_port
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -195,6 +195,21 @@ def _status(port: int) -> int | None:
 def test_faulty_settings_end_the_process_and_name_every_fault(dyno_settings: dict[str, str]) -> None:
     dyno = Dyno("web", **{**dyno_settings, "PUBLIC_URL": "example", "SECRET_KEYS": "short"}, PORT=str(free_port()))
 
-    assert dyno.process.wait(30) == 1
+    assert dyno.ended(30) == 1
     assert "PUBLIC_URL" in dyno.log()
     assert "SECRET_KEYS" in dyno.log()
+
+
+def test_the_release_line_lets_a_working_release_go_live(dyno_settings: dict[str, str]) -> None:
+    release = Dyno("release", **dyno_settings)
+
+    assert release.ended(90) == 0, release.log()
+    assert "FAIL" not in release.log()
+    assert "ok " in release.log()
+
+
+def test_the_release_line_stops_a_release_that_would_not_work(dyno_settings: dict[str, str]) -> None:
+    release = Dyno("release", **{**dyno_settings, "SECRET_KEYS": "short"})
+
+    assert release.ended(90) == 1
+    assert "FAIL settings: SECRET_KEYS" in release.log()

@@ -4,7 +4,6 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,9 +21,9 @@ from service.store import Store
 from tests.conftest import MakeApp
 from tests.operations.checks import examine, verdict
 from tests.operations.console import LiveCommand, run
-from tests.operations.tls_front import make_certificate, tls_front
 from tests.steps import Admin, collaborator
 from tests.test_settings import make_settings
+from tests.tls import Certificate, TLSFront, make_certificate
 from tests.workers import free_port
 
 # Three tries, without the time between them.
@@ -163,15 +162,15 @@ def test_a_user_who_may_do_next_to_nothing_has_reached_it(make_app: MakeApp, lim
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
     return make_certificate(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture
-def encrypted_url(redis_url: str, certificate: tuple[Path, Path]) -> Iterator[str]:
+def encrypted_url(redis_url: str, certificate: Certificate) -> Iterator[str]:
     """The tests' Redis, by an address that speaks TLS only."""
-    with tls_front(*certificate, int(redis_url.rpartition(":")[2].removesuffix("/0"))) as port:
-        yield f"rediss://127.0.0.1:{port}/0"
+    with TLSFront(int(redis_url.rpartition(":")[2].removesuffix("/0")), certificate) as front:
+        yield f"rediss://127.0.0.1:{front.port}/0"
 
 
 def test_a_certificate_nobody_vouches_for_is_refused_at_once_with_both_ways_out(
@@ -222,9 +221,9 @@ def _plain_server() -> Iterator[int]:
     ids=["CA", "not verified"],
 )
 def test_an_encrypted_connection_is_verified_or_warned_of(
-    changes: dict[str, str], status: str, words: str, encrypted_url: str, certificate: tuple[Path, Path]
+    changes: dict[str, str], status: str, words: str, encrypted_url: str, certificate: Certificate
 ) -> None:
-    changes = {name: str(certificate[0]) if value == "the CA" else value for name, value in changes.items()}
+    changes = {name: str(certificate.certificate) if value == "the CA" else value for name, value in changes.items()}
     settings = make_settings(REDIS_URL=encrypted_url, **changes)
     with opened(settings) as store:
         assert reach(store, 0, lambda _: None, lambda: False).status == "ok"
