@@ -13,6 +13,7 @@ from service.store import Store, StoreRefused
 # A store that is being moved or started again by its provider is back within this.
 REACH_SECONDS = 60.0
 PAUSE_SECONDS = 0.5
+TELL_EVERY_SECONDS = 5.0
 # Other failures of TLS end only if somebody changes something.
 _PASSING_TLS = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
 
@@ -24,8 +25,9 @@ def reach(
     is_interrupted: Callable[[], bool],
     pause: Callable[[float], None] = time.sleep,
 ) -> Finding:
-    """Return whether Redis answers within `seconds`; `tell` hears of every attempt that failed."""
+    """Return whether Redis answers within `seconds`; `tell` hears at first and now and then that it does not."""
     end = time.monotonic() + seconds
+    told_at = float("-inf")
     while True:
         try:
             store.read(("PING",))
@@ -38,7 +40,9 @@ def reach(
             if advice is not None or left <= 0 or is_interrupted():
                 advice = advice or "Start it, or correct REDIS_URL."
                 return Finding("FAIL", "redis", f"It cannot be reached: {words_of(failure)}", advice)
-            tell(f"Redis does not answer ({words_of(failure)}); trying for {left:.0f} s more.")
+            if time.monotonic() - told_at >= TELL_EVERY_SECONDS:
+                tell(f"Redis does not answer: {words_of(failure)} Trying for {left:.0f} s more.")
+                told_at = time.monotonic()
             pause(PAUSE_SECONDS)
         else:
             break
