@@ -70,6 +70,11 @@ def _other_host(settings: Settings) -> str | None:
     return None if request.host.lower() == settings.public_url.partition("://")[2] else request.host
 
 
+def _is_this_machine(host: str) -> bool:
+    """Return whether a host is one under which PUBLIC_URL may be http."""
+    return host.partition(":")[0] in {"localhost", "127.0.0.1"}
+
+
 def _steps(settings: Settings) -> list[Step]:
     has_address = _other_host(settings) is None
     has_store = collaborator(Store).answers()
@@ -80,7 +85,7 @@ def _steps(settings: Settings) -> list[Step]:
             f"PUBLIC_URL is {settings.public_url}."
             + ("" if has_address else f" You opened this page under {request.host}. Set this and restart the service:"),
             has_address,
-            command=f"PUBLIC_URL={request.scheme}://{request.host}",
+            command=f"PUBLIC_URL={'http' if _is_this_machine(request.host) else 'https'}://{request.host}",
         ),
         Step(
             "Reach the store (Redis)",

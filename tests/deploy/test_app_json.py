@@ -56,7 +56,7 @@ def test_the_first_start_works_and_its_page_says_what_comes_next(redis_url: str)
     app = create_app(Settings.from_env(first_environment(redis_url)))
     page = app.test_client().get("/", base_url="http://fierce-otter-1.example.com").text
 
-    assert "PUBLIC_URL=http://fierce-otter-1.example.com" in page
+    assert "PUBLIC_URL=https://fierce-otter-1.example.com" in page
     assert page.count("aria-current=step") == 1
     assert page.index("aria-current=step") < page.index("Set the public address")
     assert "Set ZENDESK_CLIENT_ID to its identifier" in page
