@@ -137,7 +137,7 @@ def show(title: str, keys: list[Key]) -> None:
     for part in PARTS:
         costs = [key.cost[part] for key in keys]
         columns.append(f"{part} {statistics.median(costs):5.1f} / {max(costs):5.1f}")
-    print(f"{title:34} {len(keys):4} keys   " + "   ".join(columns))  # noqa: T201 - what it is for
+    print(f"{title:34} {len(keys):4} keys   " + "   ".join(columns))
 
 
 def main() -> None:
@@ -149,7 +149,7 @@ def main() -> None:
         # The first keys meet cold code.
         typed(workspace, 1)
         keys = typed(workspace, rounds)
-    print("milliseconds of the main thread a key, median / maximum")  # noqa: T201
+    print("milliseconds of the main thread a key, median / maximum")
     show("all", keys)
     show("no row comes or goes", [key for key in keys if key.rows == 0])
     show("more than 100 rows come or go", [key for key in keys if key.rows > 100])

@@ -43,8 +43,11 @@ def _begin() -> None:
     begin_request()
     metrics.REQUESTS_IN_PROGRESS.inc()
     _require_readable_query()
-    length = _chunked_length() if request.content_length is None else request.content_length
-    if length > LARGEST_BODY_BYTES:
+    length = request.content_length
+    # Without either there is no body (RFC 9112, section 6.3).
+    if length is None and "HTTP_TRANSFER_ENCODING" in request.environ:
+        length = _chunked_length()
+    if length is not None and length > LARGEST_BODY_BYTES:
         raise PayloadTooLarge("The request's body is larger than 64 KiB.")
     if deadline().left() <= 0:
         raise errors.ZendeskTimeout("This request waited too long before it could begin. Try again.", retry_after=1)
@@ -176,23 +179,27 @@ def _end(_fault: BaseException | None) -> None:
 def _add_headers(response: Response) -> Response:
     """Add what every answer carries."""
     settings = collaborator(Settings)
-    headers = response.headers
-    headers["X-Request-Id"] = request_id()
-    headers["X-Content-Type-Options"] = "nosniff"
-    headers["Referrer-Policy"] = "no-referrer"
     if request.endpoint != "static" or response.status_code >= 400:
-        headers.setdefault("Cache-Control", "no-store")
+        response.headers.setdefault("Cache-Control", "no-store")
     is_sidebar = _room() == "sidebar"
     scripts = f"'self' {_SDK}" if is_sidebar else "'self'"
     framing = _framing(settings) if is_sidebar else "'none'"
-    headers["Content-Security-Policy"] = (
+    policy = (
         f"default-src 'none'; script-src {scripts}; style-src 'self'; img-src 'self'; connect-src 'self'; "
         f"base-uri 'none'; frame-ancestors {framing}"
     )
+    headers = [
+        ("X-Request-Id", request_id()),
+        ("X-Content-Type-Options", "nosniff"),
+        ("Referrer-Policy", "no-referrer"),
+        ("Content-Security-Policy", policy),
+    ]
     if not is_sidebar:
-        headers["X-Frame-Options"] = "DENY"
+        headers.append(("X-Frame-Options", "DENY"))
     if settings.is_secure:
-        headers["Strict-Transport-Security"] = "max-age=31536000"
+        headers.append(("Strict-Transport-Security", "max-age=31536000"))
+    # Added without looking whether they are there: no view sets one of these.
+    response.headers.extend(headers)
     if request.endpoint == "oauth.callback":
         oauth_routes.forget_cookie(response)
     return response

@@ -97,6 +97,8 @@ def parameters(model: type[Q]) -> Q:
     Raises:
         InvalidRequest: one is unknown, repeated, no text, or not of the form the route takes.
     """
+    if not request.query_string:
+        return model()
     allowed = model.model_fields
     for name, values in request.args.lists():
         if name not in allowed:

@@ -11,6 +11,7 @@ from joserfc import jws
 from joserfc.jwk import OctKey
 from werkzeug.test import TestResponse
 
+from service.errors import Unauthenticated
 from service.sidebar.sessions import RENEWABLE_SECONDS, SESSION_SECONDS, Sessions
 from service.vault import derive_keys
 from tests.conftest import MakeAdmin
@@ -217,3 +218,18 @@ def test_a_deeply_nested_header_is_refused(person: Admin, depth: int) -> None:
     head = base64.urlsafe_b64encode(b"[" * depth + b"]" * depth).rstrip(b"=").decode()
 
     assert asked(person, f"{head}.e30.c2ln").status_code == 401
+
+
+@pytest.mark.parametrize("part", range(3), ids=["header", "claims", "signature"])
+def test_a_token_that_was_let_in_before_vouches_for_no_other(person: Admin, part: int) -> None:
+    assert asked(person, person.session_token).status_code == 200
+    parts = person.session_token.split(".")
+    parts[part] = ("A" if parts[part][0] != "A" else "B") + parts[part][1:]
+
+    assert asked(person, ".".join(parts)).status_code == 401
+    assert asked(person, person.session_token).status_code == 200
+
+
+def test_a_token_of_other_letters_than_ascii_is_refused(person: Admin) -> None:
+    with pytest.raises(Unauthenticated):
+        collaborator(person.app, Sessions).read(person.session_token + "é")

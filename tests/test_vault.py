@@ -157,7 +157,36 @@ def test_each_record_keeps_its_own_key_whatever_else_of_its_account_was_opened_s
     assert newer.open("zis:{acme}:new", both.seal("zis:{acme}:new", PLAINTEXT).encode()) == PLAINTEXT
 
 
+def test_it_is_told_of_every_opening(vault: Vault, sealed: bytes) -> None:
+    both, newer = Vault((NEW, OLD)), Vault((NEW,))
+    both.opened(RECORD, sealed, bytes.decode)
+    both.leave_keys_as_found()
+    both.opened(RECORD, newer.seal(RECORD, PLAINTEXT).encode(), bytes.decode)
+    both.opened(RECORD, sealed, bytes.decode)
+    assert vault.open(RECORD, both.seal(RECORD, PLAINTEXT).encode()) == PLAINTEXT
+
+
 def test_otherwise_what_was_opened_makes_no_difference(sealed: bytes) -> None:
     both = Vault((NEW, OLD))
     both.open(RECORD, sealed)
     assert both.key_id(both.seal(RECORD, PLAINTEXT).encode()) == both.key_ids[0]
+
+
+def test_a_record_is_opened_once_and_opened_again_when_it_was_sealed_anew(vault: Vault, sealed: bytes) -> None:
+    parsed: list[bytes] = []
+
+    def parse(plaintext: bytes) -> str:
+        parsed.append(plaintext)
+        return plaintext.decode()
+
+    assert [vault.opened(RECORD, sealed, parse) for _ in range(2)] == [PLAINTEXT.decode()] * 2
+    assert len(parsed) == 1
+    anew = vault.seal(RECORD, b"another").encode()
+    assert vault.opened(RECORD, anew, parse) == "another"
+
+
+def test_what_was_opened_for_one_record_does_not_open_for_another(vault: Vault, sealed: bytes) -> None:
+    vault.opened(RECORD, sealed, bytes.decode)
+    for _ in range(2):
+        with pytest.raises(KeyMissing):
+            vault.opened("zis:{globex}:grant", sealed, bytes.decode)

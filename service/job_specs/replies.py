@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 
 from service.documents.job_specs import ListedIntegration, ListErrorDocument
 from service.errors import ServiceError
@@ -43,12 +44,42 @@ def list_reply(answers: list[Answer], installed: bool | None, now: int) -> ListR
     if not held:
         raise _worst([answer.error for answer in answers if answer.error is not None])
     rows = b",".join(part for part in (_rows(one.rows, installed) for one in held) if part)
-    integrations = [_part(answer).model_dump() for answer in answers]
-    tagged = [{**part, "fetched_at": None} for part in integrations]
-    seed = json.dumps([installed, tagged, [one.etag for one in held]], sort_keys=True)
-    body = b'{"job_specs":[' + rows + b'],"integrations":' + json.dumps(integrations, separators=(",", ":")).encode()
+    if any(answer.error is not None for answer in answers):
+        about = _about(installed, [_part(answer) for answer in answers], [one.etag for one in held])
+    else:
+        lists = tuple((answer.integration, one.asked_at, one.etag) for answer, one in zip(answers, held, strict=True))
+        about = _about_lists(installed, lists)
+    body = b"".join((b'{"job_specs":[', rows, b'],"integrations":', about.integrations, b"}"))
     age = max(0, now - min(one.asked_at for one in held)) // SECOND
-    return ListReply(body + b"}", hashlib.sha256(seed.encode()).hexdigest()[:24], age)
+    return ListReply(body, about.etag, age)
+
+
+@dataclass(frozen=True, slots=True)
+class _About:
+    """What a list says beside its rows."""
+
+    integrations: bytes
+    """A JSON array."""
+    etag: str
+
+
+def _about(installed: bool | None, parts: list[ListedIntegration], etags: list[str]) -> _About:
+    integrations = [part.model_dump() for part in parts]
+    tagged = [{**part, "fetched_at": None} for part in integrations]
+    seed = json.dumps([installed, tagged, etags], sort_keys=True)
+    written = json.dumps(integrations, separators=(",", ":")).encode()
+    return _About(written, hashlib.sha256(seed.encode()).hexdigest()[:24])
+
+
+# While a list is young everybody is told the same of it.
+@lru_cache(maxsize=1024)
+def _about_lists(installed: bool | None, lists: tuple[tuple[str, int, str], ...]) -> _About:
+    """Return what is said of lists, each given as (integration, asked_at, etag), without errors."""
+    parts = [
+        ListedIntegration(name=name, fetched_at=timestamp(asked_at / SECOND), stale=False, error=None)
+        for name, asked_at, _ in lists
+    ]
+    return _about(installed, parts, [etag for _, _, etag in lists])
 
 
 def _rows(rows: bytes, installed: bool | None) -> bytes:

@@ -1,7 +1,8 @@
 """The job specs of the account that asks: list, install, uninstall."""
 
-from flask import Blueprint, make_response, request
+from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
+from werkzeug.http import quote_etag
 
 from service.documents.job_specs import ChangeDocument
 from service.documents.queries import ChangeQuery, ListQuery
@@ -27,6 +28,8 @@ from service.web import collaborator, deadline, parameters, reply
 blueprint = Blueprint("job_specs", __name__, url_prefix=f"{API_BASE}/job_specs")
 blueprint.before_request(require_session)
 
+_CONDITIONS = frozenset({"HTTP_IF_NONE_MATCH", "HTTP_IF_MATCH"})
+
 
 @blueprint.get("")
 def list_job_specs() -> ResponseReturnValue:
@@ -34,7 +37,7 @@ def list_job_specs() -> ResponseReturnValue:
     wish = parameters(ListQuery)
     session = current_session()
     integrations = _integrations(session, wish.integration)
-    is_fresh = bool(request.cache_control.no_cache)
+    is_fresh = "Cache-Control" in request.headers and bool(request.cache_control.no_cache)
     commands = [command for name in integrations for command in kept_lists.reading(session.account, name)]
     time, grant_reply, role_reply, *replies = collaborator(Store).read(
         ("TIME",),
@@ -52,13 +55,15 @@ def list_job_specs() -> ResponseReturnValue:
     ]
     wanted = [Wanted(session.account, name, grant.id, now if is_fresh else None, deadline()) for name in integrations]
     listed = list_reply(collaborator(Listing).answers(wanted, kept, now), wish.installed, now)
-    response = make_response(listed.body)
-    response.content_type = "application/json"
-    response.set_etag(listed.etag, weak=True)
-    response.headers["Age"] = str(listed.age)
-    response.headers["Cache-Control"] = "private, no-cache"
-    response.headers["Vary"] = "Authorization"
-    return response.make_conditional(request)
+    headers = {
+        "ETag": quote_etag(listed.etag, weak=True),
+        "Age": str(listed.age),
+        "Cache-Control": "private, no-cache",
+        "Vary": "Authorization",
+    }
+    response = Response(listed.body, headers=headers, content_type="application/json")
+    # Looked at only where there is one: it costs a tenth of the request.
+    return response.make_conditional(request) if _CONDITIONS & request.environ.keys() else response
 
 
 @blueprint.post("/<name>/install")

@@ -234,7 +234,7 @@ class Grants:
         generation, sealed = reply
         if generation is None or sealed is None:
             return None
-        grant = Grant.from_bytes(self._vault.open(grant_key(account), sealed))
+        grant = self._vault.opened(grant_key(account), sealed, Grant.from_bytes)
         if grant.generation.encode() != generation:
             # An older record of the same account under a newer generation: not something we wrote.
             raise KeyMissing(grant_key(account))
@@ -423,10 +423,13 @@ class Grants:
         if sealed is None:
             return None
         try:
-            body = json.loads(self._vault.open(minted_record(account, field_name), sealed))
+            return self._vault.opened(
+                minted_record(account, field_name),
+                sealed,
+                lambda plaintext: MintedToken(**json.loads(plaintext), sealed=sealed),
+            )
         except KeyMissing:
             return MintedToken("", None, 0.0, 0.0, sealed)
-        return MintedToken(**body, sealed=sealed)
 
 
 def _minted_field(integration: str) -> str:

@@ -47,6 +47,10 @@ class Role:
     is_active: bool
     asked_at: float
 
+    @classmethod
+    def from_bytes(cls, plaintext: bytes) -> "Role":
+        return cls(**json.loads(plaintext))
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -185,7 +189,7 @@ class Managers:
         if sealed is None or session.user_id is None:
             return None
         try:
-            role = Role(**json.loads(self._vault.open(_key(session.account, session.user_id), sealed)))
+            role = self._vault.opened(_key(session.account, session.user_id), sealed, Role.from_bytes)
         except KeyMissing:
             return None
         # Not left to Redis's expiry alone: whoever can write there could put an older role back.

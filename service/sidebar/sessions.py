@@ -4,13 +4,16 @@ A JWS (HS256) with a type of its own, so that no other kind of token passes for 
 neither Redis nor Zendesk.
 """
 
+import hashlib
 import json
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from joserfc import jws
 
 from service.errors import Unauthenticated
+from service.memo import Memo
 from service.settings import Settings
 from service.subdomains import Subdomain, parse_subdomain
 from service.vault import UNREADABLE, derive_keys
@@ -19,6 +22,8 @@ SESSION_SECONDS = 900
 # Counted from the signed request that opened the page: a working day, then the app is loaded again.
 RENEWABLE_SECONDS = 12 * 3600
 LONGEST_SESSION_TOKEN = 2048
+# Sidebars that one process serves within the life of a token.
+REMEMBERED_SESSIONS = 4096
 
 _TYPE = "zis-session+jwt"
 _ALGORITHM = "HS256"
@@ -48,6 +53,8 @@ class Sessions:
         self._keys = {key.kid: key.oct_key for key in keys}
         self._issuer = settings.public_url
         self._clock = clock
+        self._memo: Memo[bytes, Session] = Memo(REMEMBERED_SESSIONS)
+        self._memo_key = secrets.token_bytes(32)
 
     def issue(
         self, account: Subdomain, user_id: int | None, installation_id: int | None, signed_at: int
@@ -94,9 +101,21 @@ class Sessions:
         return max(0, session.expires_at - int(self._clock()))
 
     def _verified(self, token: str | None) -> Session:
-        refusal = Unauthenticated("There is no valid session. Reload the app in Zendesk.")
-        if token is None or len(token) > LONGEST_SESSION_TOKEN:
-            raise refusal
+        """Return the session of a token that is ours, expired or not.
+
+        One that was verified is known again by a keyed hash: the token itself is not kept, and how long the look-up
+        takes tells nothing of tokens that are.
+
+        Raises:
+            Unauthenticated: missing, or not ours.
+        """
+        if token is None or len(token) > LONGEST_SESSION_TOKEN or not token.isascii():
+            raise _refusal()
+        digest = hashlib.blake2b(token.encode(), key=self._memo_key, digest_size=32).digest()
+        return self._memo.get(digest, lambda: self._verify(token))
+
+    def _verify(self, token: str) -> Session:
+        refusal = _refusal()
         try:
             signed = jws.extract_compact(token.encode(), registry=_REGISTRY)
             header = signed.headers()
@@ -113,3 +132,7 @@ class Sessions:
         if claims["iss"] != self._issuer or account is None:
             raise refusal
         return Session(account, claims["sub"], claims.get("ins"), claims["auth_time"], claims["exp"])
+
+
+def _refusal() -> Unauthenticated:
+    return Unauthenticated("There is no valid session. Reload the app in Zendesk.")

@@ -1,0 +1,23 @@
+"""The version one would write first: no cache, a new connection for each call, no limit but requests' own.
+
+Under gunicorn with its default workers (sync). Somebody else has to keep `ZENDESK_TOKEN` alive.
+"""
+
+import os
+
+import requests
+from flask import Flask, Response, jsonify
+
+app = Flask(__name__)
+
+
+@app.get("/job_specs")
+def list_job_specs() -> Response:
+    """List the job specs of the one integration."""
+    reply = requests.get(
+        f"{os.environ['ZENDESK_URL']}/api/services/zis/registry/{os.environ['ZIS_INTEGRATION']}/job_specs",
+        headers={"Authorization": f"Bearer {os.environ['ZENDESK_TOKEN']}"},
+        timeout=10,
+    )
+    reply.raise_for_status()
+    return jsonify(reply.json())
