@@ -57,8 +57,8 @@ def test_the_first_start_works_and_its_page_says_what_comes_next(redis_url: str)
     page = app.test_client().get("/", base_url="http://fierce-otter-1.example.com").text
 
     assert "PUBLIC_URL=https://fierce-otter-1.example.com" in page
-    assert page.count("aria-current=step") == 1
-    assert page.index("aria-current=step") < page.index("Set the public address")
+    assert page.count('aria-current="step"') == 1
+    assert page.index('aria-current="step"') < page.index("Set the public address")
     assert "Set ZENDESK_CLIENT_ID to its identifier" in page
 
 
@@ -66,7 +66,7 @@ def test_with_its_address_set_the_client_is_the_next_step(redis_url: str) -> Non
     environment = first_environment(redis_url) | {"PUBLIC_URL": "https://fierce-otter-1.example.com"}
     page = create_app(Settings.from_env(environment)).test_client().get("/", base_url=environment["PUBLIC_URL"]).text
 
-    before, _, after = page.partition("aria-current=step")
+    before, _, after = page.partition('aria-current="step"')
     assert "Reach the store" in before
     assert after.index("Create the OAuth client in Zendesk") < after.index(
         "https://fierce-otter-1.example.com/oauth/callback"

@@ -29,14 +29,15 @@ def everybody_is_told(admin: LiveAdmin, services: tuple[LiveService, ...]) -> No
         calls += [pool.submit(admin.list_fresh, service) for service in services]
         pages = [pool.submit(admin.authorize, service) for service in services]
         lives = [pool.submit(health, service, "/livez") for service in services for _ in range(3)]
-        readies = [pool.submit(health, service, "/readyz") for service in services]
         assert {refusal(call.result()) for call in calls} == {(503, "store_unavailable")}
         assert all("Retry-After" in call.result().headers for call in calls)
         assert {(page.result().status_code, "store_unavailable" in page.result().text) for page in pages} == {
             (503, True)
         }
         assert {live.result() for live in lives} == {200}
-        assert {ready.result() for ready in readies} == {503}
+    # Not at the first failure: a process that had an answer a few seconds ago is not called unready.
+    for service in services:
+        wait_until(lambda service=service: health(service, "/readyz") == 503, 20)  # type: ignore[misc]  # bound per turn
 
 
 def close_connections(site: Site) -> None:
