@@ -161,7 +161,8 @@ def _room() -> str:
 
 
 def _route() -> str:
-    return request.url_rule.rule if request.url_rule else "none"
+    rule = request.url_rule
+    return rule.rule if rule else "none"
 
 
 def _count(response: Response) -> Response:

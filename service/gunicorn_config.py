@@ -120,9 +120,13 @@ def _remove_metrics_folder(master: int) -> None:
         shutil.rmtree(METRICS_FOLDER, ignore_errors=True)
 
 
+# For whoever imports this module and starts nothing, or fails before it starts.
+atexit.register(_remove_metrics_folder, os.getpid())
+
+
 def on_starting(_server: Any) -> None:
     """Refuse to start under settings that do not work; names every fault and exits with status 1."""
-    # Here, where a daemon has its final process id.
+    # A daemon has another process id than it had at first.
     atexit.register(_remove_metrics_folder, os.getpid())
     try:
         Settings.from_env(os.environ)

@@ -56,8 +56,6 @@ def begin_request() -> None:
     g.deadline = Deadline.of_request(request.headers.get("X-Request-Start"))
     offered = request.headers.get("X-Request-Id", "")
     g.request_id = offered if _REQUEST_ID.fullmatch(offered) else secrets.token_hex(16)
-    # What another request of this thread has left, should it not have come to its end.
-    clear_contextvars()
     bind_contextvars(request_id=g.request_id)
 
 

@@ -1,6 +1,7 @@
 """What is counted, timed and found out, as Prometheus sees it, in one process."""
 
 import re
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -358,6 +359,16 @@ def test_waits_for_another_process_are_timed(admin: Admin, redis: Redis, since: 
     redis.set("zis:{acme}:lease:refresh", "another", px=500)
     access_tokens(admin).get(ACME, deadline())
     assert since.counted("zis_lease_wait_seconds_total") > 0.2
+
+
+def test_a_lease_that_ended_before_its_work_is_counted_once_and_not_given_back_again(
+    redis: Redis, since: Since
+) -> None:
+    with Turns(Store(redis), Bulkhead()).lease(ACME, "mint:acme_orders") as is_ours:
+        redis.delete("zis:{acme}:lease:mint:acme_orders")
+    assert is_ours
+    assert "lease" not in {thread.name for thread in threading.enumerate()}
+    assert since.by("zis_redis_errors_total", "kind") == {("lease_lost",): 1}
 
 
 # --- lists ---
