@@ -58,17 +58,6 @@ def test_a_connection_made_elsewhere_ends_the_wait(workspace: Workspace) -> None
     workspace.expect_state("connected")
 
 
-def test_two_tabs_connect_side_by_side(workspace: Workspace) -> None:
-    other = Workspace(workspace.page.context.new_page(), workspace.simulator)
-    workspace.open_app()
-    other.open_app()
-    consents = [workspace.press_connect(), other.press_connect()]
-    for consent in consents:
-        consent.locator("#allow").click()
-    workspace.expect_state("connected")
-    other.expect_state("connected")
-
-
 def test_a_tab_that_comes_to_the_front_after_a_minute_looks_again(workspace: Workspace) -> None:
     workspace.page.clock.install()
     workspace.open_app()
