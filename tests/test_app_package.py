@@ -3,13 +3,12 @@
 import json
 import os
 import re
-import resource
 import shlex
 import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -60,15 +59,6 @@ def checkout(tmp_path: Path) -> Path:
     shutil.copytree(ROOT / "service", tmp_path / "checkout/service", ignore=skip)
     shutil.copytree(ROOT / "manifest", tmp_path / "checkout/manifest")
     return tmp_path / "checkout"
-
-
-@pytest.fixture
-def small_files_only() -> Iterator[None]:
-    """Let no file grow over 4 KiB, as on a disk that is nearly full."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_the_zip_holds_the_app_with_the_address_filled_in(tmp_path: Path) -> None:
@@ -340,18 +330,6 @@ def test_the_icon_takes_the_colour_of_the_navigation_bar() -> None:
 
     assert 'viewBox="0 0 30 30"' in icon
     assert set(re.findall(r'(?:fill|stroke)="([^"]*)"', icon)) == {"currentColor"}
-
-
-@pytest.mark.usefixtures("small_files_only")
-def test_a_full_disk_leaves_the_older_zip_and_nothing_else(tmp_path: Path) -> None:
-    (tmp_path / "app.zip").write_text("older")
-
-    result = invoke(tmp_path / "app.zip", "--public-url", URL)
-
-    assert result.exit_code == 1
-    assert f"{tmp_path / 'app.zip'} cannot be written: File too large" in result.stderr
-    assert [path.name for path in tmp_path.iterdir()] == ["app.zip"]
-    assert (tmp_path / "app.zip").read_text() == "older"
 
 
 def test_help_lists_our_commands_without_any_setting() -> None:
