@@ -200,6 +200,8 @@ def test_a_limit_is_waited_for_and_then_it_goes_on(connected: Workspace) -> None
     connected.meets({"where": "change", "kind": "http_429", "retry_after": 50, "times": 2})
     do(connected, "install")
     expect(connected.see("bulk-sentence")).to_contain_text("Too many for a minute: going on in")
+    # Both refusals have come back: one that comes after the clock was moved would begin another wait.
+    expect(connected.group(ORDERS).get_by_text("Too many requests")).to_have_count(2)
     connected.shot("bulk_waiting")
     assert installed(connected) == INSTALLED
     connected.page.clock.run_for(51_000)
