@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import MutableMapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -38,16 +39,37 @@ _log = structlog.get_logger("service.access")
 # Between two pieces of a request, or of an answer that is being taken: a caller who stops in the middle would otherwise
 # keep his thread for ever. Who goes on byte by byte still does; that is for whatever stands in front.
 STALLED_SECONDS = 10
+# Connections that may be waited for at once while they close; the others wait their turn, open but idle.
+CLOSERS = 16
 
 
 class Worker(ThreadWorker):
-    """gunicorn's threads, which do not wait for a caller who has stopped in the middle."""
+    """gunicorn's threads, which wait neither for a caller who stops in the middle nor for one who does not leave."""
+
+    def init_process(self) -> None:
+        self._closers = ThreadPoolExecutor(CLOSERS, thread_name_prefix="closing")
+        super().init_process()
 
     def handle(self, conn: TConn) -> Any:
         # By the kernel: gunicorn sets Python's own time-outs to none.
         for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
             conn.sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", STALLED_SECONDS, 0))
         return super().handle(conn)
+
+    def finish_request(self, conn: TConn, fs: "Future[Any]") -> None:
+        """Close a connection that is done with beside the loop that accepts new ones.
+
+        gunicorn (27.0) closes within that loop and waits there up to two seconds for the caller's end: ten callers who
+        leave theirs open would keep everybody out for twenty.
+        """
+        if not fs.cancelled() and fs.exception() is None and fs.result():
+            super().finish_request(conn, fs)
+            return
+        closing = self._closers.submit(conn.close, graceful=True)
+        closing.add_done_callback(lambda _: self.method_queue.defer(self._count_out))
+
+    def _count_out(self) -> None:
+        self.nr_conns -= 1
 
 
 worker_class = Worker

@@ -223,3 +223,11 @@ def test_more_callers_who_stop_in_the_middle_than_threads_are_let_go(service: Li
     assert [status_of(reply) for reply in (first_body, first_chunk)] == [400, 400]
     assert "event=connection_given_up" in service.log()
     assert "Traceback" not in service.log()
+
+
+def test_callers_who_do_not_leave_keep_nobody_out(service: LiveService) -> None:
+    """Their answer is sent and their connection ends with it, but they leave their end open."""
+    finished = request_of("GET /livez HTTP/1.1")
+    with stalled(service, [finished] * 60):
+        # Waited for one after another, these alone would take two minutes.
+        assert requests.get(f"{service.address}/livez", timeout=60).ok
