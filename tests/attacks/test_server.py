@@ -12,7 +12,7 @@ import requests
 from redis import Redis
 
 from service.answers import LARGEST_BODY_BYTES
-from service.gunicorn_config import STALLED_SECONDS, threads
+from service.gunicorn_config import threads
 from tests.attacks.attackers import bearer, keys_of, request_of, send, status_of
 from tests.conftest import MakeAdmin
 from tests.workers import LiveService
@@ -82,6 +82,11 @@ def test_no_forwarded_header_moves_the_application(service: LiveService, source:
         assert status_of(send(service, request_of("GET /evil/livez HTTP/1.1", *told), source=source)) == 404
 
 
+def counted(redis: Redis) -> set[str]:
+    """Return the addresses under which refused requests were counted; this machine's own may be another test's."""
+    return {key.split("/")[1] for key in keys_of(redis, "zis:limit*")}
+
+
 def test_an_address_written_with_an_underscore_is_not_the_forwarded_one(service: LiveService, redis: Redis) -> None:
     """WSGI has one name for `-` and `_`; gunicorn drops the second, so nobody chooses what he is counted under."""
     spoofs = ["X_Forwarded_For: 192.0.2.1", "X-Forwarded_For: 192.0.2.1", "x_forwarded-for: 192.0.2.1"]
@@ -90,8 +95,7 @@ def test_an_address_written_with_an_underscore_is_not_the_forwarded_one(service:
             send(service, request_of("GET /api/v1/status HTTP/1.1", spoof, *honest))
             send(service, request_of("GET /api/v1/status HTTP/1.1", *honest, spoof))
 
-    counted = {key.split("/")[1] for key in keys_of(redis, "zis:limit*")}
-    assert counted == {"127.0.0.1", "203.0.113.9"}
+    assert counted(redis) == {"127.0.0.1", "203.0.113.9"}
 
 
 def test_two_lines_of_a_forwarded_address_are_one_list(service: LiveService, redis: Redis) -> None:
@@ -100,7 +104,7 @@ def test_two_lines_of_a_forwarded_address_are_one_list(service: LiveService, red
         service, request_of("GET /api/v1/status HTTP/1.1", "X-Forwarded-For: 192.0.2.1", "X-Forwarded-For: 203.0.113.9")
     )
 
-    assert {key.split("/")[1] for key in keys_of(redis, "zis:limit*")} == {"203.0.113.9"}
+    assert counted(redis) & {"203.0.113.9", "192.0.2.1"} == {"203.0.113.9"}
 
 
 def test_a_request_is_cut_in_one_place_or_refused(service: LiveService) -> None:
