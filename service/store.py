@@ -55,12 +55,14 @@ class StoreRefused(StoreUnavailable):
 class Store:
     """Runs commands and scripts in Redis. Every failure is a `StoreUnavailable`; nothing is concluded from it.
 
-    `clock` is monotonic, in seconds.
+    `clock` is monotonic, in seconds. `shares_reads`: what threads read goes together; otherwise each read by itself.
     """
 
-    def __init__(self, redis: "Redis", clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, redis: "Redis", clock: Callable[[], float] = time.monotonic, *, shares_reads: bool = False
+    ) -> None:
         self._redis = redis
-        self._reads = SharedReads(redis)
+        self._reads = SharedReads(redis) if shares_reads else None
         self._clock = clock
         self._answered_at = float("-inf")
         self._scripts: dict[str, Script] = {}
@@ -87,7 +89,7 @@ class Store:
             retry=Retry(NoBackoff(), 0),
             **options,
         )
-        return cls(Redis(connection_pool=pool))
+        return cls(Redis(connection_pool=pool), shares_reads=True)
 
     @property
     def redis(self) -> "Redis":
@@ -183,6 +185,8 @@ class Store:
             raise self._unavailable(fault) from fault
 
     def _read(self, commands: tuple[Command, ...]) -> list[Any]:
+        if self._reads is None:
+            return self._send(commands)
         replies = self._reads.replies(commands)
         self._answered_at = self._clock()
         return replies

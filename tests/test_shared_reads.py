@@ -104,7 +104,7 @@ def test_a_connection_that_breaks_fails_those_who_shared_it_and_no_others(redis:
 
 
 def test_the_store_repeats_a_read_whose_connection_broke(redis: Redis, redis_url: str) -> None:
-    store = Store(Redis.from_url(redis_url))
+    store = Store(Redis.from_url(redis_url), shares_reads=True)
     store.read(("PING",))
     kill_all_but_ours(redis)
     replies = at_once(READERS, lambda _: store.read(("ECHO", "x")))
