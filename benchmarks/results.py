@@ -121,7 +121,7 @@ def measures(results: Results) -> list[Measure]:
             1,
             " MB",
         ),
-        Measure("in Redis per account, besides its list", kept.besides_list.median, 2048, 2300, False, 0, " B"),
+        Measure("in Redis per connected account", kept.connection.median, 2048, 2300, False, 0, " B"),
         Measure("commands to Redis per cached list", results.commands[CACHED].median, None, 5.5, False, 1),
         Measure("commands to Redis per uncached list", results.commands[UNCACHED].median, None, 12, False, 1),
     ]
