@@ -20,7 +20,7 @@ _Command = tuple[object, ...]
 # So that Redis never holds more replies than these for a process that is slow to take them.
 MOST_AT_ONCE = 16
 # The same few commands are sent for each sidebar that is open; putting one into the protocol costs as much as sending.
-REMEMBERED_COMMANDS = 2048
+REMEMBERED_COMMANDS = 1024
 
 
 class _Read:

@@ -32,7 +32,7 @@ from service.zis_registry import Registry
 FAILURE_SECONDS = 1
 # The status shows what another process has recorded meanwhile for no longer than this.
 RECORDED_SECONDS = 5
-RECORDED_INTEGRATIONS = 4096
+RECORDED_INTEGRATIONS = 1024
 
 _log = structlog.get_logger(__name__)
 
