@@ -110,6 +110,8 @@ def _weights(world: World, account: Subdomain) -> Counter[str]:
 def commands_per_request(world: World, program: Program, requests: list[Request], caller: Caller) -> Figure:
     """Return how many commands Redis is asked for one request."""
     shares = []
+    # Roles are asked for and lists are kept before anything is counted.
+    caller.load(program, requests, connections=16, seconds=1)
     for _ in range(3):
         world.redis.config_resetstat()
         load: Load = caller.load(program, requests, connections=16, seconds=1)

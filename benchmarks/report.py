@@ -61,7 +61,8 @@ def _grid(results: Results, connections: int) -> str:
             place = Place(subject.name, delay, connections)
             rows.append((f"{delay} ms", TITLES[subject.name], *_cells(results.grid, place)))
     columns = ("upstream", "", "requests/s", "p50 ms", "p95 ms", "p99 ms", "CPU ms", "lists asked")
-    return f"### {connections} connections\n\n" + _table(columns, rows)
+    title = f"{connections} connection{'s' if connections > 1 else ''}"
+    return f"### {title}\n\n" + _table(columns, rows)
 
 
 def _cells(grid: Grid, place: Place) -> list[str]:
