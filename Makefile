@@ -5,8 +5,10 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 PORT ?= 9000
 TESTS ?=
+CHECK ?=
+QUICK ?=
 
-.PHONY: sandbox test venv check format lock
+.PHONY: sandbox test venv check format lock bench
 
 sandbox: venv
 	@exec $(BIN)/python -m service.sandbox --port $(PORT)
@@ -27,6 +29,10 @@ check: venv
 format: venv
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# CHECK=1 fails if a ratio has become worse; QUICK=1 takes two minutes instead of twelve.
+bench: venv
+	$(BIN)/python -m benchmarks $(if $(CHECK),--check) $(if $(QUICK),--quick)
 
 lock: venv
 	$(BIN)/python tools/lock.py

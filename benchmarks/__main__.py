@@ -23,7 +23,7 @@ from benchmarks.grid import Extent, measure_grid
 from benchmarks.load import Caller
 from benchmarks.report import report
 from benchmarks.results import Results, measures
-from benchmarks.subjects import CACHED, UNCACHED, start_subjects
+from benchmarks.subjects import CACHED, TITLES, UNCACHED, start_subjects
 from benchmarks.world import World
 
 FULL = Extent(delays=(0, 50, 200), connections=(1, 16, 64, 256), rounds=3, seconds=2)
@@ -82,6 +82,7 @@ def main() -> int:
     for name in unmeasured(measured):
         print(f"not checked, because it cannot be measured here: {name}")
     worse = regressions(measured)
+    worse += [f"{TITLES[name]}: {count} requests failed" for name, count in results.grid.failed.items()]
     for sentence in worse:
         print(f"WORSE  {sentence}")
     print("a ratio got worse" if worse else "every ratio is held")

@@ -44,7 +44,9 @@ def crowd(program: Program, requests: list[Request], *, window_seconds: float, f
     listed = folder / "crowd.tsv"
     listed.write_text("".join(f"{one.path}\t{one.authorization}\n" for one in requests))
     command = [sys.executable, "-m", "benchmarks.crowd", str(program.port), str(window_seconds), str(listed)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603 - our own
+    done = subprocess.run(  # noqa: S603 - our own
+        command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=2 * LONGEST_WAIT_SECONDS
+    )
     return Seen(**json.loads(done.stdout))
 
 

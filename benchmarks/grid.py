@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from benchmarks.crowd import crowd
 from benchmarks.figures import Figure, figure
 from benchmarks.load import Caller, Load, Request
 from benchmarks.processes import Program, cpu_seconds
@@ -99,6 +100,8 @@ def _run(
     world: World, subject: Subject, requests: list[Request], caller: Caller, connections: int, seconds: float
 ) -> Run:
     program = _ready(subject)
+    if subject.is_warmed:
+        crowd(program, requests, window_seconds=0, folder=world.folder)
     world.counts()
     world.forget_counts()
     before = cpu_seconds(program.processes())

@@ -80,5 +80,8 @@ class Caller:
         else:
             own = [sys.executable, "-m", "benchmarks.closed_loop", str(program.port)]
             command = [*own, str(connections), str(seconds), str(listed)]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 - as above
+        limit_seconds = seconds + 2 * TIMEOUT_SECONDS
+        done = subprocess.run(  # noqa: S603 - our own program, or wrk
+            command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=limit_seconds
+        )
         return Load.from_output(done.stdout or done.stderr)

@@ -61,7 +61,8 @@ def _grid(results: Results, connections: int) -> str:
             place = Place(subject.name, delay, connections)
             rows.append((f"{delay} ms", TITLES[subject.name], *_cells(results.grid, place)))
     columns = ("upstream", "", "requests/s", "p50 ms", "p95 ms", "p99 ms", "CPU ms", "lists asked")
-    return f"### {connections} connections\n\n" + _table(columns, rows)
+    title = f"{connections} connection{'s' if connections > 1 else ''}"
+    return f"### {title}\n\n" + _table(columns, rows)
 
 
 def _cells(grid: Grid, place: Place) -> list[str]:
@@ -104,7 +105,8 @@ def _footprint(results: Results) -> str:
             f"resident in a worker, {memory.accounts:,} accounts served" if memory else "resident in a worker, busy",
             _shown(memory.busy if memory else None, 1, " MB"),
         ),
-        ("in Redis per account with one integration, besides its list", results.kept.besides_list.shown(0, " B")),
+        ("in Redis per connected account with one integration", results.kept.connection.shown(0, " B")),
+        ("in Redis per account for its first entry of activity", results.kept.activity.shown(0, " B")),
         ("in Redis per list of 12 job specs", results.kept.list.shown(0, " B")),
         ("commands to Redis, cached list", results.commands[CACHED].shown(1)),
         ("commands to Redis, uncached list", results.commands[UNCACHED].shown(1)),

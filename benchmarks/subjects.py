@@ -42,6 +42,8 @@ class Subject:
     delays: frozenset[int] | None = None
     """Milliseconds at which it is measured; None: at all."""
     connections: frozenset[int] | None = None
+    is_warmed: bool = False
+    """Whether every request is sent once before a run: for what is to be found cached."""
     has_own_cpu: bool = True
     """False: its processor time is the upstream's."""
 
@@ -79,7 +81,7 @@ def start_subjects(world: World, middle_delay: int) -> Subjects:
     found = Subjects(cached)
     few = accounts[:CACHED_ACCOUNTS]
     found.present = [
-        Subject(CACHED, cached.program, lambda: cached.requests(few)),
+        Subject(CACHED, cached.program, lambda: cached.requests(few), is_warmed=True),
         Subject(UNCACHED, uncached.program, lambda: uncached.requests(accounts)),
         _floor(world, middle_delay),
         _naive(world, NAIVE, WORKERS),

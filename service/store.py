@@ -19,6 +19,7 @@ from redis.retry import Retry
 from service import metrics
 from service.errors import StoreUnavailable
 from service.settings import Settings
+from service.shared_reads import SharedReads
 
 # Small plans allow 20 connections in all; five suffice, because a command takes well under a millisecond.
 CONNECTIONS_PER_PROCESS = 5
@@ -54,11 +55,14 @@ class StoreRefused(StoreUnavailable):
 class Store:
     """Runs commands and scripts in Redis. Every failure is a `StoreUnavailable`; nothing is concluded from it.
 
-    `clock` is monotonic, in seconds.
+    `clock` is monotonic, in seconds. `shares_reads`: what threads read goes together; otherwise each read by itself.
     """
 
-    def __init__(self, redis: "Redis", clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, redis: "Redis", clock: Callable[[], float] = time.monotonic, *, shares_reads: bool = False
+    ) -> None:
         self._redis = redis
+        self._reads = SharedReads(redis) if shares_reads else None
         self._clock = clock
         self._answered_at = float("-inf")
         self._scripts: dict[str, Script] = {}
@@ -85,7 +89,7 @@ class Store:
             retry=Retry(NoBackoff(), 0),
             **options,
         )
-        return cls(Redis(connection_pool=pool))
+        return cls(Redis(connection_pool=pool), shares_reads=True)
 
     @property
     def redis(self) -> "Redis":
@@ -99,11 +103,11 @@ class Store:
             StoreUnavailable: Redis did not answer.
         """
         try:
-            return self._send(commands)
+            return self._read(commands)
         except RedisError as fault:
             count_failure(fault)
             # Refused, too: a Redis that cannot save refuses a connection's health check, and takes the read after it.
-            return self.translated(lambda: self._send(commands))
+            return self.translated(lambda: self._read(commands))
 
     def answers(self) -> bool:
         """Return whether Redis can be reached now."""
@@ -179,6 +183,13 @@ class Store:
             return operation()
         except RedisError as fault:
             raise self._unavailable(fault) from fault
+
+    def _read(self, commands: tuple[Command, ...]) -> list[Any]:
+        if self._reads is None:
+            return self._send(commands)
+        replies = self._reads.replies(commands)
+        self._answered_at = self._clock()
+        return replies
 
     def _send(self, commands: tuple[Command, ...]) -> list[Any]:
         if len(commands) == 1:

@@ -24,7 +24,7 @@ from service.memo import Memo
 T = TypeVar("T")
 
 # Records in use at a time, well under 4 KB each with what was made of them.
-REMEMBERED_RECORDS = 1024
+REMEMBERED_RECORDS = 512
 
 # What joserfc and json raise for what is no token; a TypeError for members of another type than they should be (1.8).
 UNREADABLE = (JoseError, ValueError, TypeError, RecursionError)

@@ -148,6 +148,11 @@ def test_what_is_no_list_is_an_error(page: Any, environment: dict[str, str]) -> 
         listed_by([page], environment)
 
 
+def test_a_row_of_a_list_has_the_members_of_its_document() -> None:
+    spec = JobSpec("rule", "acme_orders", None, "support", "ticket.TicketCreated", "flow", True, "0-1")
+    assert spec.to_members() == spec.to_document().model_dump()
+
+
 def test_no_page_is_begun_when_time_is_nearly_over(environment: dict[str, str]) -> None:
     with pytest.raises(ZendeskTimeout):
         listed_by([], environment, Deadline.after(1.5))

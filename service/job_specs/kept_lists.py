@@ -61,12 +61,8 @@ class KeptList:
     @classmethod
     def of(cls, specs: tuple[JobSpec, ...], asked_at: int) -> "KeptList":
         """Return a list as it is kept and sent."""
-        rows = b",".join(
-            json.dumps(spec.to_document().model_dump(), separators=(",", ":"), ensure_ascii=False).encode(
-                "utf-8", "replace"
-            )
-            for spec in specs
-        )
+        array = json.dumps([spec.to_members() for spec in specs], separators=(",", ":"), ensure_ascii=False)
+        rows = array[1:-1].encode("utf-8", "replace")
         return cls(asked_at, hashlib.sha256(rows).hexdigest()[:16], rows)
 
 

@@ -4,6 +4,7 @@ In this process the callers of an account's integration wait for one of them; am
 """
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import copy_context
@@ -29,6 +30,9 @@ from service.zis_registry import Registry
 
 # Without a Retry-After a failure is remembered this long, so that a herd does not ask again at once.
 FAILURE_SECONDS = 1
+# The status shows what another process has recorded meanwhile for no longer than this.
+RECORDED_SECONDS = 5
+RECORDED_INTEGRATIONS = 1024
 
 _log = structlog.get_logger(__name__)
 
@@ -90,6 +94,7 @@ class Listing:
         self._zis_tokens = zis_tokens
         self._turns = turns
         self._flights: Flights[_Result] = Flights(bulkhead)
+        self._recorded: dict[tuple[Subdomain, str], object] = {}
 
     def answer(self, wanted: Wanted, kept: Kept, now: int) -> Answer:
         """Return the list from what is `kept`, else ask; `now` in microseconds of Redis's clock.
@@ -247,12 +252,25 @@ class Listing:
                 failure.log_level, "list_failed", account=wanted.account, integration=wanted.integration,
                 code=failure.code, upstream_status=failure.upstream_status,
             )  # fmt: skip
-            with self._forgone(wanted):
-                self._store.write(*probes.recording(wanted.account, wanted.integration, failure))
+            self._record(wanted, failure)
             raise
-        with self._forgone(wanted):
-            self._store.write(*probes.recording(wanted.account, wanted.integration, None))
+        self._record(wanted, None)
         return KeptList.of(specs, asked_at)
+
+    def _record(self, wanted: Wanted, failure: ServiceError | None) -> None:
+        """Record what a list, or its failure, says of the integration, unless this process has just recorded the same.
+
+        Without a cache every list says it again, and would pay for a write to Redis.
+        """
+        news = (wanted.grant_id, probes.probe_of(failure), int(time.monotonic() / RECORDED_SECONDS))
+        about = (wanted.account, wanted.integration)
+        if self._recorded.get(about) == news:
+            return
+        with self._forgone(wanted):
+            self._store.write(*probes.recording(wanted.account, wanted.integration, failure))
+            if len(self._recorded) >= RECORDED_INTEGRATIONS:
+                self._recorded.clear()
+            self._recorded[about] = news
 
 
 class _Asking(threading.Thread):

@@ -72,7 +72,7 @@ def _about(installed: bool | None, parts: list[ListedIntegration], etags: list[s
 
 
 # While a list is young everybody is told the same of it.
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=512)
 def _about_lists(installed: bool | None, lists: tuple[tuple[str, int, str], ...]) -> _About:
     """Return what is said of lists, each given as (integration, asked_at, etag), without errors."""
     parts = [

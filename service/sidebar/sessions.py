@@ -23,7 +23,7 @@ SESSION_SECONDS = 900
 RENEWABLE_SECONDS = 12 * 3600
 LONGEST_SESSION_TOKEN = 2048
 # Sidebars that one process serves within the life of a token.
-REMEMBERED_SESSIONS = 4096
+REMEMBERED_SESSIONS = 2048
 
 _TYPE = "zis-session+jwt"
 _ALGORITHM = "HS256"

@@ -4,11 +4,13 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from json import dumps
 from typing import Any
 from urllib.parse import urlencode
 from weakref import WeakValueDictionary
 
 import requests
+from requests.structures import CaseInsensitiveDict
 from urllib3.exceptions import MaxRetryError, NewConnectionError
 
 from service.deadlines import Deadline
@@ -19,7 +21,7 @@ from service.zendesk.bulkhead import Bulkhead
 from service.zendesk.flights import NAP_SECONDS
 from service.zendesk.measured import Kind, Measured
 from service.zendesk.replies import Reply
-from service.zendesk.transport import ReplyTooLarge, ZendeskAdapter, prepare_session
+from service.zendesk.transport import ReplyTooLarge, ZendeskAdapter
 
 CALL_SECONDS = 10.0
 # Whether ZIS counts for the account's limit is not known; four at once are polite and enough.
@@ -29,6 +31,7 @@ LONGEST_WAIT_FOR_LIMIT_SECONDS = 2
 # Zendesk's per-user limit answers without Retry-After (seen 2022); its live value is otherwise 1.
 ASSUMED_RETRY_AFTER_SECONDS = 1
 
+_HEADERS = {"Accept": "application/json", "Accept-Encoding": "gzip, deflate", "User-Agent": "zis-job-specs"}
 _PASSING_STATUSES = frozenset({502, 503, 504})
 _TOO_MANY = 429
 
@@ -51,8 +54,7 @@ class ZendeskCalls:
     def __init__(self, settings: Settings, adapter: ZendeskAdapter, bulkhead: Bulkhead) -> None:
         self.bulkhead = bulkhead
         self._template = settings.zendesk_url_template
-        self._http = prepare_session(requests.Session(), adapter)
-        self._http.headers.update({"Accept": "application/json", "User-Agent": "zis-job-specs"})
+        self._adapter = adapter
         self._places: WeakValueDictionary[Subdomain, threading.BoundedSemaphore] = WeakValueDictionary()
         self._lock = threading.Lock()
 
@@ -147,9 +149,7 @@ class ZendeskCalls:
         json: Any = None,
     ) -> Reply:
         url = f"{self.base_url(account)}{path}" + (f"?{urlencode(query)}" if query else "")
-        request = self._http.prepare_request(requests.Request(method, url, json=json))
-        if token is not None:
-            request.headers["Authorization"] = f"Bearer {token}"
+        request = _prepared(method, url, token, json)
         with (
             self._place(account, deadline),
             self.bulkhead.calling(account),
@@ -157,7 +157,7 @@ class ZendeskCalls:
             self.translated(),
         ):
             seconds = min(CALL_SECONDS, deadline.left())
-            response = self._http.send(request, timeout=seconds, allow_redirects=False)
+            response = self._adapter.send(request, timeout=seconds)
             call.status = response.status_code
         return Reply(response.status_code, response.headers, response.content, () if token is None else (token,))
 
@@ -179,6 +179,25 @@ class ZendeskCalls:
                 places.release()
 
 
+def _prepared(method: str, url: str, token: str | None, document: Any) -> requests.PreparedRequest:
+    """Return a request as it goes on the wire; `document` None: without a body.
+
+    Put together by hand, and sent past requests' Session: what that does for a request of ours is to merge settings,
+    cookies, proxies and redirects that there are none of, at the price of the call itself.
+    """
+    request = requests.PreparedRequest()
+    request.method, request.url = method, url
+    request.headers = CaseInsensitiveDict(_HEADERS)
+    if token is not None:
+        request.headers["Authorization"] = f"Bearer {token}"
+    if document is not None:
+        request.headers["Content-Type"] = "application/json"
+        request.body = dumps(document).encode()
+    request.prepare_content_length(request.body)
+    request.hooks = {}
+    return request
+
+
 def _wait_before_repeating(reply: Reply) -> float | None:
     """Return the seconds to wait before a GET is repeated; None: it is not."""
     if reply.status in _PASSING_STATUSES:
@@ -198,13 +217,13 @@ def _usable(reply: Reply) -> Reply:
 
 def refusal_of(reply: Reply) -> ServiceError | None:
     """Return what a 3xx, 5xx or 429 of Zendesk means; None: it is none of these."""
-    told = {"upstream_status": reply.status, "upstream_detail": reply.words()}
     if reply.status == _TOO_MANY:
         seconds = reply.retry_after()
         return RateLimited(
             "Zendesk's rate limit for this account is used up. Try again when the time given is over.",
+            upstream_status=reply.status,
+            upstream_detail=reply.words(),
             retry_after=ASSUMED_RETRY_AFTER_SECONDS if seconds is None else max(1, seconds),
-            **told,  # type: ignore[arg-type]  # status and words, as named above
         )
     if 300 <= reply.status < 400:
         return ZendeskUnavailable(

@@ -1,0 +1,120 @@
+"""What the threads of this process read from Redis, over one connection at a time.
+
+Reads that come while a round trip is under way go together in the next. With a connection for each thread the
+interpreter would change threads at every one of their system calls: under load that cost a third of a cached list. A
+reader never gets a reply that was asked for before it came.
+"""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from redis import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError, ResponseError
+
+from service.memo import Memo
+
+_Command = tuple[object, ...]
+
+# So that Redis never holds more replies than these for a process that is slow to take them.
+MOST_AT_ONCE = 16
+# The same few commands are sent for each sidebar that is open; putting one into the protocol costs as much as sending.
+REMEMBERED_COMMANDS = 1024
+
+
+class _Read:
+    """One thread's commands, and what came of them."""
+
+    __slots__ = ("commands", "fault", "is_done", "replies", "turn")
+
+    def __init__(self, commands: tuple[_Command, ...]) -> None:
+        self.commands = commands
+        self.replies: list[Any] = []
+        self.fault: RedisError | None = RedisConnectionError("the round trip was broken off")
+        self.is_done = False
+        self.turn = threading.Lock()
+        self.turn.acquire()
+
+    def take(self, next_reply: Callable[[_Command], Any]) -> None:
+        """Take the replies to all commands, whether one of them was refused or not."""
+        refused = None
+        for command in self.commands:
+            try:
+                self.replies.append(next_reply(command))
+            except ResponseError as fault:
+                refused = refused or fault
+        self.fault = refused
+
+
+class SharedReads:
+    """Sends the reads of all threads: one of those that wait leads, and brings the others their replies."""
+
+    def __init__(self, redis: "Redis") -> None:
+        self._redis = redis
+        self._lock = threading.Lock()
+        self._waiting: list[_Read] = []
+        self._is_led = False
+        self._packed: Memo[_Command, bytes] = Memo(REMEMBERED_COMMANDS)
+
+    def replies(self, commands: tuple[_Command, ...]) -> list[Any]:
+        """Return the replies to reading commands.
+
+        Raises:
+            RedisError: Redis refused one of them, or did not answer.
+        """
+        mine = _Read(commands)
+        with self._lock:
+            self._waiting.append(mine)
+            leads = not self._is_led
+            self._is_led = True
+        if not leads:
+            # Until whoever leads has brought our replies, or wants us to lead. It is as long about it as Redis's time
+            # limits let it be.
+            mine.turn.acquire()
+        if not mine.is_done:
+            self._lead(mine)
+        if mine.fault is not None:
+            raise mine.fault
+        return mine.replies
+
+    def _lead(self, mine: _Read) -> None:
+        """Bring the replies of those that wait, `mine` among them, and let the first that came meanwhile lead."""
+        with self._lock:
+            together = self._waiting[:MOST_AT_ONCE]
+            del self._waiting[:MOST_AT_ONCE]
+        try:
+            self._exchange(together)
+        finally:
+            with self._lock:
+                successor = self._waiting[0] if self._waiting else None
+                self._is_led = successor is not None
+            if successor is not None:
+                successor.turn.release()
+            for one in together:
+                one.is_done = True
+                if one is not mine:
+                    one.turn.release()
+
+    def _exchange(self, together: list[_Read]) -> None:
+        """Send all commands at once and take the replies; a failure is everybody's."""
+        redis, pool = self._redis, self._redis.connection_pool
+        try:
+            connection = pool.get_connection()
+            try:
+                sent = [self._in_protocol(connection, command) for one in together for command in one.commands]
+                connection.send_packed_command([b"".join(sent)])  # type: ignore[no-untyped-call]  # redis-py leaves it so
+                for one in together:
+                    one.take(lambda command: redis.parse_response(connection, command[0]))  # type: ignore[no-untyped-call]  # likewise
+            except BaseException:
+                # Replies that nobody took would be the next reader's.
+                connection.disconnect()  # type: ignore[no-untyped-call]  # likewise
+                raise
+            finally:
+                pool.release(connection)
+        except RedisError as fault:
+            for one in together:
+                one.fault = fault
+
+    def _in_protocol(self, connection: Any, command: _Command) -> bytes:
+        return self._packed.get(command, lambda: b"".join(connection.pack_command(*command)))

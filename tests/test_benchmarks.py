@@ -1,0 +1,236 @@
+"""The benchmarks' own tools tell the truth. No load: what they measure is not measured here."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import closed_loop, crowd, floor_gunicorn
+from benchmarks.check import regressions, unmeasured
+from benchmarks.figures import Figure, figure, percentile
+from benchmarks.grid import Grid, Place, Run
+from benchmarks.load import Caller, Load, Request
+from benchmarks.processes import NotStarted, Program, fetch, free_port, program_path
+from benchmarks.results import Measure
+from benchmarks.subjects import TITLES
+from benchmarks.upstream import CONTROL, INTEGRATIONS, Upstream
+from benchmarks.world import World, connect_by_the_pages
+from service import gunicorn_config
+from service.deadlines import Deadline
+from service.oauth.authorization_server import TokenPair
+from service.sandbox.simulator import Simulator
+from service.settings import Settings
+from service.zis_registry import JobSpec, Registry
+from tests.raw_server import make_calls
+
+LIST = "/a/acme/api/services/zis/registry/acme_orders/job_specs?page%5Bsize%5D=100"
+NOWHERE = "/a/acme/nothing"
+
+
+def load(requests: int = 100, failed: int = 0) -> Load:
+    return Load(requests, failed, 2.0, 1.0, 2.0, 3.0)
+
+
+def measure(value: float | None, held: float | None, *, at_least: bool, aim: float | None = None) -> Measure:
+    return Measure("a ratio", value, aim, held, at_least)
+
+
+@pytest.fixture
+def upstream(tmp_path: Path) -> Iterator[Program]:
+    port = free_port()
+    command = [sys.executable, "-m", "benchmarks.upstream", str(port)]
+    program = Program(command, port=port, path=CONTROL, log=tmp_path / "upstream.log")
+    yield program.wait_until_ready()
+    program.stop()
+
+
+def asked(kind: str, upstream: Program) -> int:
+    return int(json.loads(fetch(upstream.port, CONTROL)[1])[kind])
+
+
+# --- figures ---
+
+
+def test_a_figure_is_a_median_with_the_farthest_values_distance() -> None:
+    assert (Figure((90.0, 100.0, 130.0)).median, Figure((90.0, 100.0, 130.0)).spread) == (100.0, 0.3)
+    assert Figure((1812.4, 1812.4)).shown() == "1,812 ±0 %"
+    assert Figure((1.5,)).shown(1, " MB") == "1.5 MB ±0 %"
+
+
+def test_what_was_not_measured_is_no_figure() -> None:
+    assert figure([None, None]) is None
+    assert figure([None, 2.0]) == Figure((2.0,))
+
+
+@pytest.mark.parametrize(("share", "value"), [(50, 50), (95, 95), (99, 99), (100, 100)])
+def test_so_many_in_a_hundred_lie_below_a_percentile(share: int, value: int) -> None:
+    assert percentile([float(number) for number in range(100, 0, -1)], share) == value
+    assert percentile([], share) == 0
+
+
+# --- the check ---
+
+
+@pytest.mark.parametrize(
+    ("value", "at_least", "is_worse"),
+    [(0.6, True, False), (0.59, True, True), (0.6, False, False), (0.61, False, True), (None, True, False)],
+)
+def test_a_ratio_on_the_wrong_side_of_what_is_held_is_a_regression(
+    value: float | None, at_least: bool, is_worse: bool
+) -> None:
+    assert bool(regressions([measure(value, 0.6, at_least=at_least)])) is is_worse
+
+
+def test_a_regression_says_what_and_by_how_much() -> None:
+    assert regressions([measure(0.4, 0.6, at_least=True)]) == ["a ratio: 0.40, less than 0.60"]
+
+
+def test_what_is_only_shown_is_not_checked_and_what_cannot_be_checked_is_named() -> None:
+    shown, lost = measure(0.1, None, at_least=True, aim=0.6), measure(None, 0.6, at_least=True)
+    assert regressions([shown, lost]) == []
+    assert unmeasured([shown, lost]) == ["a ratio"]
+    assert (shown.is_reached, lost.is_reached) == (False, None)
+
+
+def test_failed_requests_are_counted_for_each_subject() -> None:
+    runs = [Run(load(), None, 1.0), Run(load(failed=2), None, 1.0)]
+    grid = Grid({Place("cached", 0, 1): runs, Place("cached", 50, 1): runs, Place("floor", 0, 1): runs[:1]})
+    assert grid.failed == {"cached": 4}
+    assert grid.per_second(Place("cached", 0, 1)) == Figure((50.0, 50.0))
+    assert grid.cpu(Place("cached", 0, 1)) is None
+
+
+# --- load ---
+
+
+def test_the_last_line_of_a_loads_output_is_read() -> None:
+    line = '{"requests": 10, "failed": 1, "seconds": 2.0, "p50": 1.5, "p95": 2, "p99": 3}'
+    read = Load.from_output(f"Running 2s test @ http://127.0.0.1:1\n  1 threads\n{line}\n")
+    assert (read.requests, read.failed, read.per_second, read.p50) == (10, 1, 5.0, 1.5)
+
+
+@pytest.mark.parametrize("output", ["", "unable to connect to 127.0.0.1:1 Connection refused", '{"requests": 1}'])
+def test_an_output_without_figures_is_no_load(output: str) -> None:
+    with pytest.raises(ValueError, match="no figures"):
+        Load.from_output(output)
+
+
+@pytest.mark.parametrize("wrk", [program_path("wrk"), None], ids=["wrk", "closed_loop"])
+def test_every_answered_request_was_sent_with_its_authorization(
+    wrk: str | None, upstream: Program, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if wrk is None and request.node.callspec.id == "wrk":
+        pytest.skip("wrk is not installed")
+    brought = Caller(tmp_path, wrk).load(upstream, [Request(LIST, "Bearer t")], connections=1, seconds=1)
+    assert brought.failed == 0
+    # The last one may have been under way at the end.
+    assert 0 <= asked("lists", upstream) - brought.requests <= 1
+    assert brought.p50 <= brought.p95 <= brought.p99
+
+
+@pytest.mark.parametrize("wrk", [program_path("wrk"), None], ids=["wrk", "closed_loop"])
+def test_a_refusal_is_counted_as_failed(
+    wrk: str | None, upstream: Program, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if wrk is None and request.node.callspec.id == "wrk":
+        pytest.skip("wrk is not installed")
+    brought = Caller(tmp_path, wrk).load(upstream, [Request(NOWHERE)], connections=1, seconds=1)
+    assert brought.failed == brought.requests > 0
+
+
+def test_requests_are_sent_in_turn_as_they_are_listed(tmp_path: Path) -> None:
+    listed = tmp_path / "requests.tsv"
+    listed.write_text("/a\tBearer x\n/b\t\n")
+    first, second = closed_loop.requests_in(listed)
+    assert first.startswith(b"GET /a HTTP/1.1\r\n")
+    assert b"Authorization: Bearer x\r\n" in first
+    assert b"Authorization" not in second
+
+
+def test_a_crowd_tells_everybodys_fate(upstream: Program, tmp_path: Path) -> None:
+    requests = [Request(LIST)] * 8 + [Request(NOWHERE)] * 2
+    seen = crowd.crowd(upstream, requests, window_seconds=0.1, folder=tmp_path)
+    assert (seen.statuses, seen.refused) == ({"200": 8, "404": 2}, 2)
+    assert asked("lists", upstream) == 8
+
+
+def test_a_crowd_that_nobody_answers_is_told_so() -> None:
+    seen = asyncio.run(crowd.run(free_port(), 0.0, [b"GET / HTTP/1.1\r\n\r\n"] * 2))
+    assert seen["statuses"] == {"none": 2}
+
+
+# --- what is compared ---
+
+
+def body(upstream: Upstream, method: str, path: str, sent: bytes = b"") -> Any:
+    return json.loads(upstream.answer(method, f"/a/acme{path}", sent).reply.partition(b"\r\n\r\n")[2])
+
+
+def test_the_upstream_answers_in_the_simulators_form(simulator: Simulator) -> None:
+    account, quick = simulator.world.account("acme"), Upstream()
+    listed = body(quick, "GET", "/api/services/zis/registry/acme_orders/job_specs?page%5Bsize%5D=100")
+    simulated = account.integrations["acme_orders"].job_specs[0].to_json()
+    assert set(listed["job_specs"][0]) == set(simulated)
+    assert JobSpec.from_row(listed["job_specs"][0], "acme_orders").integration == "acme_orders"
+    assert listed["meta"]["has_more"] is False
+    assert set(body(quick, "GET", "/api/v2/users/7")["user"]) == set(account.users[101].to_json("acme"))
+    pair = TokenPair.from_reply(body(quick, "POST", "/oauth/tokens", b"grant_type=refresh_token"), 0.0)
+    assert (pair.expires_at, pair.scope) == (1800.0, "read write")
+
+
+def test_the_upstream_counts_by_kind_and_waits_as_told() -> None:
+    quick = Upstream()
+    paths = [LIST.removeprefix("/a/acme"), "/api/v2/users/me", "/api/v2/oauth/clients", "/nothing"]
+    kinds = [quick.answer("GET", f"/a/acme{path}", b"").kind for path in paths]
+    assert kinds == ["lists", "users", "others", "others"]
+    assert quick.answer("POST", "/a/acme/oauth/tokens", b"grant_type=refresh_token").kind == "refreshes"
+    quick.control(f"{CONTROL}?delay_ms=50")
+    assert quick.delay_seconds == 0.05
+
+
+def test_the_upstream_gives_a_new_pair_each_time() -> None:
+    quick = Upstream()
+    first, second = (body(quick, "POST", "/oauth/tokens")["refresh_token"] for _ in range(2))
+    assert first != second
+
+
+def test_the_registry_reads_the_upstreams_list(upstream: Program, environment: dict[str, str]) -> None:
+    calls = make_calls(environment, upstream.url)
+    specs = Registry(calls).list_job_specs("acme", "acme_orders", lambda call: call("token"), Deadline.after(10))  # type: ignore[arg-type]  # a literal is a subdomain here
+    assert [spec.name for spec in specs] == sorted(spec.name for spec in specs)
+    assert asked("lists", upstream) == 1
+
+
+def test_an_account_connects_and_is_listed_in_the_world_of_the_benchmarks(tmp_path: Path) -> None:
+    integrations = ",".join(f"{{subdomain}}_{name}" for name in INTEGRATIONS)
+    with World(tmp_path) as world, world.service_for_a_while("service", ZIS_INTEGRATIONS=integrations) as service:
+        by_pages = connect_by_the_pages(service, "pages")
+        by_seed = world.connect(service.settings, ["seeded"])
+        world.forget_counts()
+        seen = crowd.crowd(service.program, service.requests([by_pages, *by_seed]), window_seconds=0, folder=tmp_path)
+        assert seen.statuses == {"200": 2}
+        # The handshake has minted and asked already; its lists are not kept.
+        assert world.counts().lists == 2 * len(INTEGRATIONS)
+        assert Settings.from_env(world.environment(1)).integration_names == ("{subdomain}_orders",)
+
+
+def test_the_floor_runs_under_the_services_own_settings() -> None:
+    for name in ("worker_class", "threads", "keepalive", "logger_class", "accesslog"):
+        assert getattr(floor_gunicorn, name) is getattr(gunicorn_config, name)
+    assert not hasattr(floor_gunicorn, "post_worker_init")
+
+
+def test_a_program_that_ends_says_why(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "raise SystemExit('no such thing')"]
+    program = Program(command, port=free_port(), path="/", log=tmp_path / "program.log")
+    with pytest.raises(NotStarted, match="no such thing"):
+        program.wait_until_ready()
+    program.stop()
+
+
+def test_every_subject_has_a_title() -> None:
+    assert len(set(TITLES.values())) == len(TITLES)
