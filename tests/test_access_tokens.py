@@ -369,7 +369,8 @@ def test_a_disconnect_during_a_refresh_stays_and_the_new_pair_is_revoked(admin: 
 def test_a_reconnect_during_a_refresh_wins_and_the_new_pair_is_revoked(admin: Admin) -> None:
     end = time.time() + 999
     fresh = make_grant(id="reconnected", client_id="job_specs_sidebar", scope="read write", expires_at=end)
-    outcome = held_refresh(admin, lambda: collaborator(admin, Grants).replace(ACME, fresh))
+    grants = collaborator(admin, Grants)
+    outcome = held_refresh(admin, lambda: grants.replace(ACME, fresh, grants.holdings(ACME)))
     assert outcome == fresh
     assert stored(admin) == fresh
     assert admin.simulator.world.account("acme").live_tokens().get("job_specs_sidebar", 0) == 0
