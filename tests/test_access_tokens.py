@@ -478,6 +478,34 @@ def test_what_somebody_else_stored_meanwhile_beats_an_invalid_grant(admin: Admin
     assert stored(admin).dead is None
 
 
+def test_a_refresh_that_somebody_else_began_meanwhile_may_have_lost_its_answer(admin: Admin) -> None:
+    """This process was asleep, and its lease ended, between its note and its question."""
+    expire(admin)
+    fault(admin, where="token", kind="hold")
+
+    def call(number: int) -> object:
+        if number:
+            admin.simulator.world.wait_until_held(1)
+            grant = stored(admin)
+            begun = grant.changed(refresh_begun_at=time.time() + 1)
+            assert collaborator(admin, Grants).update(ACME, grant, begun)
+            admin.simulator.world.account("acme").revoke_grants()
+            admin.simulator.release()
+            return None
+        return access_tokens(admin).get(ACME, deadline())
+
+    assert isinstance(at_once(2, call)[0], AuthorizationRequired)
+    assert stored(admin).dead == "refresh_outcome_unknown"
+
+
+def test_a_grant_that_was_refreshed_meanwhile_is_not_refreshed_early_again(admin: Admin) -> None:
+    judged = stored(admin)
+    expire(admin)
+    refreshed = access_tokens(admin).get(ACME, deadline())
+    assert access_tokens(admin).refresh_now(ACME, judged, deadline()) == refreshed
+    assert refreshes(admin) == 1
+
+
 def test_connecting_again_over_an_expired_grant_leaves_no_token_of_it(admin: Admin) -> None:
     expire(admin)
     admin.come_back(admin.simulator.consent(admin.authorize(), 105))

@@ -121,12 +121,27 @@ def expire(admin: Admin) -> None:
 
 
 def refresh(admin: Admin) -> Grant:
-    return collaborator(admin.app, AccessTokens).refresh_now(ACME, deadline())
+    return collaborator(admin.app, AccessTokens).refresh_now(ACME, stored(admin), deadline())
 
 
 def works(admin: Admin) -> bool:
     """Return whether the account can be used, by the token that is stored."""
     return admin.list_fresh().status_code == 200
+
+
+def test_a_pair_whose_reply_was_lost_survives_that_its_record_is_sealed_anew(other: Admin, watched: Admin) -> None:
+    expire(other)
+    # The first write notes that a refresh has begun, the second stores the pair.
+    WatchedConnection.moment = Moment(
+        grant_scripts._UPDATE, nth=2, after=lambda: collaborator(other.app, Grants).reseal(ACME)
+    )
+    tokens = collaborator(watched.app, AccessTokens)
+    with pytest.raises(StoreUnavailable):
+        tokens.get(ACME, deadline())
+    tokens.unsaved.finish(20)
+    assert not tokens.unsaved.holds(ACME)
+    assert live(other) == 1
+    assert works(other)
 
 
 def test_what_a_grant_replaced_is_known_although_the_reply_was_lost(other: Admin, watched: Admin) -> None:

@@ -170,7 +170,7 @@ class Connection:
         reply = self._calls.get(account, CURRENT_TOKEN, kind="revoke", token=grant.access_token, deadline=deadline)
         if is_token_refused(reply):
             # However young: what is to end needs no second opinion on whether it still lives.
-            self._access_tokens.refresh_now(account, deadline, "refused")
+            self._access_tokens.refresh_now(account, grant, deadline, "refused")
 
     def _revoke(self, account: Subdomain, grant: Grant, minted: tuple[MintedToken, ...], deadline: Deadline) -> bool:
         reason = self._conditions.reason(grant)

@@ -263,7 +263,7 @@ def test_a_refresh_that_is_under_way_is_stored_on_top(admin: Admin, rotated: Fla
     admin.meets({"where": "token", "kind": "hold", "after_effect": True})
     access_tokens = collaborator(admin.app, AccessTokens)
     with meanwhile(
-        lambda: access_tokens.refresh_now(ACME, Deadline.after(REQUEST_BUDGET_SECONDS))
+        lambda: access_tokens.refresh_now(ACME, access_tokens.usable(ACME), Deadline.after(REQUEST_BUDGET_SECONDS))
     ) as refreshed:
         admin.simulator.world.wait_until_held(1)
         assert run(rotated, "rotate-keys").status == 0
@@ -295,7 +295,7 @@ def test_under_load_nothing_is_lost(
             seen.add(person.list_fresh("?integration=acme_orders").status_code)
             seen.add(person.status()["connection"]["state"])
             if number == 0:
-                access_tokens.refresh_now(ACME, Deadline.after(REQUEST_BUDGET_SECONDS))
+                access_tokens.refresh_now(ACME, access_tokens.usable(ACME), Deadline.after(REQUEST_BUDGET_SECONDS))
                 collaborator(person.app, Activity).note(ACME, OPERATOR, Deed("installed", "acme_orders", "busy"))
             rounds[number] += 1
         return seen
