@@ -155,7 +155,7 @@ class World:
             grant = Grant.of(
                 pair, client_id=settings.zendesk_client_id, scope=settings.zendesk_scope, authorized_by=person
             )
-            grants.replace(Subdomain(name), grant)
+            grants.replace(Subdomain(name), grant, grants.holdings(Subdomain(name)))
         return [Subdomain(name) for name in names]
 
 

@@ -369,7 +369,8 @@ def test_a_disconnect_during_a_refresh_stays_and_the_new_pair_is_revoked(admin: 
 def test_a_reconnect_during_a_refresh_wins_and_the_new_pair_is_revoked(admin: Admin) -> None:
     end = time.time() + 999
     fresh = make_grant(id="reconnected", client_id="job_specs_sidebar", scope="read write", expires_at=end)
-    outcome = held_refresh(admin, lambda: collaborator(admin, Grants).replace(ACME, fresh))
+    grants = collaborator(admin, Grants)
+    outcome = held_refresh(admin, lambda: grants.replace(ACME, fresh, grants.holdings(ACME)))
     assert outcome == fresh
     assert stored(admin) == fresh
     assert admin.simulator.world.account("acme").live_tokens().get("job_specs_sidebar", 0) == 0
@@ -475,6 +476,34 @@ def test_what_somebody_else_stored_meanwhile_beats_an_invalid_grant(admin: Admin
     adopted, successor = at_once(2, call)
     assert adopted == successor == stored(admin)
     assert stored(admin).dead is None
+
+
+def test_a_refresh_that_somebody_else_began_meanwhile_may_have_lost_its_answer(admin: Admin) -> None:
+    """This process was asleep, and its lease ended, between its note and its question."""
+    expire(admin)
+    fault(admin, where="token", kind="hold")
+
+    def call(number: int) -> object:
+        if number:
+            admin.simulator.world.wait_until_held(1)
+            grant = stored(admin)
+            begun = grant.changed(refresh_begun_at=time.time() + 1)
+            assert collaborator(admin, Grants).update(ACME, grant, begun)
+            admin.simulator.world.account("acme").revoke_grants()
+            admin.simulator.release()
+            return None
+        return access_tokens(admin).get(ACME, deadline())
+
+    assert isinstance(at_once(2, call)[0], AuthorizationRequired)
+    assert stored(admin).dead == "refresh_outcome_unknown"
+
+
+def test_a_grant_that_was_refreshed_meanwhile_is_not_refreshed_early_again(admin: Admin) -> None:
+    judged = stored(admin)
+    expire(admin)
+    refreshed = access_tokens(admin).get(ACME, deadline())
+    assert access_tokens(admin).refresh_now(ACME, judged, deadline()) == refreshed
+    assert refreshes(admin) == 1
 
 
 def test_connecting_again_over_an_expired_grant_leaves_no_token_of_it(admin: Admin) -> None:

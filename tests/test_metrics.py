@@ -531,11 +531,11 @@ def test_accounts_are_counted_through_their_lives(make_admin: MakeAdmin) -> None
 
 
 def test_a_write_that_came_too_late_does_not_count(admin: Admin) -> None:
-    grant = grants(admin).get(ACME)
-    assert grant is not None
+    held = grants(admin).holdings(ACME)
+    assert held.grant is not None
     rewrite(admin, scope="read")
-    assert not grants(admin).update(ACME, grant, grant.changed(dead="grant_revoked"))
-    assert not grants(admin).forget(ACME, grant.generation, 0)
+    assert not grants(admin).update(ACME, held.grant, held.grant.changed(dead="grant_revoked"))
+    assert not grants(admin).forget(ACME, held)
     assert accounts(admin) == (1, 0)
 
 

@@ -140,13 +140,13 @@ class AccessTokens:
             raise self._conditions.required(account, "not_refreshable")
         return self._successor(account, grant, deadline, "refused")
 
-    def refresh_now(self, account: Subdomain, deadline: Deadline, cause: Cause = "upkeep") -> Grant:
-        """Return the grant after a refresh that was not yet due.
+    def refresh_now(self, account: Subdomain, spent: Grant, deadline: Deadline, cause: Cause = "upkeep") -> Grant:
+        """Return the grant after a refresh that `spent` needs before its time; somebody else's will do.
 
         Raises:
             ServiceError: as `get`.
         """
-        return self._successor(account, self.usable(account), deadline, cause)
+        return self._successor(account, spent, deadline, cause)
 
     def drop_replaced(self, account: Subdomain, replaced: Grant, deadline: Deadline) -> None:
         """Revoke the tokens of a grant that is no longer stored; a failure is logged.
@@ -235,7 +235,7 @@ class AccessTokens:
         if read.refresh_token is None:
             raise self._conditions.required(account, "not_refreshable")
         unanswered = read.refresh_begun_at is not None
-        noted = read.changed(refresh_begun_at=read.refresh_begun_at or self._clock())
+        noted = read.changed(refresh_begun_at=self._clock())
         if not self._grants.update(account, read, noted):
             return None
         if time.monotonic() - began > LATEST_START_SECONDS:
@@ -287,6 +287,9 @@ class AccessTokens:
                 current = self._grants.get(account)
             except KeyMissing:
                 current = None
+            if current is not None and current.access_token == written.access_token:
+                # Likewise, and somebody who kept the pair has written since (sealed it anew, begun the next refresh).
+                return self._conditions.require_usable(account, current)
             is_ours = record_id == written.id and (current is None or current.refresh_token == noted.refresh_token)
             if found is None or not is_ours:
                 self._revoke(account, written.access_token, Deadline.after(UNWANTED_SECONDS))
@@ -303,16 +306,18 @@ class AccessTokens:
             AuthorizationRequired: nobody did; the grant is dead now, and the reason tells a lost reply from a
                 revocation.
         """
-        reason = "refresh_outcome_unknown" if unanswered else "grant_revoked"
         patience = time.monotonic() + PATIENCE_SECONDS
         while True:
             current = self.usable(account)
             if current.refresh_token != noted.refresh_token:
                 return current
-            if unanswered and time.monotonic() < patience:
+            # Our lease may have ended before we asked, and somebody else have begun with the same token since.
+            is_lost = unanswered or current.refresh_begun_at != noted.refresh_begun_at
+            if is_lost and time.monotonic() < patience:
                 # The answer may be in another process's hands, which could not store it yet.
                 time.sleep(LEASE_POLL_SECONDS)
                 continue
+            reason = "refresh_outcome_unknown" if is_lost else "grant_revoked"
             if self._declare_dead(account, current, reason):
                 raise self._conditions.required(account, reason)
 

@@ -47,21 +47,22 @@ redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])
 return 1
 """
 
-# Puts a new authorization in the place of whatever is there, and returns that.
+# Puts a new authorization in the place of what the caller read, if neither grant nor minted tokens were written since.
 _REPLACE = """
-local old = redis.call('HGETALL', KEYS[1])
+local now = redis.call('HMGET', KEYS[1], 'generation', 'mints')
+if (now[1] or '') ~= ARGV[1] or (now[2] or '0') ~= ARGV[2] then return 0 end
 redis.call('DEL', KEYS[1])
-redis.call('HSET', KEYS[1], 'id', ARGV[1], 'generation', ARGV[2], 'sealed', ARGV[3], 'mints', 0)
-if ARGV[4] ~= '' then redis.call('EXPIREAT', KEYS[1], ARGV[4]) end
-redis.call('ZADD', KEYS[2], ARGV[5], ARGV[6])
-redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ARGV[7])
-return old
+redis.call('HSET', KEYS[1], 'id', ARGV[3], 'generation', ARGV[4], 'sealed', ARGV[5], 'mints', 0)
+if ARGV[6] ~= '' then redis.call('EXPIREAT', KEYS[1], ARGV[6]) end
+redis.call('ZADD', KEYS[2], ARGV[7], ARGV[8])
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ARGV[9])
+return 1
 """
 
 # Forgets the account if neither the grant nor a minted token was written since the caller read.
 _FORGET = """
 local now = redis.call('HMGET', KEYS[1], 'generation', 'mints')
-if now[1] ~= ARGV[1] or now[2] ~= ARGV[2] then return 0 end
+if (now[1] or '') ~= ARGV[1] or (now[2] or '0') ~= ARGV[2] then return 0 end
 redis.call('ZREM', KEYS[2], ARGV[3])
 return redis.call('DEL', KEYS[1])
 """
@@ -198,6 +199,21 @@ class Census:
     """Until the first of the connected ones ends, unless it is refreshed; None: none of them ends."""
 
 
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """All that is kept for an account, as it was at one moment; what is replaced or forgotten is exactly this."""
+
+    id: str | None
+    """None: nothing is kept."""
+    generation: str
+    """Empty: nothing is kept."""
+    mints: int
+    """How often a minted token was written."""
+    grant: Grant | None
+    """None: nothing is kept, or no key opens it."""
+    minted: tuple[MintedToken, ...]
+
+
 def grant_key(account: Subdomain) -> str:
     """Return the account's key; what is stored there opens under this name only."""
     return f"zis:{{{account}}}:grant"
@@ -290,36 +306,45 @@ class Grants:
         one, other = (None if value is None else value.decode() for value in values)
         return one, other
 
-    def replace(self, account: Subdomain, grant: Grant) -> tuple[Grant | None, list[MintedToken]]:
-        """Store a new authorization in one write; return what it replaced, as far as a key opens it.
+    def holdings(self, account: Subdomain) -> Holdings:
+        """Return all that is kept for the account.
+
+        Raises:
+            StoreUnavailable: Redis did not answer.
+        """
+        held: dict[bytes, bytes] = self._store.read(("HGETALL", grant_key(account)))[0]
+        try:
+            grant = self.opened(account, [held.get(b"generation"), held.get(b"sealed")])
+        except KeyMissing:
+            grant = None
+        record_id = held.get(b"id")
+        return Holdings(
+            id=None if record_id is None else record_id.decode(),
+            generation=held.get(b"generation", b"").decode(),
+            mints=int(held.get(b"mints", 0)),
+            grant=grant,
+            minted=() if grant is None else tuple(self._minted_in(account, held)),
+        )
+
+    def replace(self, account: Subdomain, grant: Grant, held: Holdings) -> bool:
+        """Store a new authorization in the place of what was read; False: something was written since.
 
         Raises:
             StoreUnavailable: Redis did not answer; whether it was written is not known.
         """
-        arguments: list[object] = [grant.id, grant.generation, self._seal(account, grant), self._record_end(grant)]
+        arguments: list[object] = [held.generation, str(held.mints), grant.id, grant.generation]
+        arguments += [self._seal(account, grant), self._record_end(grant)]
         arguments += [self._end(grant), account, self._clock() - AFTERLIFE_SECONDS]
-        flat = self._store.run(_REPLACE, [grant_key(account), _ENDS_KEY], arguments)
-        old = dict(zip(flat[::2], flat[1::2], strict=True))
-        try:
-            previous = self.opened(account, [old.get(b"generation"), old.get(b"sealed")])
-        except KeyMissing:
-            return None, []
-        return previous, self._minted_in(account, old)
+        return bool(self._store.run(_REPLACE, [grant_key(account), _ENDS_KEY], arguments))
 
-    def holdings(self, account: Subdomain) -> tuple[Grant | None, list[MintedToken], int]:
-        """Return grant, minted tokens and the count of mints, read together.
+    def forget(self, account: Subdomain, held: Holdings) -> bool:
+        """Delete grant and minted tokens; False: something was written since they were read (or nothing is there).
 
         Raises:
-            KeyMissing: no key opens the grant.
+            StoreUnavailable: Redis did not answer; whether they were deleted is not known.
         """
-        held = self._store.read(("HGETALL", grant_key(account)))[0]
-        grant = self.opened(account, [held.get(b"generation"), held.get(b"sealed")])
-        return grant, self._minted_in(account, held), int(held.get(b"mints", 0))
-
-    def forget(self, account: Subdomain, generation: str, mints: int) -> bool:
-        """Delete grant and minted tokens; False: something was written since they were read (or nothing is there)."""
         keys = [grant_key(account), _ENDS_KEY]
-        return bool(self._store.run(_FORGET, keys, [generation, str(mints), account]))
+        return bool(self._store.run(_FORGET, keys, [held.generation, str(held.mints), account]))
 
     def delete(self, account: Subdomain) -> None:
         """Delete whatever is there."""

@@ -1,7 +1,7 @@
 """What a callback does, step by step, without a web framework: exchange, check, store, and only then the rest."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import structlog
@@ -19,7 +19,7 @@ from service.oauth import probes
 from service.oauth.access_tokens import AccessTokens
 from service.oauth.authorization_server import AuthorizationServer, InvalidGrant, TokenPair
 from service.oauth.conditions import Conditions, covers
-from service.oauth.grants import Grant, Grants, MintedToken, Person
+from service.oauth.grants import Grant, Grants, Holdings, MintedToken, Person
 from service.oauth.minting import Minting
 from service.oauth.people import NOT_READABLE, ZendeskUser, ask_me
 from service.oauth.revocation import Revocation
@@ -28,7 +28,6 @@ from service.oauth.zis_tokens import ZISTokens
 from service.settings import Settings
 from service.store import Store
 from service.subdomains import Subdomain
-from service.vault import KeyMissing
 from service.zendesk.calls import ZendeskCalls
 from service.zis_registry import Registry, list_refusal
 
@@ -136,8 +135,8 @@ class Handshake:
         except BaseException:
             self._drop_granted(account, pair.access_token, minted, deadline)
             raise
-        previous, previous_minted = self._store_grant(account, grant, minted, deadline)
-        self._follow_up(account, grant, minted, previous, previous_minted, deadline)
+        replaced = self._store_grant(account, grant, minted, deadline)
+        self._follow_up(account, grant, replaced, minted, deadline)
         name = grant.authorized_by.name if grant.authorized_by else None
         return Connected(account, name, self._probe(account, deadline))
 
@@ -207,49 +206,74 @@ class Handshake:
 
     def _store_grant(
         self, account: Subdomain, grant: Grant, minted: dict[str, MintedToken], deadline: Deadline
-    ) -> tuple[Grant | None, list[MintedToken]]:
-        """Store the grant in one write; returns what it replaced."""
-        previous: tuple[Grant | None, list[MintedToken]] = None, []
+    ) -> Holdings:
+        """Store the grant in one write; returns what it replaced.
+
+        Written only on top of what was read, so that what it replaced is known even if the reply to the write is lost.
+
+        Raises:
+            StoreUnavailable: it is not stored, and revoked; or nobody knows, and it is settled once Redis answers.
+        """
+        read: Holdings | None = None
         try:
-            with suppress(KeyMissing):
-                # Only needed where the reply to the write is lost; what no key opens cannot be revoked.
-                previous = self._grants.holdings(account)[:2]
-            return self._grants.replace(account, grant)
+            while True:
+                read = self._grants.holdings(account)
+                if self._grants.replace(account, grant, read):
+                    return read
         except StoreUnavailable:
+            if read is None:
+                self._drop_granted(account, grant.access_token, minted, deadline)
+                raise
             # Whether it was written is only known if Redis says so; a grant that may be stored is not revoked.
+            replaced = read
             try:
-                stored_id = self._grants.clear_fields(account)[0]
+                is_stored = self._is_stored(account, grant, replaced, minted, deadline)
             except StoreUnavailable:
                 self._access_tokens.unsaved.keep(
-                    account, lambda: self._settle_unknown(account, grant, minted, *previous), is_pair=False
+                    account, lambda: self._settle_unknown(account, grant, replaced, minted), is_pair=False
                 )
                 raise
-            if stored_id == grant.id:
-                return previous
-            self._drop_granted(account, grant.access_token, minted, deadline)
+            if is_stored:
+                return replaced
             raise
 
-    def _settle_unknown(
+    def _is_stored(
         self,
         account: Subdomain,
         grant: Grant,
+        replaced: Holdings,
         minted: dict[str, MintedToken],
-        previous: Grant | None,
-        previous_minted: list[MintedToken],
+        deadline: Deadline,
+    ) -> bool:
+        """Return whether a grant was stored after all; revokes it if not.
+
+        Raises:
+            StoreUnavailable: Redis does not say.
+        """
+        stored_id = self._grants.clear_fields(account)[0]
+        if stored_id == grant.id:
+            return True
+        self._drop_granted(account, grant.access_token, minted, deadline)
+        if stored_id != replaced.id:
+            # It may have been stored for a moment and have gone the same way since; then what it replaced is ours to
+            # revoke, and otherwise whoever replaced that revokes it as well.
+            self._revoke_replaced(account, grant, replaced, deadline)
+        return False
+
+    def _settle_unknown(
+        self, account: Subdomain, grant: Grant, replaced: Holdings, minted: dict[str, MintedToken]
     ) -> None:
-        """Find out, once Redis answers again, whether a grant was stored after all; revoke it if not."""
-        if self._grants.clear_fields(account)[0] == grant.id:
-            self._follow_up(account, grant, minted, previous, previous_minted, Deadline.after(REVOKING_SECONDS))
-        else:
-            self._drop_granted(account, grant.access_token, minted, Deadline.after(ANSWER_NEEDS_SECONDS))
+        """Find out, once Redis answers again, whether a grant was stored after all, and do what is then left to do."""
+        limit = Deadline.after(REVOKING_SECONDS)
+        if self._is_stored(account, grant, replaced, minted, limit):
+            self._follow_up(account, grant, replaced, minted, limit)
 
     def _follow_up(
         self,
         account: Subdomain,
         grant: Grant,
+        replaced: Holdings,
         minted: dict[str, MintedToken],
-        previous: Grant | None,
-        previous_minted: list[MintedToken],
         deadline: Deadline,
     ) -> None:
         """Do what comes after storing a grant; none of it can undo the connection."""
@@ -257,26 +281,17 @@ class Handshake:
             with _nothing_undone(account):
                 self._zis_tokens.keep(account, grant, integration, token, deadline)
         self._note(account, grant)
-        self._forget_previous(account, grant, previous, previous_minted, deadline)
-
-    def _forget_previous(
-        self,
-        account: Subdomain,
-        grant: Grant,
-        previous: Grant | None,
-        previous_minted: list[MintedToken],
-        deadline: Deadline,
-    ) -> None:
-        """Revoke what was replaced; no failure undoes the new connection."""
         with _nothing_undone(account):
             self._store.write(probes.forgetting(account))
-        if previous is None:
-            return
         # What is left of the time is shared, so that a Zendesk that hangs here does not keep the browser waiting.
-        limit = deadline.sooner(REVOKING_SECONDS)
-        self._access_tokens.drop_replaced(account, previous, limit)
-        for token in previous_minted:
-            self._revocation.drop_minted(account, token, [grant.access_token], limit)
+        self._revoke_replaced(account, grant, replaced, deadline.sooner(REVOKING_SECONDS))
+
+    def _revoke_replaced(self, account: Subdomain, grant: Grant, replaced: Holdings, deadline: Deadline) -> None:
+        """Revoke the tokens that `grant` has replaced; failures are logged."""
+        if replaced.grant is not None:
+            self._access_tokens.drop_replaced(account, replaced.grant, deadline)
+        for token in replaced.minted:
+            self._revocation.drop_minted(account, token, [grant.access_token, token.access_token], deadline)
 
     def _probe(self, account: Subdomain, deadline: Deadline) -> tuple[NotReady, ...]:
         """Ask one page of every integration's list while there is time; names those that are not ready."""

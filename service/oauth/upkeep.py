@@ -10,7 +10,7 @@ import structlog
 from service.deadlines import REQUEST_BUDGET_SECONDS, Deadline
 from service.errors import ServiceError
 from service.oauth.access_tokens import AccessTokens
-from service.oauth.grants import Grants
+from service.oauth.grants import Grant, Grants
 from service.store import Store
 from service.subdomains import Subdomain
 from service.vault import KeyMissing
@@ -54,24 +54,27 @@ class Upkeep:
         for account in self._grants.accounts():
             if self._stop.is_set():
                 return
-            if not self._is_ageing(account):
+            grant = self._ageing(account)
+            if grant is None:
                 continue
             try:
-                self._access_tokens.refresh_now(account, Deadline.after(REQUEST_BUDGET_SECONDS))
+                # What was refreshed since is not refreshed again: callers may just be using that pair.
+                self._access_tokens.refresh_now(account, grant, Deadline.after(REQUEST_BUDGET_SECONDS))
             except ServiceError as failure:
                 yield Outcome(account, failure)
             else:
                 yield Outcome(account, None)
 
-    def _is_ageing(self, account: Subdomain) -> bool:
+    def _ageing(self, account: Subdomain) -> Grant | None:
+        """Return the account's grant if it is past half of its refresh token's life; None: nothing is to be done."""
         try:
             grant = self._grants.get(account)
         except KeyMissing:
-            return False
+            return None
         if grant is None or grant.dead is not None or grant.refresh_token_expires_at is None:
-            return False
+            return None
         end = grant.refresh_token_expires_at
-        return end - self._clock() < (end - grant.obtained_at) / 2
+        return grant if end - self._clock() < (end - grant.obtained_at) / 2 else None
 
     def go_round(self) -> list[Outcome]:
         """Do the day's round, unless a process has done it; returns what became of the accounts that were due.

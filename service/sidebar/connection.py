@@ -152,15 +152,12 @@ class Connection:
             # Dead, or of another client: there is nothing that could be made live.
             with contextlib.suppress(AuthorizationRequired):
                 self._make_live(account, deadline)
-            try:
-                grant, minted, mints = self._grants.holdings(account)
-            except KeyMissing:
-                self._grants.delete(account)
+            held = self._grants.holdings(account)
+            if held.id is None:
                 return self._forgotten(account, revoked=False)
-            if grant is None:
-                return self._forgotten(account, revoked=False)
-            revoked = self._revoke(account, grant, minted, deadline)
-            if self._grants.forget(account, grant.generation, mints):
+            # What no key opens cannot be revoked.
+            revoked = held.grant is not None and self._revoke(account, held.grant, held.minted, deadline)
+            if self._grants.forget(account, held):
                 return self._forgotten(account, revoked=revoked)
         raise ZendeskUnavailable("The account's tokens changed while they were revoked. Disconnect again.")
 
@@ -173,9 +170,9 @@ class Connection:
         reply = self._calls.get(account, CURRENT_TOKEN, kind="revoke", token=grant.access_token, deadline=deadline)
         if is_token_refused(reply):
             # However young: what is to end needs no second opinion on whether it still lives.
-            self._access_tokens.refresh_now(account, deadline, "refused")
+            self._access_tokens.refresh_now(account, grant, deadline, "refused")
 
-    def _revoke(self, account: Subdomain, grant: Grant, minted: list[MintedToken], deadline: Deadline) -> bool:
+    def _revoke(self, account: Subdomain, grant: Grant, minted: tuple[MintedToken, ...], deadline: Deadline) -> bool:
         reason = self._conditions.reason(grant)
         if reason == "client_changed":
             # Another client's token: what still lives revokes itself.

@@ -105,18 +105,18 @@ def test_every_seal_there_is_comes_under_the_newest_key(admin: Admin, rotated: F
 def test_what_was_sealed_is_as_it_was_under_the_newest_key_alone(
     admin: Admin, rotated: Flask, make_admin: MakeAdmin, redis: Redis
 ) -> None:
-    grant, minted, mints = collaborator(admin.app, Grants).holdings(ACME)
+    held = collaborator(admin.app, Grants).holdings(ACME)
     activity = collaborator(admin.app, Activity).latest(ACME)
     state = collaborator(admin.app, States).issue(ACME)
-    assert grant is not None
+    assert held.grant is not None
     lives = {key: redis.expiretime(key) for key in redis.scan_iter()}
     assert run(rotated, "rotate-keys").status == 0
     later = make_admin(SECRET_KEYS=NEW)
-    found, found_minted, found_mints = collaborator(later.app, Grants).holdings(ACME)
-    assert found is not None
-    assert found.generation != grant.generation
-    assert {**_fields(found), "generation": ""} == {**_fields(grant), "generation": ""}
-    assert (found_minted, found_mints) == (minted, mints)
+    found = collaborator(later.app, Grants).holdings(ACME)
+    assert found.grant is not None
+    assert found.generation != held.generation
+    assert {**_fields(found.grant), "generation": ""} == {**_fields(held.grant), "generation": ""}
+    assert (found.minted, found.mints) == (held.minted, held.mints)
     assert collaborator(later.app, Activity).latest(ACME) == activity
     assert collaborator(later.app, States).consume(state.state, state.browser_secret).account == "acme"
     assert {key: redis.expiretime(key) for key in lives if redis.exists(key)} == {
@@ -262,7 +262,9 @@ def test_a_refresh_that_is_under_way_is_stored_on_top(admin: Admin, rotated: Fla
     assert grant is not None
     admin.meets({"where": "token", "kind": "hold", "after_effect": True})
     access_tokens = collaborator(admin.app, AccessTokens)
-    with meanwhile(lambda: access_tokens.refresh_now(ACME, Deadline.after(REQUEST_BUDGET_SECONDS))) as refreshed:
+    with meanwhile(
+        lambda: access_tokens.refresh_now(ACME, access_tokens.usable(ACME), Deadline.after(REQUEST_BUDGET_SECONDS))
+    ) as refreshed:
         admin.simulator.world.wait_until_held(1)
         assert run(rotated, "rotate-keys").status == 0
         admin.simulator.release()
@@ -293,7 +295,7 @@ def test_under_load_nothing_is_lost(
             seen.add(person.list_fresh("?integration=acme_orders").status_code)
             seen.add(person.status()["connection"]["state"])
             if number == 0:
-                access_tokens.refresh_now(ACME, Deadline.after(REQUEST_BUDGET_SECONDS))
+                access_tokens.refresh_now(ACME, access_tokens.usable(ACME), Deadline.after(REQUEST_BUDGET_SECONDS))
                 collaborator(person.app, Activity).note(ACME, OPERATOR, Deed("installed", "acme_orders", "busy"))
             rounds[number] += 1
         return seen
