@@ -91,7 +91,7 @@ def used_before_it_is_stored() -> Iterator[None]:
 def invalid_grant_believed_at_once() -> Iterator[None]:
     """Call the grant dead without reading again."""
 
-    def settle(self: AccessTokens, account: Subdomain, noted: Grant, **_: Any) -> Grant:
+    def settle(self: AccessTokens, account: Subdomain, noted: Grant, *_: Any, **__: Any) -> Grant:
         _overwrite(self._grants)(account, noted, noted.changed(dead="refresh_outcome_unknown"))
         raise self._conditions.required(account, "refresh_outcome_unknown")
 
