@@ -89,6 +89,9 @@ class Kept:
         return held if held is not None and now - held.asked_at < STALE_SECONDS * SECOND else None
 
 
+NOTHING_KEPT = Kept(None, 0, None)
+
+
 def _key(account: Subdomain, integration: str) -> str:
     return f"zis:{{{account}}}:list:{integration}"
 

@@ -4,11 +4,11 @@ In this process the callers of an account's integration wait for one of them; am
 """
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
@@ -16,12 +16,12 @@ from service import metrics
 from service.deadlines import Deadline
 from service.errors import AuthorizationRequired, InternalError, ServiceError, StoreUnavailable, ZendeskTimeout
 from service.job_specs import kept_lists
-from service.job_specs.kept_lists import Kept, KeptList, kept_in, microseconds
+from service.job_specs.kept_lists import NOTHING_KEPT, Kept, KeptList, kept_in, microseconds
 from service.oauth import probes
 from service.oauth.turns import Turns
 from service.oauth.zis_tokens import ZISTokens
 from service.settings import Settings
-from service.store import Store, StoreRefused
+from service.store import Command, Store, StoreRefused
 from service.subdomains import Subdomain
 from service.zendesk.bulkhead import Bulkhead
 from service.zendesk.calls import ReplyLate
@@ -30,9 +30,6 @@ from service.zis_registry import Registry
 
 # Without a Retry-After a failure is remembered this long, so that a herd does not ask again at once.
 FAILURE_SECONDS = 1
-# The status shows what another process has recorded meanwhile for no longer than this.
-RECORDED_SECONDS = 5
-RECORDED_INTEGRATIONS = 1024
 
 _log = structlog.get_logger(__name__)
 
@@ -94,7 +91,6 @@ class Listing:
         self._zis_tokens = zis_tokens
         self._turns = turns
         self._flights: Flights[_Result] = Flights(bulkhead)
-        self._recorded: dict[tuple[Subdomain, str], object] = {}
 
     def answer(self, wanted: Wanted, kept: Kept, now: int) -> Answer:
         """Return the list from what is `kept`, else ask; `now` in microseconds of Redis's clock.
@@ -143,17 +139,27 @@ class Listing:
             thread.join()
         return [answers[position] for position in range(len(wanted))]
 
+    def reading(self, account: Subdomain, integrations: list[str]) -> list[Command]:
+        """Return the commands whose replies `kept` takes; none where no list is kept."""
+        names = integrations if self._seconds else []
+        return [command for name in names for command in kept_lists.reading(account, name)]
+
+    def kept(self, replies: list[Any], integrations: list[str], grant_id: str, now: int) -> list[Kept]:
+        """Return what is kept of each integration; `now` in microseconds of Redis's clock."""
+        if not self._seconds:
+            return [NOTHING_KEPT] * len(integrations)
+        pairs = zip(replies[::2], replies[1::2], strict=True)
+        return [kept_in(fields, failure, grant_id, now) for fields, failure in pairs]
+
     def look(self, account: Subdomain, integrations: list[str], grant_id: str) -> tuple[int, list[Kept]]:
         """Return Redis's time (microseconds) and what is kept of each integration, in one round trip.
 
         Raises:
             StoreUnavailable: Redis did not answer.
         """
-        commands = [command for name in integrations for command in kept_lists.reading(account, name)]
-        time, *replies = self._store.read(("TIME",), *commands)
+        time, *replies = self._store.read(("TIME",), *self.reading(account, integrations))
         now = microseconds(time)
-        pairs = zip(replies[::2], replies[1::2], strict=True)
-        return now, [kept_in(fields, failure, grant_id, now) for fields, failure in pairs]
+        return now, self.kept(replies, integrations, grant_id, now)
 
     def _is_quick(self, wanted: Wanted, kept: Kept, now: int) -> bool:
         if self._seconds == 0 or wanted.not_before is not None:
@@ -258,19 +264,9 @@ class Listing:
         return KeptList.of(specs, asked_at)
 
     def _record(self, wanted: Wanted, failure: ServiceError | None) -> None:
-        """Record what a list, or its failure, says of the integration, unless this process has just recorded the same.
-
-        Without a cache every list says it again, and would pay for a write to Redis.
-        """
-        news = (wanted.grant_id, probes.probe_of(failure), int(time.monotonic() / RECORDED_SECONDS))
-        about = (wanted.account, wanted.integration)
-        if self._recorded.get(about) == news:
-            return
+        """Record what a list, or its failure, says of the integration; other processes may have recorded otherwise."""
         with self._forgone(wanted):
             self._store.write(*probes.recording(wanted.account, wanted.integration, failure))
-            if len(self._recorded) >= RECORDED_INTEGRATIONS:
-                self._recorded.clear()
-            self._recorded[about] = news
 
 
 class _Asking(threading.Thread):

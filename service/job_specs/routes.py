@@ -7,9 +7,8 @@ from werkzeug.http import quote_etag
 from service.documents.job_specs import ChangeDocument
 from service.documents.queries import ChangeQuery, ListQuery
 from service.errors import NotFound
-from service.job_specs import kept_lists
 from service.job_specs.changes import Changes
-from service.job_specs.kept_lists import kept_in, microseconds
+from service.job_specs.kept_lists import microseconds
 from service.job_specs.listing import Listing, Wanted
 from service.job_specs.replies import list_reply
 from service.oauth.access_tokens import AccessTokens
@@ -38,21 +37,18 @@ def list_job_specs() -> ResponseReturnValue:
     session = current_session()
     integrations = _integrations(session, wish.integration)
     is_fresh = "Cache-Control" in request.headers and bool(request.cache_control.no_cache)
-    commands = [command for name in integrations for command in kept_lists.reading(session.account, name)]
     time, grant_reply, role_reply, *replies = collaborator(Store).read(
         ("TIME",),
         collaborator(Grants).reading(session.account),
         collaborator(Managers).reading(session),
-        *commands,
+        *collaborator(Listing).reading(session.account, integrations),
     )
     grant = _usable(session, grant_reply)
     collaborator(Managers).require_looker(session, role_reply, deadline())
     if is_fresh:
         collaborator(RateLimits).count(FRESH_LISTS, _who(session))
     now = microseconds(time)
-    kept = [
-        kept_in(fields, failure, grant.id, now) for fields, failure in zip(replies[::2], replies[1::2], strict=True)
-    ]
+    kept = collaborator(Listing).kept(replies, integrations, grant.id, now)
     wanted = [Wanted(session.account, name, grant.id, now if is_fresh else None, deadline()) for name in integrations]
     listed = list_reply(collaborator(Listing).answers(wanted, kept, now), wish.installed, now)
     headers = {

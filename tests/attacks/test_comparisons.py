@@ -23,6 +23,7 @@ ALLOWED = {
     ("access_tokens.py", "read.access_token != spent.access_token"),
     ("access_tokens.py", "current.refresh_token != noted.refresh_token"),
     ("access_tokens.py", "current.refresh_token == noted.refresh_token"),
+    ("access_tokens.py", "current.access_token == written.access_token"),
     ("grants.py", "held.access_token == minted.access_token"),
     ("zis_tokens.py", "minted.access_token == refused"),
 }

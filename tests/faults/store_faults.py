@@ -72,7 +72,8 @@ def kill_worker(service: LiveService) -> None:
 def has_nothing_in_hand(service: LiveService) -> bool:
     """Return whether the workers of a service have settled all that the store did not take, by their log."""
     log = service.log().rpartition("Booting worker")[2]
-    return log.count("event=not_stored") == log.count("event=settled") + log.count("event=dropped")
+    begun = log.count("event=not_stored") + log.count("event=token_to_be_settled")
+    return begun == log.count("event=settled") + log.count("event=dropped")
 
 
 def health(service: LiveService, path: str) -> int:
