@@ -22,6 +22,7 @@ from service.oauth.minting import Minting
 from service.oauth.revocation import Revocation
 from service.oauth.states import States
 from service.oauth.turns import Turns
+from service.oauth.unsaved import UnsavedPairs
 from service.oauth.upkeep import Upkeep
 from service.oauth.zis_tokens import ZISTokens
 from service.operations import health, pages, scrape
@@ -98,7 +99,8 @@ def _assemble(app: Flask, settings: Settings, store: Store) -> None:
     grants = Grants(store, vault, clock)
     conditions = Conditions(settings, clock)
     server = AuthorizationServer(settings, calls, adapter, clock)
-    revocation = Revocation(calls)
+    unsaved = UnsavedPairs()
+    revocation = Revocation(calls, unsaved)
     states = States(store, vault)
     minting = Minting(settings, calls, clock)
     access_tokens = AccessTokens(
@@ -107,6 +109,7 @@ def _assemble(app: Flask, settings: Settings, store: Store) -> None:
         server=server,
         conditions=conditions,
         revoke=revocation.drop,
+        unsaved=unsaved,
         turns=turns,
         activity=activity,
         clock=clock,

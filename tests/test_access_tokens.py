@@ -9,7 +9,7 @@ import time_machine
 from redis import Redis
 
 from service.deadlines import Deadline
-from service.errors import AuthorizationRequired, ClientMisconfigured, ServiceError, ZendeskUnavailable
+from service.errors import AuthorizationRequired, ClientMisconfigured, ServiceError, ZendeskTimeout, ZendeskUnavailable
 from service.oauth.access_tokens import AccessTokens, Freshness, freshness
 from service.oauth.grants import Grant, Grants
 from service.oauth.turns import LEASE_SECONDS
@@ -93,6 +93,18 @@ def test_a_token_without_expiry_is_fresh() -> None:
 
 def test_the_lease_outlasts_a_token_call() -> None:
     assert LEASE_SECONDS > CALL_SECONDS + 2
+
+
+def test_a_refresh_for_which_the_note_left_no_time_is_not_asked_for(
+    admin: Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As if the note had taken all but this of what was left.
+    monkeypatch.setattr("service.oauth.access_tokens.WRITE_SECONDS", 60.0)
+    before = stored(admin)
+    with pytest.raises(ZendeskTimeout):
+        access_tokens(admin).refresh_now(ACME, before, deadline())
+    assert refreshes(admin) == 0
+    assert stored(admin).refresh_begun_at is None
 
 
 def test_a_fresh_token_is_used_without_asking(admin: Admin) -> None:

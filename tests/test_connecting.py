@@ -121,6 +121,34 @@ def test_without_time_left_nothing_is_tried_and_the_grant_is_stored(person: Admi
     assert person.simulator.world.calls(path_contains="/oauth/clients") == []
 
 
+def test_what_there_is_no_time_to_revoke_is_revoked_after_the_answer(
+    person: Admin, acme: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person.connect("acme")
+    for module in ("revocation", "handshake"):
+        monkeypatch.setattr(f"service.oauth.{module}.LEAST_SECONDS", 60.0)
+    person.meets({"where": "revoke", "kind": "hold"})
+
+    assert person.come_back(consented(person)).status_code == 200
+    assert acme.live_tokens()[CLIENT_ID] == 2
+    person.meets()
+    collaborator(person.app, AccessTokens).unsaved.finish(10)
+    assert acme.live_tokens()[CLIENT_ID] == 1
+
+
+def test_what_a_refused_consent_gave_is_revoked_after_the_answer_without_time_left(
+    person: Admin, acme: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.oauth.revocation.LEAST_SECONDS", 60.0)
+    person.meets({"where": "revoke", "kind": "hold"})
+
+    assert_failed(person.come_back(consented(person, 103)), 403, "admin_required")
+    assert acme.live_tokens() == {CLIENT_ID: 1}
+    person.meets()
+    collaborator(person.app, AccessTokens).unsaved.finish(10)
+    assert acme.live_tokens() == {}
+
+
 # --- a store that fails in the middle; a user of Redis that may not write some keys stands for it ---
 
 

@@ -5,11 +5,13 @@ import time
 import pytest
 from redis import Redis
 
+from service.oauth.access_tokens import AccessTokens
 from service.oauth.grants import Grant, Grants
 from service.oauth.upkeep import ROUND_SECONDS, Upkeep
+from service.store import Store
 from service.subdomains import Subdomain
 from tests.conftest import MakeAdmin
-from tests.steps import Admin, collaborator
+from tests.steps import Admin, collaborator, wait_until
 
 ACME, GLOBEX = Subdomain("acme"), Subdomain("globex")
 LIFE_SECONDS = 7_689_600
@@ -61,6 +63,27 @@ def test_a_process_that_ends_begins_no_further_refresh(both: Admin) -> None:
     collaborator(both.app, Upkeep).stop()
     assert go_round(both) == {}
     assert both.simulator.world.calls(grant_type="refresh_token") == []
+
+
+def test_a_round_that_crashes_is_not_the_last(
+    both: Admin, redis: Redis, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("service.oauth.upkeep.LOOK_SECONDS", 0.01)
+    age(both, ACME, 0.6)
+    before = stored(both, ACME)
+
+    def clock() -> float:
+        # The round counts as done once it has begun.
+        redis.delete("zis:upkeep")
+        if "upkeep_round_crashed" not in capsys.readouterr().out:
+            raise ArithmeticError("not foreseen")
+        return time.time()
+
+    app = both.app
+    upkeep = Upkeep(collaborator(app, Store), collaborator(app, Grants), collaborator(app, AccessTokens), clock)
+    upkeep.start()
+    wait_until(lambda: stored(both, ACME).access_token != before.access_token)
+    upkeep.stop()
 
 
 def test_the_round_is_made_once_a_day_by_whoever_comes_first(both: Admin, make_admin: MakeAdmin, redis: Redis) -> None:

@@ -7,7 +7,7 @@ authorization_server    Zendesk's authorize and token endpoints; the only user o
 grants                  what an account has granted, and where it is kept
 access_tokens           hands out a live access token; refreshes once for everybody
 cool_down               how long nobody asks the token endpoint again
-unsaved                 pairs that Redis did not take yet
+unsaved                 pairs that Redis did not take yet, and tokens still to be revoked
 zis_tokens              from a grant to the token of one integration: direct or minted
 minting                 asking Zendesk for an integration's token
 people                  who a person is, asked of Zendesk

@@ -34,8 +34,10 @@ from service.zendesk.replies import Reply
 
 # A refresh that cannot be finished and stored within the deadline is not begun.
 REFRESH_NEEDS_SECONDS = 13.0
+# For storing what a refresh brought.
+WRITE_SECONDS = 2.0
 # Between getting the lease and asking; more, and the process was asleep and the lease may end while Zendesk answers.
-LATEST_START_SECONDS = LEASE_SECONDS - CALL_SECONDS - 2
+LATEST_START_SECONDS = LEASE_SECONDS - CALL_SECONDS - WRITE_SECONDS
 # About a tenth of the lifetime: refreshed early, while the old token still serves everybody else.
 STALE_SHARE = 0.1
 # A token this close to its end would not survive the way to Zendesk.
@@ -44,8 +46,6 @@ LAST_SECONDS = 5.0
 TINY_LIFETIME_SECONDS = 20.0
 # A 401 for a younger token is not the token's fault.
 YOUNG_SECONDS = 60.0
-# For revoking a pair that came too late; others wait for our turn meanwhile.
-UNWANTED_SECONDS = 3.0
 # Four tries of a process that has the answer to an earlier refresh in hand, and Redis only just back.
 PATIENCE_SECONDS = 4 * RETRY_SECONDS
 _REFRESH = "refresh"
@@ -92,6 +92,7 @@ class AccessTokens:
         server: AuthorizationServer,
         conditions: Conditions,
         revoke: Callable[[Subdomain, str, Deadline | None], None],
+        unsaved: UnsavedPairs,
         turns: Turns,
         activity: Activity,
         clock: Callable[[], float],
@@ -104,7 +105,7 @@ class AccessTokens:
         self._cool_down = CoolDown(store)
         self._turns = turns
         self._activity = activity
-        self.unsaved = UnsavedPairs()
+        self.unsaved = unsaved
 
     def get(self, account: Subdomain, deadline: Deadline) -> Grant:
         """Return the account's grant with an access token that has not expired.
@@ -196,7 +197,7 @@ class AccessTokens:
                 with self._turns.lease(account, _REFRESH, left_with=PairInHand) as our_lease:
                     if not our_lease or self._cool_down.current(account) is not None:
                         return grant
-                    return self._refresh(account, grant, "stale") or grant
+                    return self._refresh(account, grant, "stale", deadline) or grant
         except AuthorizationRequired:
             raise
         except ServiceError as failure:
@@ -221,12 +222,12 @@ class AccessTokens:
                     failure = self._cool_down.current(account)
                     if failure is not None:
                         raise failure
-                    refreshed = self._refresh(account, spent, cause) if our_lease else None
+                    refreshed = self._refresh(account, spent, cause, deadline) if our_lease else None
                 if refreshed is not None:
                     return refreshed
                 self._turns.nap(account, deadline)
 
-    def _refresh(self, account: Subdomain, spent: Grant, cause: Cause) -> Grant | None:
+    def _refresh(self, account: Subdomain, spent: Grant, cause: Cause, deadline: Deadline) -> Grant | None:
         """Ask for a new pair, as the only one who may; returns it stored. None: the record changed, look again."""
         began = time.monotonic()
         read = self.usable(account)
@@ -238,7 +239,7 @@ class AccessTokens:
         noted = read.changed(refresh_begun_at=self._clock())
         if not self._grants.update(account, read, noted):
             return None
-        if time.monotonic() - began > LATEST_START_SECONDS:
+        if time.monotonic() - began > LATEST_START_SECONDS or deadline.left() < CALL_SECONDS + WRITE_SECONDS:
             self._take_note_back(account, read, noted)
             raise too_late()
         # Whoever began this may not wait for it any more, so the process does at its end.
@@ -247,7 +248,7 @@ class AccessTokens:
                 pair = self._server.refresh(account, read.refresh_token, Deadline.after(CALL_SECONDS))
             except InvalidGrant:
                 metrics.REFRESHES.labels(cause, "invalid_grant").inc()
-                return self._settle_invalid_grant(account, noted, unanswered=unanswered)
+                return self._settle_invalid_grant(account, noted, deadline, unanswered=unanswered)
             except ServiceError as failure:
                 metrics.REFRESHES.labels(cause, failure.code).inc()
                 self._settle_failure(account, read, noted, failure)
@@ -292,19 +293,21 @@ class AccessTokens:
                 return self._conditions.require_usable(account, current)
             is_ours = record_id == written.id and (current is None or current.refresh_token == noted.refresh_token)
             if found is None or not is_ours:
-                self._revoke(account, written.access_token, Deadline.after(UNWANTED_SECONDS))
+                # Not here: others wait for our turn.
+                self._revoke(account, written.access_token, None)
                 return self.usable(account)
             # Re-sealed or declared dead meanwhile: what Zendesk gave us beats any verdict on its predecessor.
             generation = found
             written = replace(written, generation=secrets.token_hex(16))
         return written
 
-    def _settle_invalid_grant(self, account: Subdomain, noted: Grant, *, unanswered: bool) -> Grant:
+    def _settle_invalid_grant(self, account: Subdomain, noted: Grant, deadline: Deadline, *, unanswered: bool) -> Grant:
         """Return the grant somebody else stored meanwhile.
 
         Raises:
             AuthorizationRequired: nobody did; the grant is dead now, and the reason tells a lost reply from a
                 revocation.
+            ZendeskTimeout: somebody may be about to, and there is no time left to see.
         """
         patience = time.monotonic() + PATIENCE_SECONDS
         while True:
@@ -315,6 +318,8 @@ class AccessTokens:
             is_lost = unanswered or current.refresh_begun_at != noted.refresh_begun_at
             if is_lost and time.monotonic() < patience:
                 # The answer may be in another process's hands, which could not store it yet.
+                if deadline.left() <= 0:
+                    raise too_late()
                 time.sleep(LEASE_POLL_SECONDS)
                 continue
             reason = "refresh_outcome_unknown" if is_lost else "grant_revoked"

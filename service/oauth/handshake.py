@@ -22,7 +22,7 @@ from service.oauth.conditions import Conditions, covers
 from service.oauth.grants import Grant, Grants, Holdings, MintedToken, Person
 from service.oauth.minting import Minting
 from service.oauth.people import NOT_READABLE, ZendeskUser, ask_me
-from service.oauth.revocation import Revocation
+from service.oauth.revocation import LEAST_SECONDS, Revocation
 from service.oauth.states import IssuedState, States
 from service.oauth.zis_tokens import ZISTokens
 from service.settings import Settings
@@ -279,12 +279,20 @@ class Handshake:
         """Do what comes after storing a grant; none of it can undo the connection."""
         for integration, token in minted.items():
             with _nothing_undone(account):
-                self._zis_tokens.keep(account, grant, integration, token, deadline)
+                self._zis_tokens.keep(account, grant, integration, token)
         self._note(account, grant)
         with _nothing_undone(account):
             self._store.write(probes.forgetting(account))
-        # What is left of the time is shared, so that a Zendesk that hangs here does not keep the browser waiting.
-        self._revoke_replaced(account, grant, replaced, deadline.sooner(REVOKING_SECONDS))
+        # One limit for all, so that a Zendesk that hangs here does not keep the browser waiting.
+        limit = deadline.sooner(REVOKING_SECONDS)
+        if limit.left() >= LEAST_SECONDS:
+            self._revoke_replaced(account, grant, replaced, limit)
+        else:
+            self._access_tokens.unsaved.keep(
+                account,
+                lambda: self._revoke_replaced(account, grant, replaced, Deadline.after(REVOKING_SECONDS)),
+                is_pair=False,
+            )
 
     def _revoke_replaced(self, account: Subdomain, grant: Grant, replaced: Holdings, deadline: Deadline) -> None:
         """Revoke the tokens that `grant` has replaced; failures are logged."""

@@ -11,15 +11,16 @@ import structlog
 from service.deadlines import Deadline
 from service.errors import ScopeInsufficient, ServiceError, ZISRejected
 from service.oauth.grants import MintedToken
+from service.oauth.unsaved import UnsavedPairs
 from service.subdomains import Subdomain
 from service.zendesk.calls import ZendeskCalls
 from service.zendesk.replies import Reply
 
 _GONE = frozenset({401, 404})
 CURRENT_TOKEN = "/api/v2/oauth/tokens/current"  # noqa: S105 - an address
-# What nobody waits for is given this long.
+# What nobody waits for is given this long; with less than the least left of a request, it is done after its answer.
 UNATTENDED_SECONDS = 10.0
-LEAST_SECONDS = 1.0
+LEAST_SECONDS = 3.0
 
 _log = structlog.get_logger(__name__)
 
@@ -30,8 +31,9 @@ Authorized = Callable[[Callable[[str], Reply]], Reply]
 class Revocation:
     """Revokes tokens of an account."""
 
-    def __init__(self, calls: ZendeskCalls) -> None:
+    def __init__(self, calls: ZendeskCalls, unsaved: UnsavedPairs) -> None:
         self._calls = calls
+        self._unsaved = unsaved
 
     def revoke_own(self, account: Subdomain, authorized: Authorized, deadline: Deadline) -> None:
         """Revoke the access token that `authorized` calls with.
@@ -71,10 +73,13 @@ class Revocation:
     def drop(self, account: Subdomain, access_token: str, deadline: Deadline | None = None) -> None:
         """Revoke a token that nobody will use, on its own authority; a failure is logged, not raised.
 
-        `deadline` None: ten seconds; one that is nearly over is given one more.
+        `deadline` None, or with less than three seconds left: done by a thread of the process, within ten.
         """
-        limit = _unattended(deadline)
-        self._attempt(account, lambda: self.revoke_own(account, lambda call: call(access_token), limit))
+
+        def revoke(limit: Deadline) -> None:
+            self.revoke_own(account, lambda call: call(access_token), limit)
+
+        self._attempt(account, revoke, deadline)
 
     def drop_minted(
         self, account: Subdomain, minted: MintedToken, authorities: list[str], deadline: Deadline | None = None
@@ -83,10 +88,9 @@ class Revocation:
         if minted.token_id is None:
             self.drop(account, minted.access_token, deadline)
             return
-        limit = _unattended(deadline)
         path = f"/api/v2/oauth/tokens/{minted.token_id}"
 
-        def revoke() -> None:
+        def revoke(limit: Deadline) -> None:
             for authority in authorities:
                 reply = self._calls.change(account, "DELETE", path, kind="revoke", token=authority, deadline=limit)
                 # A 401 here is about the authority, which may be gone itself.
@@ -94,15 +98,15 @@ class Revocation:
                     return
             raise ZISRejected("None of the tokens at hand may revoke a minted token.")
 
-        self._attempt(account, revoke)
+        self._attempt(account, revoke, deadline)
 
-    def _attempt(self, account: Subdomain, revoke: Callable[[], None]) -> None:
-        try:
-            revoke()
-        except ServiceError as failure:
-            _log.warning("revocation_failed", account=account, code=failure.code)
+    def _attempt(self, account: Subdomain, revoke: Callable[[Deadline], None], deadline: Deadline | None) -> None:
+        if deadline is not None and deadline.left() >= LEAST_SECONDS:
+            _log_outcome(account, revoke, deadline.sooner(UNATTENDED_SECONDS))
         else:
-            _log.info("token_revoked", account=account)
+            self._unsaved.keep(
+                account, lambda: _log_outcome(account, revoke, Deadline.after(UNATTENDED_SECONDS)), is_pair=False
+            )
 
     def _delete(self, account: Subdomain, path: str, authorized: Authorized, deadline: Deadline) -> None:
         reply = authorized(
@@ -120,7 +124,10 @@ class Revocation:
         raise ZISRejected("Zendesk refused to revoke a token.", **told)  # type: ignore[arg-type]  # likewise
 
 
-def _unattended(deadline: Deadline | None) -> Deadline:
-    """Return until when a revocation is tried that no answer depends on."""
-    left = UNATTENDED_SECONDS if deadline is None else max(LEAST_SECONDS, deadline.left())
-    return Deadline.after(min(UNATTENDED_SECONDS, left))
+def _log_outcome(account: Subdomain, revoke: Callable[[Deadline], None], limit: Deadline) -> None:
+    try:
+        revoke(limit)
+    except ServiceError as failure:
+        _log.warning("revocation_failed", account=account, code=failure.code)
+    else:
+        _log.info("token_revoked", account=account)

@@ -1,6 +1,7 @@
-"""What Zendesk gave and Redis did not take yet, or may have taken: kept in this process's memory until that is settled.
+"""What Zendesk gave and Redis did not take yet, or may have taken, and tokens that are still to be revoked.
 
-The pair before is spent, so losing a pair is losing the grant. A process that has to end with one in hand says so.
+Kept in this process's memory until settled. The pair before is spent, so losing a pair is losing the grant. A process
+that has to end with something in hand says so.
 """
 
 import threading
@@ -32,16 +33,21 @@ class _Unsettled:
     is_pair: bool
     """False: what is lost with it is only that a token, which nobody uses, is revoked."""
 
+    @property
+    def lane(self) -> tuple[Subdomain, bool]:
+        """What it waits in line with: no pair behind a token's revocation, nobody behind a slow account."""
+        return self.account, self.is_pair
+
 
 class UnsavedPairs:
-    """Goes on trying to settle what could not be stored, in a thread of its own that exists only while needed."""
+    """Goes on trying to settle what is in hand, in threads of its own that exist only while needed."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._waiting: list[_Unsettled] = []
         self._expected: list[Subdomain] = []
-        self._thread: threading.Thread | None = None
+        self._threads: dict[tuple[Subdomain, bool], threading.Thread] = {}
 
     @contextmanager
     def expecting(self, account: Subdomain) -> Iterator[None]:
@@ -57,13 +63,19 @@ class UnsavedPairs:
 
     def keep(self, account: Subdomain, settle: Callable[[], object], *, is_pair: bool = True) -> None:
         """Call `settle` until it no longer raises StoreUnavailable; `is_pair` False: it is about a loose token."""
+        one = _Unsettled(account, settle, is_pair)
         with self._changed:
-            self._waiting.append(_Unsettled(account, settle, is_pair))
+            self._waiting.append(one)
             self._changed.notify_all()
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="unsaved-pairs", daemon=True)
-                self._thread.start()
-        _log.error("not_stored", account=account, is_pair=is_pair, consequence="kept in memory, trying again")
+            if one.lane not in self._threads:
+                name = "unsaved-pairs" if is_pair else "loose-tokens"
+                thread = threading.Thread(target=self._run, args=(one.lane,), name=name, daemon=True)
+                self._threads[one.lane] = thread
+                thread.start()
+        if is_pair:
+            _log.error("not_stored", account=account, consequence="kept in memory, trying again")
+        else:
+            _log.info("token_to_be_settled", account=account)
 
     def holds(self, account: Subdomain) -> bool:
         """Return whether a pair of this account waits to be stored."""
@@ -81,12 +93,12 @@ class UnsavedPairs:
             for account in {one.account for one in self._waiting if not one.is_pair}:
                 _log.warning("token_left", account=account, consequence="it may live on at Zendesk, used by nobody")
 
-    def _run(self) -> None:
+    def _run(self, lane: tuple[Subdomain, bool]) -> None:
         while True:
             with self._changed:
-                waiting = list(self._waiting)
+                waiting = [one for one in self._waiting if one.lane == lane]
                 if not waiting:
-                    self._thread = None
+                    del self._threads[lane]
                     return
             for one in waiting:
                 if self._is_settled(one):
@@ -94,7 +106,7 @@ class UnsavedPairs:
                         self._waiting.remove(one)
                         self._changed.notify_all()
             with self._changed:
-                if self._waiting:
+                if any(one.lane == lane for one in self._waiting):
                     # Until the next try, or until there is something new to try.
                     self._changed.wait(RETRY_SECONDS)
 

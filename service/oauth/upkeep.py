@@ -99,3 +99,5 @@ class Upkeep:
                 self.go_round()
             except ServiceError as failure:
                 _log.warning("upkeep_round_failed", code=failure.code)
+            except Exception:  # noqa: BLE001 - without this thread quiet accounts lose their grants, and nobody notices
+                _log.exception("upkeep_round_crashed")

@@ -27,9 +27,6 @@ from service.subdomains import Subdomain
 from service.vault import KeyMissing
 from service.zendesk.replies import Reply
 
-# For revoking what a caller does not wait for.
-UNWANTED_SECONDS = 3.0
-
 _log = structlog.get_logger(__name__)
 
 Operation = Callable[[str], Reply]
@@ -107,23 +104,12 @@ class ZISTokens:
             return minted
         if minted is not None and minted.access_token == refused and self._is_young(minted):
             raise young_token_refused()
-        unwanted: list[MintedToken] = []
-        try:
-            return self._minted_in_turn(account, integration, refused, unwanted, deadline)
-        finally:
-            # Only now, with turn and lease given back: nobody has to wait for a revocation.
-            for token in unwanted:
-                self._drop(account, token, deadline.sooner(UNWANTED_SECONDS))
+        return self._minted_in_turn(account, integration, refused, deadline)
 
     def _minted_in_turn(
-        self,
-        account: Subdomain,
-        integration: str,
-        refused: str | None,
-        unwanted: list[MintedToken],
-        deadline: Deadline,
+        self, account: Subdomain, integration: str, refused: str | None, deadline: Deadline
     ) -> MintedToken:
-        """Return a live minted token, by ourselves or by whoever has the lease; puts what to revoke in `unwanted`."""
+        """Return a live minted token, by ourselves or by whoever has the lease."""
         name = f"mint:{integration}"
         with self._turns.wait(account, name, deadline):
             while True:
@@ -132,7 +118,7 @@ class ZISTokens:
                     grant, held = self._held(account, integration)
                     if held is not None and self._is_alive(held, refused):
                         return held
-                    minted = self._mint(account, integration, grant, held, unwanted, deadline) if our_lease else None
+                    minted = self._mint(account, integration, grant, held, deadline) if our_lease else None
                 if minted is not None:
                     return minted
                 self._turns.nap(account, deadline)
@@ -159,7 +145,6 @@ class ZISTokens:
         integration: str,
         grant: Grant,
         held: MintedToken | None,
-        unwanted: list[MintedToken],
         deadline: Deadline,
     ) -> MintedToken | None:
         """Mint and store; None: somebody else's was stored meanwhile, or the account was connected anew.
@@ -169,11 +154,11 @@ class ZISTokens:
             ServiceError: no token could be had, or it could not be stored.
         """
         minted = self._minting.mint(account, integration, lambda call: self.call(account, deadline, call), deadline)
-        stored = self._save(account, grant.id, integration, held, minted, unwanted)
+        stored = self._save(account, grant.id, integration, held, minted)
         if stored:
             _log.info("minted", account=account, integration=integration)
             if held is not None:
-                unwanted.append(held)
+                self._drop(account, held)
             return minted
         # Disconnected while Zendesk answered, or connected anew; then there is another grant to mint from.
         if stored is None and self._held(account, integration)[0].id == grant.id:
@@ -181,15 +166,9 @@ class ZISTokens:
         return None
 
     def _save(
-        self,
-        account: Subdomain,
-        grant_id: str,
-        integration: str,
-        held: MintedToken | None,
-        minted: MintedToken,
-        unwanted: list[MintedToken],
+        self, account: Subdomain, grant_id: str, integration: str, held: MintedToken | None, minted: MintedToken
     ) -> bool | None:
-        """Return what `save_minted` does; a token that is not stored is put in `unwanted`.
+        """Return what `save_minted` does; a token that is not stored is revoked.
 
         Raises:
             StoreUnavailable: it is not stored; or that is not known, and is settled once Redis answers.
@@ -206,39 +185,34 @@ class ZISTokens:
                 )
                 raise
             if not stored:
-                unwanted.append(minted)
+                self._drop(account, minted)
                 raise
         else:
             if not stored:
-                unwanted.append(minted)
+                self._drop(account, minted)
         return stored
 
     def _settle_unknown(self, account: Subdomain, integration: str, minted: MintedToken) -> None:
         """Find out, once Redis answers again, whether a token was stored after all; revoke it if not."""
         if not self._grants.holds_minted(account, integration, minted):
-            self._drop(account, minted, Deadline.after(UNWANTED_SECONDS))
+            self._drop(account, minted)
 
-    def _drop(self, account: Subdomain, minted: MintedToken, deadline: Deadline) -> None:
-        """Revoke a minted token nobody will use: by the grant's authority, else by its own."""
+    def _drop(self, account: Subdomain, minted: MintedToken) -> None:
+        """Revoke a minted token nobody will use, by the grant's authority or its own; nobody waits for it."""
         try:
             grant = self._grants.get(account)
         except (KeyMissing, StoreUnavailable):
             grant = None
         authorities = [grant.access_token] if grant is not None else []
-        self._revocation.drop_minted(account, minted, [*authorities, minted.access_token], deadline)
+        self._revocation.drop_minted(account, minted, [*authorities, minted.access_token])
 
-    def keep(self, account: Subdomain, grant: Grant, integration: str, minted: MintedToken, deadline: Deadline) -> None:
+    def keep(self, account: Subdomain, grant: Grant, integration: str, minted: MintedToken) -> None:
         """Keep a token minted during the handshake; revoked if another handshake has overtaken this one.
 
         Raises:
             StoreUnavailable: it could not be kept.
         """
-        unwanted: list[MintedToken] = []
-        try:
-            self._save(account, grant.id, integration, None, minted, unwanted)
-        finally:
-            for token in unwanted:
-                self._revocation.drop_minted(account, token, [grant.access_token, token.access_token], deadline)
+        self._save(account, grant.id, integration, None, minted)
 
 
 def _accepted(reply: Reply) -> Reply:

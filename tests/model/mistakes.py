@@ -1,0 +1,208 @@
+"""Classic mistakes, to be put into the real code one at a time: what the model must be able to find.
+
+Each is what somebody in a hurry, or tidying up, might do.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest.mock import patch
+
+from redis.lock import Lock
+
+from service.errors import ServiceError
+from service.oauth import grants
+from service.oauth.access_tokens import AccessTokens
+from service.oauth.authorization_server import AuthorizationServer, TokenPair
+from service.oauth.cool_down import CoolDown
+from service.oauth.grants import Grant, Grants, Holdings
+from service.oauth.turns import Turns
+from service.oauth.zis_tokens import ZISTokens
+from service.subdomains import Subdomain
+
+Mistake = Callable[[], Iterator[None]]
+
+
+@contextmanager
+def no_lease() -> Iterator[None]:
+    """Refresh without a lock in Redis: one process was enough when this was tried."""
+
+    @contextmanager
+    def lease(*_: Any, **__: Any) -> Iterator[bool]:
+        yield True
+
+    with patch.object(Turns, "lease", lease):
+        yield
+
+
+@contextmanager
+def lease_of_somebody_else_given_back() -> Iterator[None]:
+    """Delete the lock when done, whoever holds it by then."""
+    with (
+        patch.object(Lock, "LUA_RELEASE_SCRIPT", "redis.call('DEL', KEYS[1]) return 1"),
+        patch.object(Lock, "lua_release", None),
+    ):
+        yield
+
+
+@contextmanager
+def no_look_inside_the_lock() -> Iterator[None]:
+    """Refresh with what was read before the lock was had."""
+    real = AccessTokens._refresh
+
+    def refresh(self: AccessTokens, account: Subdomain, spent: Grant, *others: Any) -> Grant | None:
+        # Nothing is compared where nothing is read again.
+        with (
+            patch.object(self, "usable", lambda _: spent),
+            patch.object(self._grants, "update", _overwrite(self._grants)),
+        ):
+            return real(self, account, spent, *others)
+
+    with patch.object(AccessTokens, "_refresh", refresh):
+        yield
+
+
+@contextmanager
+def plain_set() -> Iterator[None]:
+    """Write the record without comparing."""
+    with patch.object(grants, "_UPDATE", _without_comparison(grants._UPDATE)):
+        yield
+
+
+@contextmanager
+def forgotten_whatever_was_written() -> Iterator[None]:
+    """Delete the account once its tokens are revoked, without looking again."""
+    with patch.object(grants, "_FORGET", _without_comparison(grants._FORGET)):
+        yield
+
+
+@contextmanager
+def used_before_it_is_stored() -> Iterator[None]:
+    """Hand the new pair out at once, and store it when there is time."""
+
+    def store_pair(_self: AccessTokens, _account: Subdomain, noted: Grant, pair: TokenPair) -> Grant:
+        return noted.with_pair(pair)
+
+    with patch.object(AccessTokens, "_store_pair", store_pair):
+        yield
+
+
+@contextmanager
+def invalid_grant_believed_at_once() -> Iterator[None]:
+    """Call the grant dead without reading again."""
+
+    def settle(self: AccessTokens, account: Subdomain, noted: Grant, *_: Any, **__: Any) -> Grant:
+        _overwrite(self._grants)(account, noted, noted.changed(dead="refresh_outcome_unknown"))
+        raise self._conditions.required(account, "refresh_outcome_unknown")
+
+    with patch.object(AccessTokens, "_settle_invalid_grant", settle):
+        yield
+
+
+@contextmanager
+def no_note_before_asking() -> Iterator[None]:
+    """Ask without having written that a refresh has begun."""
+    real = Grant.changed
+
+    def changed(self: Grant, **fields: Any) -> Grant:
+        fields.pop("refresh_begun_at", None)
+        return real(self, **fields)
+
+    with patch.object(Grant, "changed", changed):
+        yield
+
+
+@contextmanager
+def reconnection_overwritten() -> Iterator[None]:
+    """Store the new pair on top of whatever is there."""
+
+    def settle(self: AccessTokens, account: Subdomain, noted: Grant, written: Grant) -> Grant:
+        _overwrite(self._grants)(account, noted, written)
+        return written
+
+    with patch.object(AccessTokens, "_settle_pair", settle):
+        yield
+
+
+@contextmanager
+def asked_again_after_a_lost_reply() -> Iterator[None]:
+    """Repeat the token request once if it fails, as one does with others."""
+    real = AuthorizationServer.refresh
+
+    def refresh(self: AuthorizationServer, *arguments: Any) -> TokenPair:
+        try:
+            return real(self, *arguments)
+        except ServiceError:
+            return real(self, *arguments)
+
+    with patch.object(AuthorizationServer, "refresh", refresh):
+        yield
+
+
+@contextmanager
+def no_wait_after_a_failure() -> Iterator[None]:
+    """Let the next caller ask at once."""
+    with patch.object(CoolDown, "current", lambda *_: None):
+        yield
+
+
+@contextmanager
+def pair_given_up_when_the_store_fails() -> Iterator[None]:
+    """Tell the caller, and drop the pair."""
+    real = AccessTokens._settle_pair
+
+    def store_pair(self: AccessTokens, account: Subdomain, noted: Grant, pair: TokenPair) -> Grant:
+        return real(self, account, noted, noted.with_pair(pair))
+
+    with patch.object(AccessTokens, "_store_pair", store_pair):
+        yield
+
+
+@contextmanager
+def replaced_without_looking() -> Iterator[None]:
+    """Put a new authorization in the place of whatever is there, and revoke what was read before."""
+    with patch.object(grants, "_REPLACE", _without_comparison(grants._REPLACE)):
+        yield
+
+
+@contextmanager
+def replaced_grant_left_alive() -> Iterator[None]:
+    """Overwrite the old authorization, and leave its tokens to expire."""
+    with patch.object(AccessTokens, "drop_replaced", lambda *_: None):
+        yield
+
+
+@contextmanager
+def late_pair_left_alive() -> Iterator[None]:
+    """Find the account disconnected, and drop the pair that has just come."""
+    real = AccessTokens._settle_pair
+
+    def settle(self: AccessTokens, *arguments: Any) -> Grant:
+        with patch.object(self, "_revoke", lambda *_: None):
+            return real(self, *arguments)
+
+    with patch.object(AccessTokens, "_settle_pair", settle):
+        yield
+
+
+@contextmanager
+def late_minted_token_left_alive() -> Iterator[None]:
+    """Find the account disconnected, and drop the minted token that has just come."""
+    with patch.object(ZISTokens, "_drop", lambda *_: None):
+        yield
+
+
+def _without_comparison(script: str) -> str:
+    """Return a script without the lines that return 0 where somebody wrote since."""
+    return "\n".join(line for line in script.splitlines() if "return 0" not in line)
+
+
+def _overwrite(store: Grants) -> Callable[[Subdomain, Grant, Grant], bool]:
+    def overwrite(account: Subdomain, _read: Grant, written: Grant) -> bool:
+        generation = store.clear_fields(account)[1]
+        if generation is None:
+            nothing = Holdings(id=None, generation="", mints=0, grant=None, minted=())
+            return store.replace(account, written, nothing)
+        return store.update_generation(account, generation, written)
+
+    return overwrite

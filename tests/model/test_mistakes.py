@@ -1,0 +1,62 @@
+"""The model finds classic mistakes in the real code, each within a moment, and tells how they happen."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import pytest
+
+from tests.model import mistakes
+from tests.model.bench import Beginning
+from tests.model.explorer import Bounds
+from tests.model.search import Cast, searching
+
+pytestmark = [pytest.mark.faults]
+
+EXPIRED, STALE, MINT = Beginning("expired"), Beginning("stale"), Beginning("fresh", mode="mint")
+ONE_FAULT, TWO_INTERRUPTIONS = Bounds(faults=1, preemptions=1), Bounds(faults=1, preemptions=2)
+TWO_CALLERS = (("caller", "P1"), ("caller", "P2"))
+CALLER_AND_DISCONNECT = (("caller", "P1"), ("disconnect", "P2"))
+CALLER_AND_RECONNECT = (("caller", "P1"), ("reconnect", "P2"))
+
+
+@dataclass(frozen=True)
+class Case:
+    """A mistake, where it shows, and as what."""
+
+    mistake: Callable[[], AbstractContextManager[None]]
+    cast: Cast
+    says: str
+    beginning: Beginning = EXPIRED
+    bounds: Bounds = ONE_FAULT
+
+
+CASES = [
+    Case(mistakes.no_lease, TWO_CALLERS, "without the lease"),
+    Case(mistakes.lease_of_somebody_else_given_back, TWO_CALLERS, "without the lease", bounds=TWO_INTERRUPTIONS),
+    Case(mistakes.no_look_inside_the_lock, TWO_CALLERS, "overwritten"),
+    Case(mistakes.plain_set, TWO_CALLERS, "overwritten"),
+    Case(
+        mistakes.forgotten_whatever_was_written, CALLER_AND_DISCONNECT, "nobody holds it", STALE, Bounds(preemptions=2)
+    ),
+    Case(mistakes.used_before_it_is_stored, TWO_CALLERS, "which was never stored"),
+    Case(mistakes.invalid_grant_believed_at_once, TWO_CALLERS, "Zendesk honours"),
+    Case(mistakes.no_note_before_asking, TWO_CALLERS, "is called revoked"),
+    Case(mistakes.reconnection_overwritten, CALLER_AND_RECONNECT, "the pair of another consent"),
+    Case(mistakes.reconnection_overwritten, CALLER_AND_DISCONNECT, "stored again"),
+    Case(mistakes.asked_again_after_a_lost_reply, TWO_CALLERS, "a second time by itself"),
+    Case(mistakes.no_wait_after_a_failure, TWO_CALLERS, "who had no answer"),
+    Case(mistakes.pair_given_up_when_the_store_fails, TWO_CALLERS, "the grant is lost"),
+    Case(mistakes.replaced_without_looking, CALLER_AND_RECONNECT, "nobody holds it"),
+    Case(mistakes.replaced_grant_left_alive, CALLER_AND_RECONNECT, "nobody holds it"),
+    Case(mistakes.late_pair_left_alive, CALLER_AND_DISCONNECT, "nobody holds it", STALE, Bounds(preemptions=3)),
+    Case(mistakes.late_minted_token_left_alive, CALLER_AND_DISCONNECT, "nobody holds it", MINT),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.mistake.__name__}-{case.cast[1][0]}")
+def test_a_mistake_is_found_and_told(case: Case, redis_url: str) -> None:
+    with case.mistake(), searching(redis_url) as search:
+        explored = search(case.beginning, case.cast, case.bounds)
+    assert case.says in str(explored.violation), str(explored)
+    assert explored.trace, "the schedule is told step by step"
