@@ -75,6 +75,10 @@ for _cause in ("stale", "expired", "refused", "upkeep"):
         "zendesk_unavailable",
     ):
         REFRESHES.labels(_cause, _result)
+for _action in ("connected", "disconnected", "installed", "uninstalled", "reauthorization_required"):
+    CHANGES.labels(_action, "ok")
+for _turn in ("refresh", "mint"):
+    TURN_WAIT.labels(_turn)
 _answered: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+import structlog
+
 from service.deadlines import Deadline
 from service.documents.job_specs import JobSpecDocument
 from service.errors import (
@@ -38,6 +40,8 @@ _REGISTRY = "/api/services/zis/registry"
 _QUALIFIED = re.compile(r"zis:([^:]{1,64}):([a-z_]{1,32}):(.+)", re.ASCII | re.DOTALL)
 # Control characters and what has a meaning in addresses; Zendesk documents no grammar for the rest.
 _UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f/\\:?#%&\u2028\u2029]")
+
+_log = structlog.get_logger(__name__)
 
 Authorized = Callable[[Callable[[str], Reply]], Reply]
 """Makes a call with a live ZIS token; the call is repeated once if Zendesk refuses the token."""
@@ -186,7 +190,9 @@ class Registry:
             ServiceError: Zendesk refused or failed.
         """
         reply = self._change("POST", account, name, authorized, deadline)
-        if not reply.is_success and reply.status != 409:
+        if reply.status == 409:
+            _log_no_change("already_installed", account, name, reply)
+        elif not reply.is_success:
             raise registry_refusal(reply, name.integration or "")
 
     def uninstall_job_spec(
@@ -199,6 +205,7 @@ class Registry:
         """
         reply = self._change("DELETE", account, name, authorized, deadline)
         if reply.status == 404:
+            _log_no_change("not_installed", account, name, reply)
             return False
         if not reply.is_success:
             raise registry_refusal(reply, name.integration or "")
@@ -240,6 +247,11 @@ def registry_refusal(reply: Reply, integration: str) -> ServiceError:
     if reply.status == 400 and reply.says("job specs is invalid"):
         return JobSpecNotFound("Zendesk knows no job spec of this name in the integration's bundles.", **told)
     return ZISRejected("Zendesk refused this. Its own words say why.", **told)
+
+
+def _log_no_change(event: str, account: Subdomain, name: SpecName, reply: Reply) -> None:
+    """Say what Zendesk says, of which nothing is left in an answer that is settled by looking."""
+    _log.info(event, account=account, integration=name.integration, job_spec=name.name, upstream_status=reply.status)
 
 
 def list_refusal(reply: Reply, integration: str) -> ServiceError:

@@ -145,6 +145,19 @@ def test_a_409_to_an_install_means_installed(style: str, admin: Admin) -> None:
     assert admin.calls("/job_specs/install")[0].status == 409
 
 
+def test_what_zendesk_says_where_nothing_changes_is_in_the_log(
+    admin: Admin, capsys: pytest.CaptureFixture[str]
+) -> None:
+    admin.switch(repeat_install=409)
+    admin.install(COPY)
+    admin.uninstall(COPY)
+    admin.uninstall(COPY)
+    logged = capsys.readouterr().out
+    about = "account=acme integration=acme_orders job_spec=copy_public_comment upstream_status="
+    assert f"event=already_installed {about}409" in logged
+    assert logged.count(f"event=not_installed {about}404") == 1
+
+
 def test_a_409_to_an_uninstall_is_a_refusal(admin: Admin) -> None:
     admin.meets({"where": "change", "kind": "oauth_error", "status": 409})
     assert outcome(admin.uninstall(COPY)) == (422, "zis_rejected")

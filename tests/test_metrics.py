@@ -336,6 +336,12 @@ def test_the_series_of_refreshes_are_there_before_the_first_one(admin: Admin) ->
     assert shown.value("zis_refreshes_total", cause="upkeep", result="client_misconfigured") is not None
 
 
+def test_the_series_of_changes_are_there_before_the_first_one(admin: Admin) -> None:
+    shown = Scrape.of(admin.browser)
+    assert shown.value("zis_changes_total", action="disconnected", result="ok") is not None
+    assert shown.value("zis_changes_total", action="reauthorization_required", result="ok") is not None
+
+
 def test_waits_for_a_turn_are_timed_whatever_becomes_of_them(redis: Redis, since: Since) -> None:
     turns = Turns(Store(redis), Bulkhead())
     with turns.wait(ACME, "mint:acme_orders", deadline()), meanwhile(lambda: try_turn(turns)) as outcomes:

@@ -144,8 +144,8 @@ def test_the_page_asks_to_keep_what_the_integrations_own_client_has(make_app: Ma
     app = make_app(ZENDESK_CLIENT_ID="zis_acme_orders", ZIS_INTEGRATIONS=None)
     step = steps_of(app.test_client().get("/").text)["Create the OAuth client in Zendesk"]
 
-    assert "open zis_acme_orders, and add the redirect URL" in step
-    assert "leave the one that is there" in step
+    assert "The client is zis_acme_orders" in step
+    assert f"Append the redirect URL {PUBLIC_URL}/oauth/callback to its list and leave what is there" in step
 
 
 def test_the_page_does_not_claim_to_know_what_only_the_store_knows(make_app: MakeApp) -> None:

@@ -102,7 +102,7 @@ def explained(error: ServiceError) -> list[str]:
     if "upstream_detail" in told:
         lines.append(f"Zendesk's words ({error.upstream_status}): {told['upstream_detail']}")
     if error.authorize_url is not None:
-        lines.append(f"It is connected here: {error.authorize_url}")
+        lines.append(f"Connect it here: {error.authorize_url}")
     if error.retry_after is not None:
         lines.append(f"Try again in {error.retry_after} s.")
     return [*lines, f"Code: {error.code}"]

@@ -15,6 +15,8 @@ from service.web import collaborator
 # Public: the first thing an operator opens; it names no account that is connected.
 blueprint = Blueprint("pages", __name__)
 
+_PACKAGE = ".venv/bin/flask --app service package-app zis-job-specs.zip"
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -36,9 +38,14 @@ def front_page() -> ResponseReturnValue:
     values = request.args.getlist("account")
     typed = values[0] if values else None
     account = parse_account_address(typed) if typed and len(values) == 1 else None
-    if account is not None:
-        return redirect(f"/oauth/authorize?{urlencode({'subdomain': account})}", 303)
-    error = "That is no Zendesk account: type acme for acme.zendesk.com." if typed is not None else None
+    error = None
+    if typed is not None and account is None:
+        error = "That is no Zendesk account: type acme for acme.zendesk.com."
+    elif account is not None:
+        if not _lacks_address(settings) and not _lacks_client(settings):
+            return redirect(f"/oauth/authorize?{urlencode({'subdomain': account})}", 303)
+        # Zendesk would show a page of its own that never comes back.
+        error = "Not yet: first take the steps below that come before it."
     allowed = settings.zendesk_subdomains
     steps = _steps(settings)
     return render_template(
@@ -68,6 +75,16 @@ def favicon() -> ResponseReturnValue:
 def _other_host(settings: Settings) -> str | None:
     """Return the host the browser used if it is not PUBLIC_URL's; None: it is."""
     return None if request.host.lower() == settings.public_url.partition("://")[2] else request.host
+
+
+def _lacks_address(settings: Settings) -> bool:
+    """Return whether PUBLIC_URL is what a deployment button filled in."""
+    return PLACEHOLDER in settings.public_url
+
+
+def _lacks_client(settings: Settings) -> bool:
+    """Return whether the OAuth client is what a deployment button filled in."""
+    return PLACEHOLDER in {settings.zendesk_client_id, settings.zendesk_client_secret}
 
 
 def _is_this_machine(host: str) -> bool:
@@ -100,12 +117,12 @@ def _steps(settings: Settings) -> list[Step]:
         ),
         Step(
             "Install the app in Zendesk",
-            "Make its package with this command, in a checkout of this service after make venv. Then, in Admin Center "
-            "under Apps and integrations > Apps > Zendesk Support apps, press Upload private app, choose the file, and "
-            "install the app.",
+            f"Make its package {'once the address is set' if _lacks_address(settings) else 'with this command'}, in a "
+            "checkout of this service after make venv. Then, in Admin Center under Apps and integrations > Apps > "
+            "Zendesk Support apps, press Upload private app, choose the file, and install the app.",
             # Nobody can have read the id of an app that is not there.
             settings.zendesk_apps is not None,
-            command=f".venv/bin/flask --app service package-app zis-job-specs.zip --public-url {settings.public_url}",
+            command=None if _lacks_address(settings) else f"{_PACKAGE} --public-url {settings.public_url}",
         ),
         _app_id_step(settings),
     ]
@@ -114,13 +131,17 @@ def _steps(settings: Settings) -> list[Step]:
 def _client_advice(settings: Settings) -> str:
     place = "In Admin Center, under Apps and integrations > APIs > OAuth clients,"
     client, uri = settings.zendesk_client_id, settings.redirect_uri
-    if client == PLACEHOLDER:
+    if _lacks_client(settings):
+        where = "that stands here once the address is set" if _lacks_address(settings) else uri
         return (
-            f"{place} add a confidential client with the redirect URL {uri}. Set ZENDESK_CLIENT_ID to its identifier "
+            f"{place} add a confidential client with the redirect URL {where}. Set ZENDESK_CLIENT_ID to its identifier "
             "and ZENDESK_CLIENT_SECRET to its secret, which is shown once, and restart the service."
         )
     if settings.is_direct:
-        return f"{place} open {client}, and add the redirect URL {uri} to its list; leave the one that is there."
+        return (
+            f"The client is {client}, which Zendesk made for the integration. Append the redirect URL {uri} to its "
+            "list and leave what is there: docs/connect.md says how."
+        )
     return f"{place} add a confidential client. Its identifier is {client}; its redirect URL must be {uri}."
 
 

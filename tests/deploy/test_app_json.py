@@ -3,8 +3,11 @@
 import json
 from typing import Any
 
+import pytest
+
 from service.app import create_app
 from service.settings import PLACEHOLDER, VARIABLES, Settings
+from tests.operations.console import run
 from tests.workers import ROOT
 
 APP: dict[str, Any] = json.loads((ROOT / "app.json").read_text())
@@ -60,6 +63,27 @@ def test_the_first_start_works_and_its_page_says_what_comes_next(redis_url: str)
     assert page.count('aria-current="step"') == 1
     assert page.index('aria-current="step"') < page.index("Set the public address")
     assert "Set ZENDESK_CLIENT_ID to its identifier" in page
+    # What is copied from the page before that would be wrong.
+    assert f"{PLACEHOLDER}.invalid/oauth/callback" not in page
+    assert f"--public-url https://{PLACEHOLDER}" not in page
+
+
+@pytest.mark.parametrize(
+    "answered", [{}, {"PUBLIC_URL": "https://fierce-otter-1.example.com"}, {"ZENDESK_CLIENT_ID": "job_specs"}]
+)
+def test_nobody_is_sent_to_zendesk_before_address_and_client_are_set(redis_url: str, answered: dict[str, str]) -> None:
+    app = create_app(Settings.from_env(first_environment(redis_url) | answered))
+    reply = app.test_client().get("/?account=acme")
+
+    assert reply.status_code == 400
+    assert "first take the steps below" in reply.text
+
+
+def test_doctor_says_what_the_button_left_open(redis_url: str) -> None:
+    app = create_app(Settings.from_env(first_environment(redis_url)))
+    warned = [one["check"] for one in run(app, "doctor", "--json").json()["checks"] if one["status"] == "warn"]
+
+    assert {"address", "oauth client"} <= set(warned)
 
 
 def test_with_its_address_set_the_client_is_the_next_step(redis_url: str) -> None:

@@ -43,4 +43,4 @@ def test_it_is_there_after_a_disconnect_and_for_an_account_off_the_list(admin: A
 def test_nothing_is_no_failure(make_app: MakeApp) -> None:
     answer = run(make_app(), "activity", "export", "--account", "acme")
     assert (answer.status, answer.out) == (0, "")
-    assert "Nothing is kept of acme." in answer.err
+    assert "Nothing that can be opened is kept of acme." in answer.err

@@ -125,7 +125,7 @@ def test_an_error_is_title_detail_next_step_and_code(troubled: Flask) -> None:
         "Error: Zendesk cannot be reached or gave no usable answer.",
         "Zendesk is away. Wait.",
         "Zendesk's words (503): Down",
-        "It is connected here: https://a",
+        "Connect it here: https://a",
         "Try again in 7 s.",
         "Code: zendesk_unavailable",
     ]

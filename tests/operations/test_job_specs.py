@@ -169,7 +169,7 @@ def test_a_dead_grant_says_where_to_connect(action: str, admin: Admin) -> None:
     admin.simulator.world.clear_calls()
     answer = job_specs(admin, action, "escalate_vip_order")
     assert answer.status == 1
-    assert "It is connected here: http://localhost:9001/oauth/authorize?subdomain=acme" in answer.err
+    assert "Connect it here: http://localhost:9001/oauth/authorize?subdomain=acme" in answer.err
     assert admin.calls() == []
 
 

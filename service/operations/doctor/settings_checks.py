@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 from service.operations.doctor.findings import Finding
-from service.settings import DEFAULT_ZENDESK_URL_TEMPLATE, VARIABLES, Settings, SettingsError
+from service.settings import DEFAULT_ZENDESK_URL_TEMPLATE, PLACEHOLDER, VARIABLES, Settings, SettingsError
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1"})
 
@@ -31,6 +31,7 @@ def check_settings(settings: Settings, environ: Mapping[str, str]) -> Iterator[F
             "FAIL", "settings", "WEB_CONCURRENCY is no whole number.", "gunicorn will not start: correct or unset it."
         )
     yield _address(settings, environ)
+    yield _client(settings)
     yield _proxies(settings, environ)
     yield _rate_limits(settings)
     yield _apps(settings)
@@ -39,11 +40,22 @@ def check_settings(settings: Settings, environ: Mapping[str, str]) -> Iterator[F
 
 def _address(settings: Settings, environ: Mapping[str, str]) -> Finding:
     says = f"PUBLIC_URL is {settings.public_url}; the OAuth client's redirect URL is {settings.redirect_uri}."
+    if PLACEHOLDER in settings.public_url:
+        return Finding("warn", "address", says, "Set it to the address under which you open the front page.")
     if _is_loopback(settings) and "DYNO" in environ:
         return Finding("warn", "address", says, "Nobody but this machine reaches that: set it to the app's address.")
     if settings.zendesk_url_template != DEFAULT_ZENDESK_URL_TEMPLATE:
         return Finding("ok", "address", f"{says} Zendesk is simulated at {settings.zendesk_url_template}.")
     return Finding("ok", "address", says)
+
+
+def _client(settings: Settings) -> Finding:
+    check, client = "oauth client", settings.zendesk_client_id
+    if PLACEHOLDER in {client, settings.zendesk_client_secret}:
+        advice = "The front page says where it is made: then set ZENDESK_CLIENT_ID and ZENDESK_CLIENT_SECRET."
+        return Finding("warn", check, "It is not set yet.", advice)
+    mode = "direct: its token is the ZIS token" if settings.is_direct else "mint: a ZIS token is made by its grant"
+    return Finding("ok", check, f"{client} ({mode}).")
 
 
 def _proxies(settings: Settings, environ: Mapping[str, str]) -> Finding:
