@@ -182,7 +182,7 @@ def _assemble(app: Flask, settings: Settings, store: Store) -> None:
         app_keys,
         ConnectedAccounts(settings, store, vault, grants, conditions),
         SealedRecords(store, vault, grants, activity),
-        Upkeep(store, grants, access_tokens, clock),
+        Upkeep(store, grants, conditions, access_tokens, clock),
         Sessions(settings, clock),
         ZAFTokens(settings, app_keys, clock),
         RateLimits(settings, store),

@@ -2,7 +2,11 @@
 
 import pytest
 
-from service.oauth.conditions import covers
+from service.app import create_app
+from service.oauth.conditions import Conditions, covers
+from service.settings import Settings
+from service.subdomains import Subdomain
+from tests.steps import collaborator
 
 
 @pytest.mark.parametrize(
@@ -37,3 +41,8 @@ def test_a_scope_covers_what_it_holds_or_includes(granted: str, requested: str) 
 )
 def test_a_smaller_scope_does_not_cover(granted: str, requested: str) -> None:
     assert not covers(granted, requested)
+
+
+def test_a_reason_that_another_release_wrote_is_no_crash(environment: dict[str, str]) -> None:
+    conditions = collaborator(create_app(Settings.from_env(environment)), Conditions)
+    assert "can no longer be used" in conditions.required(Subdomain("acme"), "of another release").detail

@@ -334,3 +334,11 @@ def test_a_grant_that_can_no_longer_be_opened_is_found_out_on_the_way(admin: Adm
         admin.simulator.release()
     assert outcome(listed[0]) == (409, "authorization_required")
     assert admin.lists_asked() == 0
+
+
+def test_an_account_that_does_not_mint_is_told_so_and_not_only_not_found(make_admin: MakeAdmin) -> None:
+    admin = connect_with(make_admin, mint="missing")
+    [integration] = admin.status()["integrations"]
+    assert integration["state"] == "unavailable"
+    assert "this account does not mint" in integration["detail"]
+    assert integration["detail"].endswith('Zendesk said: "Not found"')

@@ -6,6 +6,7 @@ import pytest
 from redis import Redis
 
 from service.oauth.access_tokens import AccessTokens
+from service.oauth.conditions import Conditions
 from service.oauth.grants import Grant, Grants
 from service.oauth.upkeep import ROUND_SECONDS, Upkeep
 from service.store import Store
@@ -80,7 +81,8 @@ def test_a_round_that_crashes_is_not_the_last(
         return time.time()
 
     app = both.app
-    upkeep = Upkeep(collaborator(app, Store), collaborator(app, Grants), collaborator(app, AccessTokens), clock)
+    conditions, tokens = collaborator(app, Conditions), collaborator(app, AccessTokens)
+    upkeep = Upkeep(collaborator(app, Store), collaborator(app, Grants), conditions, tokens, clock)
     upkeep.start()
     wait_until(lambda: stored(both, ACME).access_token != before.access_token)
     upkeep.stop()
@@ -104,7 +106,16 @@ def test_one_account_that_fails_does_not_keep_the_others_waiting(both: Admin) ->
     assert stored(both, ACME).dead is None
 
 
-@pytest.mark.parametrize("fields", [{"dead": "grant_revoked"}, {"refresh_token_expires_at": None}], ids=str)
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"dead": "grant_revoked"},
+        {"refresh_token_expires_at": None},
+        {"client_id": "another"},
+        {"expires_at": 1.0, "refresh_token_expires_at": 2.0},
+    ],
+    ids=str,
+)
 def test_what_cannot_or_need_not_be_refreshed_is_left_alone(both: Admin, fields: dict[str, object]) -> None:
     age(both, ACME, 0.9)
     grant = stored(both, ACME)

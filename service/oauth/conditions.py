@@ -98,7 +98,9 @@ class Conditions:
 
     def required(self, account: Subdomain, reason: str | None) -> AuthorizationRequired:
         """Return the error that asks to connect; `reason` None: the account is not connected."""
-        why = REASONS[reason] if reason else "This Zendesk account is not connected."
+        # Another release may have written a reason that this one does not know.
+        known = REASONS.get(reason, "The authorization can no longer be used.") if reason else None
+        why = known or "This Zendesk account is not connected."
         return AuthorizationRequired(
             f"{why} An admin of {account} has to connect the account.", authorize_url=self.authorize_url(account)
         )

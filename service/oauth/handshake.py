@@ -313,5 +313,5 @@ class Handshake:
             with _nothing_undone(account):
                 self._store.write(*probes.recording(account, integration, failure))
             if failure is not None:
-                not_ready.append(NotReady(integration, failure.upstream_detail or failure.detail))
+                not_ready.append(NotReady(integration, probes.words_of(failure)))
         return tuple(not_ready)

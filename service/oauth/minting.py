@@ -32,6 +32,10 @@ class IntegrationNotRegistered(IntegrationMismatch):
     """The account has no client `zis_{integration}`: the integration was never registered there."""
 
 
+class MintingRefused(ZISRejected):
+    """Zendesk makes no token for the integration; its words ("Not found") do not say what was refused."""
+
+
 class Minting:
     """Makes tokens for integrations."""
 
@@ -145,4 +149,8 @@ def _refusal(reply: Reply) -> ServiceError:
             "one now. An admin has to connect it again.",
             **told,
         )
-    return ZISRejected("Zendesk refused to make a token for the integration.", **told)
+    return MintingRefused(
+        "Zendesk refused to make a token for the integration. If that stays, this account does not mint: use the "
+        "integration's own client, zis_…, instead.",
+        **told,
+    )

@@ -15,7 +15,7 @@ from service.errors import (
     ZISRejected,
 )
 from service.oauth.grants import AFTERLIFE_SECONDS
-from service.oauth.minting import IntegrationNotRegistered
+from service.oauth.minting import IntegrationNotRegistered, MintingRefused
 from service.oauth.zis_tokens import ZISTokens
 from service.store import Command
 from service.subdomains import Subdomain
@@ -52,7 +52,16 @@ def probe_of(failure: ServiceError | None) -> Probe:
             state = "forbidden" if failure.upstream_status == 403 else "unavailable"
         case _:
             state = "unavailable"
-    return Probe(state, failure.upstream_detail or failure.detail)
+    return Probe(state, words_of(failure))
+
+
+def words_of(failure: ServiceError) -> str:
+    """Return what stands beside an integration: Zendesk's words, with ours where those alone would puzzle."""
+    if failure.upstream_detail is None:
+        return failure.detail
+    if isinstance(failure, MintingRefused):
+        return f'{failure.detail} Zendesk said: "{failure.upstream_detail}"'
+    return failure.upstream_detail
 
 
 def ask(

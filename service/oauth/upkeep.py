@@ -10,6 +10,7 @@ import structlog
 from service.deadlines import REQUEST_BUDGET_SECONDS, Deadline
 from service.errors import ServiceError
 from service.oauth.access_tokens import AccessTokens
+from service.oauth.conditions import Conditions
 from service.oauth.grants import Grant, Grants
 from service.store import Store
 from service.subdomains import Subdomain
@@ -34,8 +35,16 @@ class Outcome:
 class Upkeep:
     """Keeps quiet accounts connected."""
 
-    def __init__(self, store: Store, grants: Grants, access_tokens: AccessTokens, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        grants: Grants,
+        conditions: Conditions,
+        access_tokens: AccessTokens,
+        clock: Callable[[], float],
+    ) -> None:
         self._store = store
+        self._conditions = conditions
         self._grants = grants
         self._access_tokens = access_tokens
         self._clock = clock
@@ -71,7 +80,8 @@ class Upkeep:
             grant = self._grants.get(account)
         except KeyMissing:
             return None
-        if grant is None or grant.dead is not None or grant.refresh_token_expires_at is None:
+        # One that cannot be used, for whatever reason, waits for a person.
+        if grant is None or grant.refresh_token_expires_at is None or self._conditions.reason(grant) is not None:
             return None
         end = grant.refresh_token_expires_at
         return grant if end - self._clock() < (end - grant.obtained_at) / 2 else None

@@ -164,7 +164,7 @@ export class BulkDialog {
     const left = run.untried.length;
     setText(this.#title, t(left ? "bulk.ended" : run.failures.length ? "bulk.done_partly" : "bulk.done"));
     setText(this.#again, t("bulk.again", { count: run.failures.length + left }));
-    setShown(this.#again, run.failures.length + left > 0);
+    setShown(this.#again, run.failures.length + left > 0 && !run.isHopeless);
     setText(this.#close, t("bulk.close"));
     // Built once for each language: an open report stays open.
     if (this.#resultShown === currentLocale()) return;
@@ -215,7 +215,7 @@ class Choice {
 }
 
 function summaryOf(run) {
-  const sentences = [t(DONE[run.action], { count: run.done })];
+  const sentences = run.done ? [t(DONE[run.action], { count: run.done })] : [];
   if (run.failures.length) sentences.push(t("bulk.failed", { count: run.failures.length }));
   if (run.untried.length) sentences.push(t("bulk.untried", { count: run.untried.length }));
   if (run.endedBy) sentences.push(t("bulk.ended_by", { title: problemTitle(run.endedBy) }));

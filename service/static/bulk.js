@@ -72,6 +72,11 @@ export class BulkRun {
     return [...this.#left];
   }
 
+  /** @returns {boolean} whether the rest would fail likewise */
+  get isHopeless() {
+    return this.endedBy !== null && HOPELESS.has(this.endedBy.code);
+  }
+
   /** @returns {number} seconds until it goes on; 0: it is not waiting */
   get waitSeconds() {
     return this.isOver ? 0 : Math.max(0, Math.ceil((this.#resumeAt - Date.now()) / 1000));

@@ -230,6 +230,8 @@ def test_it_ends_at_once_when_the_grant_is_gone(connected: Workspace, redis: Red
     do(connected, "install", "archive_form_00")
     expect(connected.see("bulk-result")).to_contain_text("It ended because: The account has to be connected.")
     expect(connected.see("bulk-result")).to_contain_text("6 were not tried.")
+    expect(connected.see("bulk-result")).not_to_contain_text("now installed")
+    expect(connected.see("bulk-again")).to_be_hidden()
     connected.shot("bulk_grant_gone")
     connected.see("bulk-close").click()
     connected.expect_state("not_connected")
