@@ -12,6 +12,7 @@ from typing import Any
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from service.memo import Memo
 
@@ -19,6 +20,9 @@ _Command = tuple[object, ...]
 
 # So that Redis never holds more replies than these for a process that is slow to take them.
 MOST_AT_ONCE = 16
+# For a place in a round trip, as for a connection of the pool. While Redis says nothing each one lasts as long as its
+# time limits let it, and whoever waited for several of them in turn would outlive the request it is for.
+TURN_SECONDS = 2.0
 # The same few commands are sent for each sidebar that is open; putting one into the protocol costs as much as sending.
 REMEMBERED_COMMANDS = 1024
 
@@ -61,7 +65,7 @@ class SharedReads:
         """Return the replies to reading commands.
 
         Raises:
-            RedisError: Redis refused one of them, or did not answer.
+            RedisError: Redis refused one of them, did not answer, or is slow and others wait for it already.
         """
         mine = _Read(commands)
         with self._lock:
@@ -69,14 +73,30 @@ class SharedReads:
             leads = not self._is_led
             self._is_led = True
         if not leads:
-            # Until whoever leads has brought our replies, or wants us to lead. It is as long about it as Redis's time
-            # limits let it be.
-            mine.turn.acquire()
+            self._await_turn(mine)
         if not mine.is_done:
             self._lead(mine)
         if mine.fault is not None:
             raise mine.fault
         return mine.replies
+
+    def _await_turn(self, mine: _Read) -> None:
+        """Return when whoever leads has brought our replies, or wants us to lead.
+
+        Raises:
+            RedisTimeoutError: nobody has got to us in time.
+        """
+        if mine.turn.acquire(timeout=TURN_SECONDS):
+            return
+        with self._lock:
+            # Told just now, after all.
+            if mine.turn.acquire(blocking=False):
+                return
+            if mine in self._waiting:
+                self._waiting.remove(mine)
+                raise RedisTimeoutError("Redis is slow, and others wait for it already")
+        # In the round trip that is under way: it ends within Redis's time limits.
+        mine.turn.acquire()
 
     def _lead(self, mine: _Read) -> None:
         """Bring the replies of those that wait, `mine` among them, and let the first that came meanwhile lead."""
@@ -89,8 +109,9 @@ class SharedReads:
             with self._lock:
                 successor = self._waiting[0] if self._waiting else None
                 self._is_led = successor is not None
-            if successor is not None:
-                successor.turn.release()
+                if successor is not None:
+                    # Told before it could give up: then nobody would lead.
+                    successor.turn.release()
             for one in together:
                 one.is_done = True
                 if one is not mine:

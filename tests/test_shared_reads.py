@@ -1,13 +1,14 @@
 """Reads of many threads share round trips, and nothing else: not a reply, not a refusal."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from service.shared_reads import MOST_AT_ONCE, SharedReads
 from service.store import Store
@@ -18,8 +19,11 @@ READERS = 40
 
 
 @pytest.fixture
-def reads(redis_url: str) -> SharedReads:
-    return SharedReads(Redis.from_url(redis_url))
+def reads(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[SharedReads]:
+    # Those who are held back wait for as long as the test wants.
+    monkeypatch.setattr("service.shared_reads.TURN_SECONDS", 60.0)
+    with Redis.from_url(redis_url) as client:
+        yield SharedReads(client)
 
 
 def held_back(
@@ -115,6 +119,25 @@ def test_while_redis_is_away_every_reader_is_told_so() -> None:
     reads = SharedReads(Redis.from_url("redis://127.0.0.1:1/0"))
     replies = at_once(READERS, lambda _: reads.replies((("PING",),)))
     assert all(isinstance(reply, RedisConnectionError) for reply in replies)
+
+
+def test_who_waits_for_a_redis_that_says_nothing_does_not_wait_for_all_before_him(
+    redis: Redis, reads: SharedReads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.shared_reads.TURN_SECONDS", 0.1)
+    gate: list[Any] = []
+    leader = threading.Thread(target=lambda: gate.append(reads.replies((("BLPOP", "gate", 0),))))
+    leader.start()
+    wait_until(lambda: redis.info("clients")["blocked_clients"] == 1)
+    replies = at_once(READERS, lambda _: reads.replies((("ECHO", "x"),)))
+    redis.lpush("gate", "open")
+    leader.join()
+    assert len(gate) == 1
+    assert all(isinstance(reply, RedisTimeoutError) for reply in replies)
+    # Nobody is missing from the line.
+    assert at_once(READERS, lambda number: reads.replies((("ECHO", number),))) == [
+        [str(number).encode()] for number in range(READERS)
+    ]
 
 
 def test_a_leader_that_is_interrupted_leaves_nobody_waiting_and_no_half_replies(redis: Redis, redis_url: str) -> None:
