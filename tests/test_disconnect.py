@@ -9,7 +9,7 @@ import time_machine
 from redis import Redis
 from werkzeug.test import TestResponse
 
-from service.oauth.grants import Grants
+from service.oauth.grants import Grant, Grants, Holdings, MintedToken
 from service.subdomains import Subdomain
 from tests.conftest import MakeAdmin
 from tests.steps import DIRECT, Admin, collaborator
@@ -332,3 +332,27 @@ def test_tokens_that_change_all_the_time_are_an_error_in_the_end(admin: Admin, r
     redis.hset(GRANT, "mints", "+3")
     assert outcome(admin.disconnect()) == (502, "zendesk_unavailable")
     assert redis.exists(GRANT)
+
+
+def test_what_was_minted_between_revoking_and_forgetting_is_revoked_and_does_not_unsay_it(
+    admin: Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grants = collaborator(admin.app, Grants)
+    forget, seen = grants.forget, list[Grant]()
+
+    def forget_after_a_mint(account: Subdomain, held: Holdings) -> bool:
+        if not seen:
+            grant = grants.get(account)
+            assert grant is not None
+            seen.append(grant)
+            late = MintedToken("late", 4711, time.time(), None)
+            assert grants.save_minted(account, grant.id, "acme_late", None, late)
+        return forget(account, held)
+
+    monkeypatch.setattr(grants, "forget", forget_after_a_mint)
+    reply = admin.disconnect()
+    assert (reply.status_code, reply.get_json()) == (200, {"revoked": True})
+    assert grants.get(ACME) is None
+    assert live(admin) == {}
+    # It was ended by us, and nobody is told that Zendesk did.
+    assert [call.path for call in admin.simulator.world.calls(grant_type="refresh_token")] == []

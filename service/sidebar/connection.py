@@ -148,15 +148,18 @@ class Connection:
 
     def _end(self, account: Subdomain, deadline: Deadline) -> bool:
         """Revoke and forget; returns whether anything was revoked."""
+        revoked = False
         for _ in range(MOST_ROUNDS):
-            # Dead, or of another client: there is nothing that could be made live.
-            with contextlib.suppress(AuthorizationRequired):
-                self._make_live(account, deadline)
+            if not revoked:
+                # Dead, or of another client: there is nothing that could be made live.
+                with contextlib.suppress(AuthorizationRequired):
+                    self._make_live(account, deadline)
             held = self._grants.holdings(account)
             if held.id is None:
-                return self._forgotten(account, revoked=False)
+                return self._forgotten(account, revoked=revoked)
             # What no key opens cannot be revoked.
-            revoked = held.grant is not None and self._revoke(account, held.grant, held.minted, deadline)
+            if held.grant is not None and self._revoke(account, held.grant, held.minted, deadline):
+                revoked = True
             if self._grants.forget(account, held):
                 return self._forgotten(account, revoked=revoked)
         raise ZendeskUnavailable("The account's tokens changed while they were revoked. Disconnect again.")
