@@ -174,7 +174,10 @@ def worker_exit(_server: Any, worker: Any) -> None:
     """Go on trying to store what Zendesk has given or is just giving, until the graceful time-out."""
     if getattr(worker, "wsgi", None) is not None:
         _collaborator(worker, Upkeep).stop()
-        _collaborator(worker, AccessTokens).unsaved.finish(UNSAVED_SECONDS)
+        unsaved = _collaborator(worker, AccessTokens).unsaved
+        # A thread of no request (a role's question, upkeep) may be just before a refresh that nobody would wait for.
+        unsaved.begin_no_more()
+        unsaved.finish(UNSAVED_SECONDS)
 
 
 def child_exit(_server: Any, worker: Any) -> None:

@@ -1,5 +1,6 @@
 """What Redis did not take is kept in hand until it is settled, each thing for itself."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -70,3 +71,31 @@ def test_the_end_says_what_is_lost_with_what_is_still_in_hand(capsys: pytest.Cap
     unsaved.finish(10)
     assert pair.is_settled
     assert minted.is_settled
+
+
+def test_what_there_was_no_thread_for_is_settled_once_there_is_one() -> None:
+    unsaved = UnsavedPairs()
+    pair = Thing()
+    pair.is_store_there = True
+    with pytest.MonkeyPatch.context() as patch:
+
+        def refuse(_: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        patch.setattr(threading.Thread, "start", refuse)
+        unsaved.keep(ACME, pair.settle)
+        assert unsaved.holds(ACME)
+    # Whoever wants the account's token looks, and so does the end of the process.
+    unsaved.holds(ACME)
+    wait_until(lambda: not unsaved.holds(ACME))
+    assert pair.is_settled
+
+
+def test_an_ending_process_expects_nothing_new() -> None:
+    unsaved = UnsavedPairs()
+    with unsaved.expecting(ACME) as may_begin:
+        assert may_begin
+    unsaved.begin_no_more()
+    with unsaved.expecting(ACME) as may_begin:
+        assert not may_begin
+        unsaved.finish(0)

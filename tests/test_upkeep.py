@@ -6,10 +6,9 @@ import pytest
 from redis import Redis
 
 from service.oauth.access_tokens import AccessTokens
-from service.oauth.conditions import Conditions
+from service.oauth.cool_down import CoolDown
 from service.oauth.grants import Grant, Grants
 from service.oauth.upkeep import ROUND_SECONDS, Upkeep
-from service.store import Store
 from service.subdomains import Subdomain
 from tests.conftest import MakeAdmin
 from tests.steps import Admin, collaborator, wait_until
@@ -72,20 +71,56 @@ def test_a_round_that_crashes_is_not_the_last(
     monkeypatch.setattr("service.oauth.upkeep.LOOK_SECONDS", 0.01)
     age(both, ACME, 0.6)
     before = stored(both, ACME)
+    grants = collaborator(both.app, Grants)
+    accounts = grants.accounts
 
-    def clock() -> float:
+    def crash_until_told() -> list[Subdomain]:
         # The round counts as done once it has begun.
         redis.delete("zis:upkeep")
         if "upkeep_round_crashed" not in capsys.readouterr().out:
             raise ArithmeticError("not foreseen")
-        return time.time()
+        return accounts()
 
-    app = both.app
-    conditions, tokens = collaborator(app, Conditions), collaborator(app, AccessTokens)
-    upkeep = Upkeep(collaborator(app, Store), collaborator(app, Grants), conditions, tokens, clock)
+    monkeypatch.setattr(grants, "accounts", crash_until_told)
+    upkeep = collaborator(both.app, Upkeep)
     upkeep.start()
     wait_until(lambda: stored(both, ACME).access_token != before.access_token)
     upkeep.stop()
+
+
+def test_what_is_the_matter_with_one_account_keeps_no_other_from_its_refresh(
+    both: Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    age(both, ACME, 0.6)
+    age(both, GLOBEX, 0.6)
+    grants = collaborator(both.app, Grants)
+    get = grants.get
+
+    def get_but_acmes(account: Subdomain) -> Grant | None:
+        if account == ACME:
+            raise TypeError("a record that this release cannot read")
+        return get(account)
+
+    monkeypatch.setattr(grants, "get", get_but_acmes)
+    assert go_round(both) == {"acme": "internal_error", "globex": "ok"}
+
+
+def test_a_process_that_has_ended_begins_no_refresh_for_which_nobody_would_wait(
+    both: Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    age(both, ACME, 0.6)
+    upkeep, unsaved = collaborator(both.app, Upkeep), collaborator(both.app, AccessTokens).unsaved
+
+    def end_meanwhile(_: CoolDown, __: Subdomain) -> None:
+        # As gunicorn's worker does, between the round's look at the account and its refresh.
+        upkeep.stop()
+        unsaved.begin_no_more()
+        unsaved.finish(10)
+
+    monkeypatch.setattr(CoolDown, "current", end_meanwhile)
+    assert go_round(both) == {"acme": "zendesk_timeout"}
+    assert both.simulator.world.calls(grant_type="refresh_token") == []
+    assert stored(both, ACME).refresh_begun_at is None
 
 
 def test_the_round_is_made_once_a_day_by_whoever_comes_first(both: Admin, make_admin: MakeAdmin, redis: Redis) -> None:

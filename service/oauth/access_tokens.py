@@ -229,6 +229,13 @@ class AccessTokens:
 
     def _refresh(self, account: Subdomain, spent: Grant, cause: Cause, deadline: Deadline) -> Grant | None:
         """Ask for a new pair, as the only one who may; returns it stored. None: the record changed, look again."""
+        # Whoever began this may not wait for it any more, so the process does at its end; and begins none after that.
+        with self.unsaved.expecting(account) as may_begin:
+            if not may_begin:
+                raise too_late()
+            return self._refresh_expected(account, spent, cause, deadline)
+
+    def _refresh_expected(self, account: Subdomain, spent: Grant, cause: Cause, deadline: Deadline) -> Grant | None:
         began = time.monotonic()
         read = self.usable(account)
         if read.access_token != spent.access_token:
@@ -242,20 +249,18 @@ class AccessTokens:
         if time.monotonic() - began > LATEST_START_SECONDS or deadline.left() < CALL_SECONDS + WRITE_SECONDS:
             self._take_note_back(account, read, noted)
             raise too_late()
-        # Whoever began this may not wait for it any more, so the process does at its end.
-        with self.unsaved.expecting(account):
-            try:
-                pair = self._server.refresh(account, read.refresh_token, Deadline.after(CALL_SECONDS))
-            except InvalidGrant:
-                metrics.REFRESHES.labels(cause, "invalid_grant").inc()
-                return self._settle_invalid_grant(account, noted, deadline, unanswered=unanswered)
-            except ServiceError as failure:
-                metrics.REFRESHES.labels(cause, failure.code).inc()
-                self._settle_failure(account, read, noted, failure)
-                raise
-            # Zendesk's part ends here; a Redis that does not take the pair is counted among its own failures.
-            metrics.REFRESHES.labels(cause, OK).inc()
-            stored = self._store_pair(account, noted, pair)
+        try:
+            pair = self._server.refresh(account, read.refresh_token, Deadline.after(CALL_SECONDS))
+        except InvalidGrant:
+            metrics.REFRESHES.labels(cause, "invalid_grant").inc()
+            return self._settle_invalid_grant(account, noted, deadline, unanswered=unanswered)
+        except ServiceError as failure:
+            metrics.REFRESHES.labels(cause, failure.code).inc()
+            self._settle_failure(account, read, noted, failure)
+            raise
+        # Zendesk's part ends here; a Redis that does not take the pair is counted among its own failures.
+        metrics.REFRESHES.labels(cause, OK).inc()
+        stored = self._store_pair(account, noted, pair)
         with contextlib.suppress(StoreUnavailable):
             # Only saves a wait: the pair is stored.
             self._cool_down.clear(account)

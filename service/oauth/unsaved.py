@@ -48,18 +48,25 @@ class UnsavedPairs:
         self._waiting: list[_Unsettled] = []
         self._expected: list[Subdomain] = []
         self._threads: dict[tuple[Subdomain, bool], threading.Thread] = {}
+        self._is_ending = False
 
     @contextmanager
-    def expecting(self, account: Subdomain) -> Iterator[None]:
-        """Let the end of the process wait for the block: it asks for a pair, and stores it or gives it to `keep`."""
+    def expecting(self, account: Subdomain) -> Iterator[bool]:
+        """Let the end of the process wait for the block: it asks for a pair, and stores it or gives it to `keep`.
+
+        Yields whether it may: once the process ends, nobody would wait for what is begun now.
+        """
         with self._changed:
-            self._expected.append(account)
+            may_begin = not self._is_ending
+            if may_begin:
+                self._expected.append(account)
         try:
-            yield
+            yield may_begin
         finally:
-            with self._changed:
-                self._expected.remove(account)
-                self._changed.notify_all()
+            if may_begin:
+                with self._changed:
+                    self._expected.remove(account)
+                    self._changed.notify_all()
 
     def keep(self, account: Subdomain, settle: Callable[[], object], *, is_pair: bool = True) -> None:
         """Call `settle` until it no longer raises StoreUnavailable; `is_pair` False: it is about a loose token."""
@@ -67,11 +74,7 @@ class UnsavedPairs:
         with self._changed:
             self._waiting.append(one)
             self._changed.notify_all()
-            if one.lane not in self._threads:
-                name = "unsaved-pairs" if is_pair else "loose-tokens"
-                thread = threading.Thread(target=self._run, args=(one.lane,), name=name, daemon=True)
-                self._threads[one.lane] = thread
-                thread.start()
+            self._start(one.lane)
         if is_pair:
             _log.error("not_stored", account=account, consequence="kept in memory, trying again")
         else:
@@ -79,19 +82,45 @@ class UnsavedPairs:
 
     def holds(self, account: Subdomain) -> bool:
         """Return whether a pair of this account waits to be stored."""
-        with self._lock:
+        with self._changed:
+            self._start_missing()
             return any(one.is_pair and one.account == account for one in self._waiting)
+
+    def begin_no_more(self) -> None:
+        """Let nobody begin to ask for a pair; for a process that ends."""
+        with self._changed:
+            self._is_ending = True
 
     def finish(self, seconds: float) -> None:
         """Give what waits or is expected up to `seconds` to be stored; for a process that ends."""
         end = time.monotonic() + seconds
         with self._changed:
+            self._start_missing()
             while (self._waiting or self._expected) and (left := end - time.monotonic()) > 0:
                 self._changed.wait(left)
             for account in {*self._expected, *(one.account for one in self._waiting if one.is_pair)}:
                 _log.critical("pair_lost", account=account, consequence="the account has to be connected again")
             for account in {one.account for one in self._waiting if not one.is_pair}:
                 _log.warning("token_left", account=account, consequence="it may live on at Zendesk, used by nobody")
+
+    def _start_missing(self) -> None:
+        """Start the threads for which there was no room before."""
+        for lane in {one.lane for one in self._waiting}:
+            self._start(lane)
+
+    def _start(self, lane: tuple[Subdomain, bool]) -> None:
+        """Have a thread for the lane; the caller holds the lock."""
+        if lane in self._threads:
+            return
+        name = "unsaved-pairs" if lane[1] else "loose-tokens"
+        thread = threading.Thread(target=self._run, args=(lane,), name=name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as fault:
+            # The process has as many as it may have. What is in hand stays there, and the next who comes by tries.
+            _log.error("no_thread", account=lane[0], exc_info=fault)
+        else:
+            self._threads[lane] = thread
 
     def _run(self, lane: tuple[Subdomain, bool]) -> None:
         while True:

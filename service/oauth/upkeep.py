@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import structlog
 
 from service.deadlines import REQUEST_BUDGET_SECONDS, Deadline
-from service.errors import ServiceError
+from service.errors import InternalError, ServiceError
 from service.oauth.access_tokens import AccessTokens
 from service.oauth.conditions import Conditions
 from service.oauth.grants import Grant, Grants
@@ -63,16 +63,25 @@ class Upkeep:
         for account in self._grants.accounts():
             if self._stop.is_set():
                 return
-            grant = self._ageing(account)
-            if grant is None:
-                continue
             try:
-                # What was refreshed since is not refreshed again: callers may just be using that pair.
-                self._access_tokens.refresh_now(account, grant, Deadline.after(REQUEST_BUDGET_SECONDS))
-            except ServiceError as failure:
-                yield Outcome(account, failure)
-            else:
-                yield Outcome(account, None)
+                grant = self._ageing(account)
+                outcome = None if grant is None else self._refreshed(account, grant)
+            except ServiceError:
+                # Redis: the others cannot be read either.
+                raise
+            except Exception as fault:  # noqa: BLE001 - whatever is the matter with one account, others come after it
+                _log.error("upkeep_crashed", account=account, exc_info=fault)
+                outcome = Outcome(account, InternalError("Something unforeseen happened. Its trace is in the log."))
+            if outcome is not None:
+                yield outcome
+
+    def _refreshed(self, account: Subdomain, grant: Grant) -> Outcome:
+        """Refresh, unless somebody has since: callers may just be using that pair."""
+        try:
+            self._access_tokens.refresh_now(account, grant, Deadline.after(REQUEST_BUDGET_SECONDS))
+        except ServiceError as failure:
+            return Outcome(account, failure)
+        return Outcome(account, None)
 
     def _ageing(self, account: Subdomain) -> Grant | None:
         """Return the account's grant if it is past half of its refresh token's life; None: nothing is to be done."""
