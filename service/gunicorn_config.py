@@ -44,12 +44,33 @@ STALLED_SECONDS = 10
 CLOSERS = 16
 
 
+class ThreadPool(ThreadPoolExecutor):
+    """Threads as far as the machine has room for them; what is left waits for one of those that there are."""
+
+    _is_told = False
+
+    def _adjust_thread_count(self) -> None:
+        # Small dynos have 256 threads for all processes. gunicorn does not foresee that none can be started, and its
+        # worker would end in the loop that accepts connections, with every request it is about.
+        try:
+            super()._adjust_thread_count()
+        except RuntimeError:
+            if not self._threads:
+                raise
+            if not self._is_told:
+                _log.error("no_thread", threads=len(self._threads))
+            self._is_told = True
+
+
 class Worker(ThreadWorker):
     """gunicorn's threads, which wait neither for a caller who stops in the middle nor for one who does not leave."""
 
     def init_process(self) -> None:
-        self._closers = ThreadPoolExecutor(CLOSERS, thread_name_prefix="closing")
+        self._closers = ThreadPool(CLOSERS, thread_name_prefix="closing")
         super().init_process()
+
+    def get_thread_pool(self) -> ThreadPool:
+        return ThreadPool(self.cfg.threads)
 
     def handle(self, conn: TConn) -> Any:
         # By the kernel: gunicorn sets Python's own time-outs to none.

@@ -4,6 +4,7 @@ import re
 import socket
 import struct
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,7 +13,7 @@ import requests
 from redis import Redis
 
 from service.answers import LARGEST_BODY_BYTES
-from service.gunicorn_config import threads
+from service.gunicorn_config import ThreadPool, threads
 from tests.attacks.attackers import bearer, keys_of, request_of, send, status_of
 from tests.conftest import MakeAdmin
 from tests.workers import LiveService
@@ -229,6 +230,28 @@ def test_more_callers_who_stop_in_the_middle_than_threads_are_let_go(service: Li
     assert [status_of(reply) for reply in (first_body, first_chunk)] == [400, 400]
     assert "event=connection_given_up" in service.log()
     assert "Traceback" not in service.log()
+
+
+def test_work_for_which_no_thread_can_be_started_waits_for_one_that_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """gunicorn's worker would end, with all requests it is about."""
+    start, room = threading.Thread.start, 2
+
+    def start_within_limits(thread: threading.Thread) -> None:
+        nonlocal room
+        if room == 0:
+            raise RuntimeError("can't start new thread")
+        room -= 1
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_within_limits)
+    gate = threading.Event()
+    with ThreadPool(8) as pool:
+        tasks = [pool.submit(gate.wait, 10) for _ in range(6)]
+        gate.set()
+        assert all(task.result() for task in tasks)
+    room = 0
+    with ThreadPool(8) as pool, pytest.raises(RuntimeError):
+        pool.submit(gate.wait)
 
 
 def test_callers_who_do_not_leave_keep_nobody_out(service: LiveService) -> None:
