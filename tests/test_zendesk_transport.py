@@ -1,14 +1,18 @@
 """The transport: every call within a total time and size, over kept connections, with nothing from outside."""
 
+import contextlib
 import datetime as dt
 import gzip
 import ipaddress
 import os
 import socket
 import ssl
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -16,6 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from urllib3.connection import HTTPConnection
+from urllib3.exceptions import ConnectTimeoutError
 
 from service.zendesk.transport import (
     LARGEST_REPLY_BYTES,
@@ -222,6 +227,65 @@ def self_signed(folder: Path) -> str:
     )
     path.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
     return os.fspath(path)
+
+
+# --- a host of several addresses ---
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port that lets nobody in: its queue is full, and Linux drops who comes then."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+def has_addresses(patch: pytest.MonkeyPatch, count: int, port: int) -> None:
+    """Give acme.test several addresses, all of this machine."""
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
+    real = socket.getaddrinfo
+
+    def resolve(name: str, *arguments: Any, **options: Any) -> Any:
+        return found * count if name == "acme.test" else real(name, *arguments, **options)
+
+    patch.setattr(socket, "getaddrinfo", resolve)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems answer where a queue is full")
+def test_addresses_that_do_not_answer_share_the_time_of_the_call(
+    session: requests.Session, silent_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    has_addresses(monkeypatch, 8, silent_port)
+    began = time.monotonic()
+    with pytest.raises(requests.Timeout):
+        session.get(f"http://acme.test:{silent_port}/", timeout=SHORT_SECONDS)
+    assert time.monotonic() - began < 4 * SHORT_SECONDS
+
+
+def test_the_next_address_is_tried_where_one_does_not_answer(
+    session: requests.Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect, tried = HTTPConnection._new_conn, list[str]()
+
+    def connect_but_first(self: HTTPConnection) -> socket.socket:
+        tried.append(self._dns_host)
+        if len(tried) == 1:
+            raise ConnectTimeoutError(self, "no answer")
+        return connect(self)
+
+    monkeypatch.setattr(HTTPConnection, "_new_conn", connect_but_first)
+    with RawServer(lambda _: [http_reply(b"ok")]) as server:
+        port = int(server.address.rpartition(":")[2])
+        has_addresses(monkeypatch, 2, port)
+        assert session.get(f"http://acme.test:{port}/", timeout=10).content == b"ok"
+        assert f"Host: acme.test:{port}".encode() in server.requests[0]
+    assert tried == ["127.0.0.1"] * 2
 
 
 # --- a watch ---

@@ -7,6 +7,7 @@ shuts the socket when the time is up, and the cap is counted while reading.
 import contextlib
 import heapq
 import itertools
+import math
 import socket
 import ssl
 import threading
@@ -18,8 +19,9 @@ import requests
 from requests.adapters import DEFAULT_CA_BUNDLE_PATH, HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
 from urllib3.poolmanager import PoolManager
+from urllib3.util.connection import allowed_gai_family
 
 CONNECT_SECONDS = 3.0
 LARGEST_REPLY_BYTES = 5 * 1024 * 1024
@@ -41,7 +43,8 @@ class ReplyTooLarge(requests.RequestException):
 class Watch:
     """The time limit of one call, and the connection it uses."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float = math.inf) -> None:
+        self._at = time.monotonic() + seconds
         self._lock = threading.Lock()
         self._connection: HTTPConnection | None = None
         self._is_over = False
@@ -57,6 +60,10 @@ class Watch:
             self._connection = connection
             if self.expired:
                 raise TimeoutError
+
+    def left(self) -> float:
+        """Return the seconds left; negative when the time is up."""
+        return self._at - time.monotonic()
 
     def expire(self) -> None:
         """Shut the call's socket, unless the call has ended."""
@@ -88,7 +95,7 @@ class _Watchdog:
 
     def watch(self, seconds: float) -> Watch:
         """Return a watch that expires in `seconds`."""
-        watch = Watch()
+        watch = Watch(seconds)
         with self._changed:
             heapq.heappush(self._due, (time.monotonic() + seconds, next(self._numbers), watch))
             if self._thread is None:
@@ -127,6 +134,28 @@ class _Watched:
         super().connect()  # type: ignore[misc]  # mixed into connections only
         self._tell()
 
+    def _new_conn(self) -> socket.socket:
+        """Connect to the first address that answers, all within the call's time: urllib3 gives its limit to each."""
+        connection: Any = self
+        host, timeout = connection._dns_host, connection.timeout  # noqa: SLF001 - what urllib3 connects to
+        *others, last = _addresses(host, connection.port)
+        try:
+            for address in others:
+                with contextlib.suppress(NewConnectionError, ConnectTimeoutError):
+                    return self._connected(address, timeout)
+            return self._connected(last, timeout)
+        finally:
+            # The name is what TLS verifies.
+            connection._dns_host, connection.timeout = host, timeout  # noqa: SLF001 - likewise
+
+    def _connected(self, address: str, timeout: float) -> socket.socket:
+        connection: Any = self
+        left = timeout if _call.watch is None else _call.watch.left()
+        if left <= 0:
+            raise ConnectTimeoutError(connection, "the call's time is up")
+        connection._dns_host, connection.timeout = address, min(timeout, left)  # noqa: SLF001 - likewise
+        return super()._new_conn()  # type: ignore[misc,no-any-return]  # mixed into connections only
+
     def request(self, *args: Any, **kwargs: Any) -> None:
         self._tell()
         super().request(*args, **kwargs)  # type: ignore[misc]  # likewise
@@ -134,6 +163,14 @@ class _Watched:
     def _tell(self) -> None:
         if _call.watch is not None:
             _call.watch.uses(self)  # type: ignore[arg-type]  # likewise
+
+
+def _addresses(host: str, port: int) -> list[str]:
+    """Return a host's addresses; where it has none, its name, which whoever connects to it will find out."""
+    with contextlib.suppress(OSError, UnicodeError):
+        found = socket.getaddrinfo(host, port, allowed_gai_family(), socket.SOCK_STREAM)
+        return [str(address[0]) for *_, address in found] or [host]
+    return [host]
 
 
 class _WatchedHTTPConnection(_Watched, HTTPConnection):
