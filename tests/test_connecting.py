@@ -18,7 +18,7 @@ from service.sandbox.simulator.faults import Fault
 from service.settings import Settings
 from service.subdomains import Subdomain
 from tests.conftest import MakeAdmin
-from tests.steps import DIRECT, Admin, collaborator
+from tests.steps import DIRECT, Admin, collaborator, wait_until
 from tests.test_handshake import GRANT_KEY, ONE_INTEGRATION, consented, stored, with_seconds_left
 from tests.test_oauth_callback import assert_failed, result_of
 
@@ -147,6 +147,28 @@ def test_what_a_refused_consent_gave_is_revoked_after_the_answer_without_time_le
     person.meets()
     collaborator(person.app, AccessTokens).unsaved.finish(10)
     assert acme.live_tokens() == {}
+
+
+@pytest.mark.parametrize("kind", ["http_429", "http_502_html", "hang"])
+def test_what_zendesk_does_not_revoke_now_is_revoked_once_it_does(
+    person: Admin, acme: Account, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.oauth.revocation.PAUSES_SECONDS", (0.01, 0.01, 600.0))
+    # Hanging, each try ends with its time.
+    monkeypatch.setattr("service.oauth.revocation.UNATTENDED_SECONDS", 0.5 if kind == "hang" else 10.0)
+    person.meets({"where": "revoke", "kind": kind, "retry_after": 1 if kind == "http_429" else None})
+
+    assert_failed(person.come_back(consented(person, 103)), 403, "admin_required")
+    assert acme.live_tokens() == {CLIENT_ID: 1}
+    person.meets()
+    wait_until(lambda: acme.live_tokens() == {})
+
+
+def test_what_zendesk_refuses_to_revoke_is_tried_once(person: Admin) -> None:
+    person.meets({"where": "revoke", "kind": "http_403_scope"})
+    assert_failed(person.come_back(consented(person, 103)), 403, "admin_required")
+    collaborator(person.app, AccessTokens).unsaved.finish(10)
+    assert len(person.calls("/oauth/tokens/", method="DELETE")) == 1
 
 
 # --- a store that fails in the middle; a user of Redis that may not write some keys stands for it ---

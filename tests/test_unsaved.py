@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from service.errors import StoreUnavailable
-from service.oauth.unsaved import UnsavedPairs
+from service.oauth.unsaved import NotYet, UnsavedPairs
 from service.operations.logs import configure_logs
 from service.subdomains import Subdomain
 from tests.steps import wait_until
@@ -39,6 +39,25 @@ def test_two_things_of_one_account_are_both_settled() -> None:
     unsaved.finish(10)
     assert pair.is_settled
     assert not unsaved.holds(ACME)
+
+
+def test_the_end_does_not_wait_for_what_is_put_off(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs("logfmt")
+    unsaved = UnsavedPairs()
+    tries: list[int] = []
+
+    def settle() -> None:
+        tries.append(1)
+        if len(tries) < 4:
+            raise NotYet
+
+    unsaved.keep(ACME, settle, is_pair=False)
+    wait_until(lambda: bool(tries))
+    began = len(tries)
+    unsaved.finish(60)
+    assert len(tries) <= began + 1
+    assert "level=warning event=token_left account=acme" in capsys.readouterr().out
+    wait_until(lambda: len(tries) == 4)
 
 
 def test_the_end_waits_for_what_is_only_expected() -> None:

@@ -4,14 +4,22 @@ By id: `DELETE …/tokens/current` is reported to answer 204 without effect at t
 dead already. Whether revoking an access token ends its refresh token too is not documented.
 """
 
+import time
 from collections.abc import Callable
 
 import structlog
 
 from service.deadlines import Deadline
-from service.errors import ScopeInsufficient, ServiceError, ZISRejected
+from service.errors import (
+    RateLimited,
+    ScopeInsufficient,
+    ServiceError,
+    ZendeskTimeout,
+    ZendeskUnavailable,
+    ZISRejected,
+)
 from service.oauth.grants import MintedToken
-from service.oauth.unsaved import UnsavedPairs
+from service.oauth.unsaved import NotYet, UnsavedPairs
 from service.subdomains import Subdomain
 from service.zendesk.calls import ZendeskCalls
 from service.zendesk.replies import Reply
@@ -21,6 +29,9 @@ CURRENT_TOKEN = "/api/v2/oauth/tokens/current"  # noqa: S105 - an address
 # What nobody waits for is given this long; with less than the least left of a request, it is done after its answer.
 UNATTENDED_SECONDS = 10.0
 LEAST_SECONDS = 3.0
+# Between tries while Zendesk fails for now; then it is given up, and the token lives until it expires.
+PAUSES_SECONDS = (2.0, 8.0, 30.0)
+_PASSING = (RateLimited, ZendeskTimeout, ZendeskUnavailable)
 
 _log = structlog.get_logger(__name__)
 
@@ -73,7 +84,8 @@ class Revocation:
     def drop(self, account: Subdomain, access_token: str, deadline: Deadline | None = None) -> None:
         """Revoke a token that nobody will use, on its own authority; a failure is logged, not raised.
 
-        `deadline` None, or with less than three seconds left: done by a thread of the process, within ten.
+        Where Zendesk fails for now it is tried again. `deadline` None, or with less than three seconds left: done by a
+        thread of the process.
         """
 
         def revoke(limit: Deadline) -> None:
@@ -101,12 +113,10 @@ class Revocation:
         self._attempt(account, revoke, deadline)
 
     def _attempt(self, account: Subdomain, revoke: Callable[[Deadline], None], deadline: Deadline | None) -> None:
-        if deadline is not None and deadline.left() >= LEAST_SECONDS:
-            _log_outcome(account, revoke, deadline.sooner(UNATTENDED_SECONDS))
-        else:
-            self._unsaved.keep(
-                account, lambda: _log_outcome(account, revoke, Deadline.after(UNATTENDED_SECONDS)), is_pair=False
-            )
+        unwanted = _Unwanted(account, revoke)
+        has_time = deadline is not None and deadline.left() >= LEAST_SECONDS
+        if not (deadline and has_time and unwanted.is_over(deadline.sooner(UNATTENDED_SECONDS))):
+            self._unsaved.keep(account, unwanted.settle, is_pair=False)
 
     def _delete(self, account: Subdomain, path: str, authorized: Authorized, deadline: Deadline) -> None:
         reply = authorized(
@@ -124,10 +134,35 @@ class Revocation:
         raise ZISRejected("Zendesk refused to revoke a token.", **told)  # type: ignore[arg-type]  # likewise
 
 
-def _log_outcome(account: Subdomain, revoke: Callable[[Deadline], None], limit: Deadline) -> None:
-    try:
-        revoke(limit)
-    except ServiceError as failure:
-        _log.warning("revocation_failed", account=account, code=failure.code)
-    else:
-        _log.info("token_revoked", account=account)
+class _Unwanted:
+    """A token to be revoked: tried again while Zendesk fails for now, and given up when that lasts."""
+
+    def __init__(self, account: Subdomain, revoke: Callable[[Deadline], None]) -> None:
+        self._account = account
+        self._revoke = revoke
+        self._pauses = iter(PAUSES_SECONDS)
+        self._not_before = 0.0
+
+    def settle(self) -> None:
+        """Try, if it is time.
+
+        Raises:
+            NotYet: it is to be tried again.
+        """
+        if time.monotonic() < self._not_before or not self.is_over(Deadline.after(UNATTENDED_SECONDS)):
+            raise NotYet
+
+    def is_over(self, limit: Deadline) -> bool:
+        """Try; return whether nothing is left to be done."""
+        try:
+            self._revoke(limit)
+        except ServiceError as failure:
+            pause = next(self._pauses, None) if isinstance(failure, _PASSING) else None
+            if pause is None:
+                _log.warning("revocation_failed", account=self._account, code=failure.code)
+                return True
+            self._not_before = time.monotonic() + max(pause, failure.retry_after or 0)
+            _log.info("revocation_put_off", account=self._account, code=failure.code)
+            return False
+        _log.info("token_revoked", account=self._account)
+        return True

@@ -20,6 +20,10 @@ RETRY_SECONDS = 0.5
 _log = structlog.get_logger(__name__)
 
 
+class NotYet(Exception):
+    """What is in hand cannot be settled now, and is to be tried again for some time; the end does not wait for it."""
+
+
 class PairInHand(StoreUnavailable):
     """Zendesk gave a pair that Redis does not take yet; this process goes on trying."""
 
@@ -46,6 +50,7 @@ class UnsavedPairs:
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._waiting: list[_Unsettled] = []
+        self._put_off: set[_Unsettled] = set()
         self._expected: list[Subdomain] = []
         self._threads: dict[tuple[Subdomain, bool], threading.Thread] = {}
         self._is_ending = False
@@ -69,7 +74,7 @@ class UnsavedPairs:
                     self._changed.notify_all()
 
     def keep(self, account: Subdomain, settle: Callable[[], object], *, is_pair: bool = True) -> None:
-        """Call `settle` until it no longer raises StoreUnavailable; `is_pair` False: it is about a loose token."""
+        """Call `settle` until it raises neither StoreUnavailable nor NotYet; `is_pair` False: about a loose token."""
         one = _Unsettled(account, settle, is_pair)
         with self._changed:
             self._waiting.append(one)
@@ -96,7 +101,7 @@ class UnsavedPairs:
         end = time.monotonic() + seconds
         with self._changed:
             self._start_missing()
-            while (self._waiting or self._expected) and (left := end - time.monotonic()) > 0:
+            while (self._expected or set(self._waiting) - self._put_off) and (left := end - time.monotonic()) > 0:
                 self._changed.wait(left)
             for account in {*self._expected, *(one.account for one in self._waiting if one.is_pair)}:
                 _log.critical("pair_lost", account=account, consequence="the account has to be connected again")
@@ -133,6 +138,7 @@ class UnsavedPairs:
                 if self._is_settled(one):
                     with self._changed:
                         self._waiting.remove(one)
+                        self._put_off.discard(one)
                         self._changed.notify_all()
             with self._changed:
                 if any(one.lane == lane for one in self._waiting):
@@ -143,6 +149,11 @@ class UnsavedPairs:
         try:
             one.settle()
         except StoreUnavailable:
+            return False
+        except NotYet:
+            with self._changed:
+                self._put_off.add(one)
+                self._changed.notify_all()
             return False
         except ServiceError as outcome:
             # Disconnected or connected anew meanwhile: settled as well, and this pair is revoked.
