@@ -1,7 +1,7 @@
 """What must hold in every schedule, judged by what Zendesk and the store really hold.
 
 Where nobody could keep a guarantee it is excused, and only there: a reply that was lost names a pair that nobody knows;
-what only a crashed process knew is gone; a revocation that met a fault is not repeated.
+what only a crashed process knew is gone; a pair that is refreshed only to be revoked is refreshed once.
 """
 
 from collections.abc import Hashable
@@ -57,7 +57,7 @@ class Guarantees:
     holders: dict[int, Hashable] = field(default_factory=dict)
     """By number of pair or minted token: the last process that alone knew it."""
     excused: set[int] = field(default_factory=set)
-    """Numbers of tokens whose revocation met a fault."""
+    """Numbers of tokens that may live on with nobody holding them."""
     crashed: set[Hashable] = field(default_factory=set)
     asks: list[Ask] = field(default_factory=list)
     faults: int = 0
@@ -154,16 +154,10 @@ class Guarantees:
 
     # --- at Zendesk ---
 
-    def revocation_failed(self, path: str, bearer: str | None, refresh_token: str | None) -> None:
-        """Note that a call failed; if it was to revoke a token, that one is excused for living on."""
-        number = path.removeprefix("/api/v2/oauth/tokens/")
-        if number.isdecimal():
-            self.excused.add(int(number))
-        elif number == "current" and bearer is not None:
-            self.excused.add(int(bearer[1:]))
+    def call_failed(self, refresh_token: str | None) -> None:
+        """Note that a call failed; if it was a refresh for a revocation alone, its pair is excused for living on."""
         pair = self.account.pair_of(refresh_token)
         if pair is not None and not self._is_current(pair):
-            # Refreshed only to be revoked.
             self.excused.add(pair.number)
 
     def _is_current(self, token: Pair | Minted) -> bool:

@@ -35,7 +35,7 @@ class SteppedZendesk(ZendeskAdapter):
         assert timeout is not None, "a call to Zendesk needs a time limit"
         self._world.schedule.stop_if_over()
         if timeout <= 0:
-            guarantees.revocation_failed(call.path, call.bearer, call.refresh_token)
+            guarantees.call_failed(call.refresh_token)
             raise TotalTimeout(request=request)
         if getattr(self._failing, "text", None) == call.text:
             self._failing.text = None
@@ -43,7 +43,7 @@ class SteppedZendesk(ZendeskAdapter):
         fault = self._world.schedule.at(Step(call.text, call.faults if self._world.steps_fail else ()))
         if fault is not None:
             guarantees.faults += 1
-            guarantees.revocation_failed(call.path, call.bearer, call.refresh_token)
+            guarantees.call_failed(call.refresh_token)
         self._judge(call)
         if fault in {NO_ANSWER, REQUEST_LOST, NOT_SENT}:
             # A GET is repeated once by the service; that fails as well.
