@@ -7,6 +7,7 @@ import atexit
 import gc
 import os
 import re
+import resource
 import shutil
 import socket
 import struct
@@ -94,10 +95,24 @@ class Worker(ThreadWorker):
         self.nr_conns -= 1
 
 
+def threads_within(limit: int, concurrency: str) -> int:
+    """Return how many threads may serve a worker; `limit`: how many all processes together may have, -1: no limit.
+
+    Heroku's small dynos have a limit of 256 (`ulimit -u`) and start two workers.
+    """
+    workers = int(concurrency) if concurrency.isdecimal() and int(concurrency) else 1
+    room = MOST_THREADS if limit == resource.RLIM_INFINITY else limit // workers - OTHER_THREADS
+    return max(FEWEST_THREADS, min(MOST_THREADS, room))
+
+
 worker_class = Worker
 # Far above the cores: the work is waiting for Zendesk and Redis. In the first three seconds in which an account hangs
 # its callers may hold as many as come, so there are more than one account is likely to fill.
-threads = 128
+MOST_THREADS = 128
+FEWEST_THREADS = 16
+# Of a worker: those that close connections, ask for several lists at once, store and revoke; and gunicorn's own.
+OTHER_THREADS = 48
+threads = threads_within(resource.getrlimit(resource.RLIMIT_NPROC)[0], os.environ.get("WEB_CONCURRENCY", "1"))
 # gthread: a heartbeat, not a limit of a request; requests end by their own deadline of 25 s.
 timeout = 60
 # Below the 30 s after which the platform kills.

@@ -13,7 +13,7 @@ import requests
 from redis import Redis
 
 from service.answers import LARGEST_BODY_BYTES
-from service.gunicorn_config import ThreadPool, threads
+from service.gunicorn_config import ThreadPool, threads, threads_within
 from tests.attacks.attackers import bearer, keys_of, request_of, send, status_of
 from tests.conftest import MakeAdmin
 from tests.workers import LiveService
@@ -230,6 +230,14 @@ def test_more_callers_who_stop_in_the_middle_than_threads_are_let_go(service: Li
     assert [status_of(reply) for reply in (first_body, first_chunk)] == [400, 400]
     assert "event=connection_given_up" in service.log()
     assert "Traceback" not in service.log()
+
+
+@pytest.mark.parametrize(
+    ("limit", "concurrency", "count"),
+    [(-1, "2", 128), (63_000, "2", 128), (256, "2", 80), (256, "1", 128), (256, "9", 16), (256, "many", 128)],
+)
+def test_threads_stay_within_what_the_machine_allows(limit: int, concurrency: str, count: int) -> None:
+    assert threads_within(limit, concurrency) == count
 
 
 def test_work_for_which_no_thread_can_be_started_waits_for_one_that_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
