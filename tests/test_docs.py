@@ -31,3 +31,12 @@ def test_every_test_a_page_names_is_there(page: Path) -> None:
         assert not name or name in tests[file], f"{file}::{name}"
     for name, cut in re.findall(r"(?<![/\w])(test_\w+)(…?)(?![\w.]*\.py)(?!\.py)", text):
         assert name in names or (cut and any(one.startswith(name) for one in names)), name
+
+
+def test_the_readme_quotes_the_figures_of_the_last_run() -> None:
+    measured = (ROOT / "docs" / "benchmarks.md").read_text()
+    quoted = (ROOT / "README.md").read_text().partition("## How fast")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\|.*\|$", quoted, re.MULTILINE)
+
+    assert len(rows) > 10
+    assert "\n".join(rows) in measured
