@@ -164,6 +164,17 @@ def test_what_zendesk_does_not_revoke_now_is_revoked_once_it_does(
     wait_until(lambda: acme.live_tokens() == {})
 
 
+def test_a_limit_of_an_hour_does_not_keep_a_revocation_in_hand_for_an_hour(
+    person: Admin, acme: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.oauth.revocation.PAUSES_SECONDS", (0.01,))
+    monkeypatch.setattr("service.oauth.revocation.LONGEST_PAUSE_SECONDS", 0.1)
+    person.meets({"where": "revoke", "kind": "http_429", "retry_after": 3600, "times": 1})
+
+    assert_failed(person.come_back(consented(person, 103)), 403, "admin_required")
+    wait_until(lambda: acme.live_tokens() == {})
+
+
 def test_what_zendesk_refuses_to_revoke_is_tried_once(person: Admin) -> None:
     person.meets({"where": "revoke", "kind": "http_403_scope"})
     assert_failed(person.come_back(consented(person, 103)), 403, "admin_required")

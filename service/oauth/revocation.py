@@ -31,6 +31,8 @@ UNATTENDED_SECONDS = 10.0
 LEAST_SECONDS = 3.0
 # Between tries while Zendesk fails for now; then it is given up, and the token lives until it expires.
 PAUSES_SECONDS = (2.0, 8.0, 30.0)
+# However long Zendesk asks for: what is in hand takes a thread of the process, and goes with it.
+LONGEST_PAUSE_SECONDS = 60.0
 _PASSING = (RateLimited, ZendeskTimeout, ZendeskUnavailable)
 
 _log = structlog.get_logger(__name__)
@@ -161,7 +163,7 @@ class _Unwanted:
             if pause is None:
                 _log.warning("revocation_failed", account=self._account, code=failure.code)
                 return True
-            self._not_before = time.monotonic() + max(pause, failure.retry_after or 0)
+            self._not_before = time.monotonic() + max(pause, min(failure.retry_after or 0, LONGEST_PAUSE_SECONDS))
             _log.info("revocation_put_off", account=self._account, code=failure.code)
             return False
         _log.info("token_revoked", account=self._account)
