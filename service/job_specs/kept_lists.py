@@ -75,6 +75,8 @@ class Kept:
     """Microseconds: when a change was last sent; 0: none lately."""
     failure: ServiceError | None
     """The remembered failure; None: the next question may be asked."""
+    is_noted_ready: bool = False
+    """A list that succeeds says nothing new of the integration. Only looked at where no list is kept."""
 
     def young(self, now: int, seconds: int) -> KeptList | None:
         """Return the list if it is younger than `seconds` and than the last change; None: ask."""
@@ -87,9 +89,6 @@ class Kept:
         """Return the list if it is young enough to be shown with an error."""
         held = self.list
         return held if held is not None and now - held.asked_at < STALE_SECONDS * SECOND else None
-
-
-NOTHING_KEPT = Kept(None, 0, None)
 
 
 def _key(account: Subdomain, integration: str) -> str:

@@ -4,7 +4,7 @@ In this process the callers of an account's integration wait for one of them; am
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -16,16 +16,17 @@ from service import metrics
 from service.deadlines import Deadline
 from service.errors import AuthorizationRequired, InternalError, ServiceError, StoreUnavailable, ZendeskTimeout
 from service.job_specs import kept_lists
-from service.job_specs.kept_lists import NOTHING_KEPT, Kept, KeptList, kept_in, microseconds
+from service.job_specs.kept_lists import Kept, KeptList, kept_in, microseconds
 from service.oauth import probes
 from service.oauth.turns import Turns
-from service.oauth.zis_tokens import ZISTokens
+from service.oauth.zis_tokens import Seen, ZISTokens
 from service.settings import Settings
 from service.store import Command, Store, StoreRefused
 from service.subdomains import Subdomain
 from service.zendesk.bulkhead import Bulkhead
 from service.zendesk.calls import ReplyLate
 from service.zendesk.flights import Flights
+from service.zendesk.replies import Reply
 from service.zis_registry import Registry
 
 # Without a Retry-After a failure is remembered this long, so that a herd does not ask again at once.
@@ -55,6 +56,8 @@ class Wanted:
     not_before: int | None
     """Microseconds of Redis's clock: nothing asked earlier will do (`no-cache`). None: what is young will do."""
     deadline: Deadline
+    seen: Seen | None = None
+    """What the request has read of the token, for a question that begins at once; None: it is looked up then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,7 @@ class Listing:
         nothing older than the request.
         """
         if self._seconds == 0:
-            return self._answer_unkept(wanted, now)
+            return self._answer_unkept(wanted, kept, now)
         try:
             if wanted.not_before is None:
                 young = kept.young(now, self._seconds)
@@ -114,41 +117,44 @@ class Listing:
             return _stood_in(wanted, kept, now, result.failure)
         return _had(wanted, result.list, "asked" if asked else "coalesced")
 
-    def _answer_unkept(self, wanted: Wanted, now: int) -> Answer:
+    def _answer_unkept(self, wanted: Wanted, kept: Kept, now: int) -> Answer:
         """Return the list as Zendesk gives it now: nothing is kept, shared, stale or remembered."""
         try:
-            return _had(wanted, self._fetch(wanted, now), "asked")
+            return _had(wanted, self._fetch(wanted, now, is_noted_ready=kept.is_noted_ready), "asked")
         except ServiceError as failure:
             return _missing(wanted, failure)
 
     def answers(self, wanted: list[Wanted], kept: list[Kept], now: int) -> list[Answer]:
         """Return an answer for each integration, those that have to be asked side by side."""
         answers: dict[int, Answer] = {}
-        threads = []
-        for position, (one, held) in enumerate(zip(wanted, kept, strict=True)):
-            if self._is_quick(one, held, now):
-                answers[position] = self.answer(one, held, now)
-            else:
-                threads.append(_Asking(self, one, held, now, position, answers))
+        parts = list(zip(range(len(wanted)), wanted, kept, strict=True))
+        slow = [part for part in parts if not self._is_quick(part[1], part[2], now)]
         # The last one needs no thread of its own.
-        for thread in threads[:-1]:
+        threads = [_Asking(self, one, held, now, position, answers) for position, one, held in slow[:-1]]
+        for thread in threads:
             thread.start()
-        for thread in threads[-1:]:
-            thread.run()
-        for thread in threads[:-1]:
+        beside = {position for position, *_ in slow[:-1]}
+        for position, one, held in parts:
+            if position not in beside:
+                answers[position] = self.answer(one, held, now)
+        for thread in threads:
             thread.join()
         return [answers[position] for position in range(len(wanted))]
 
-    def reading(self, account: Subdomain, integrations: list[str]) -> list[Command]:
-        """Return the commands whose replies `kept` takes; none where no list is kept."""
-        names = integrations if self._seconds else []
-        return [command for name in names for command in kept_lists.reading(account, name)]
+    def certain_to_ask(self, integrations: list[str]) -> list[str]:
+        """Return those that Zendesk will be asked about whatever is kept: all where nothing is, otherwise none."""
+        return [] if self._seconds else integrations
 
-    def kept(self, replies: list[Any], integrations: list[str], grant_id: str, now: int) -> list[Kept]:
-        """Return what is kept of each integration; `now` in microseconds of Redis's clock."""
-        if not self._seconds:
-            return [NOTHING_KEPT] * len(integrations)
+    def reading(self, account: Subdomain, integrations: list[str]) -> list[Command]:
+        """Return the commands whose replies `kept` takes."""
+        reading = kept_lists.reading if self._seconds else probes.reading_one
+        return [command for name in integrations for command in reading(account, name)]
+
+    def kept(self, replies: list[Any], grant_id: str, now: int) -> list[Kept]:
+        """Return what is kept of each integration that was read; `now` in microseconds of Redis's clock."""
         pairs = zip(replies[::2], replies[1::2], strict=True)
+        if not self._seconds:
+            return [Kept(None, 0, None, is_noted_ready=probes.is_ready(*pair)) for pair in pairs]
         return [kept_in(fields, failure, grant_id, now) for fields, failure in pairs]
 
     def look(self, account: Subdomain, integrations: list[str], grant_id: str) -> tuple[int, list[Kept]]:
@@ -159,7 +165,7 @@ class Listing:
         """
         time, *replies = self._store.read(("TIME",), *self.reading(account, integrations))
         now = microseconds(time)
-        return now, self.kept(replies, integrations, grant_id, now)
+        return now, self.kept(replies, grant_id, now)
 
     def _is_quick(self, wanted: Wanted, kept: Kept, now: int) -> bool:
         if self._seconds == 0 or wanted.not_before is not None:
@@ -242,15 +248,17 @@ class Listing:
         except StoreUnavailable as failure:
             _log.warning("list_not_kept", account=wanted.account, integration=wanted.integration, code=failure.code)
 
-    def _fetch(self, wanted: Wanted, asked_at: int) -> KeptList:
-        """Return the list as Zendesk gives it, and note what that says of the integration."""
+    def _fetch(self, wanted: Wanted, asked_at: int, *, is_noted_ready: bool = False) -> KeptList:
+        """Return the list as Zendesk gives it, and note what that says of the integration, if it is new."""
+        seen = [wanted.seen]
+
+        def authorized(call: Callable[[str], Reply]) -> Reply:
+            # For the first page alone: by the second, what was read has grown old.
+            first = seen.pop() if seen else None
+            return self._zis_tokens.call_zis(wanted.account, wanted.integration, wanted.deadline, call, first)
+
         try:
-            specs = self._registry.list_job_specs(
-                wanted.account,
-                wanted.integration,
-                lambda call: self._zis_tokens.call_zis(wanted.account, wanted.integration, wanted.deadline, call),
-                wanted.deadline,
-            )
+            specs = self._registry.list_job_specs(wanted.account, wanted.integration, authorized, wanted.deadline)
         except (AuthorizationRequired, StoreUnavailable):
             raise
         except ServiceError as failure:
@@ -260,7 +268,8 @@ class Listing:
             )  # fmt: skip
             self._record(wanted, failure)
             raise
-        self._record(wanted, None)
+        if not is_noted_ready:
+            self._record(wanted, None)
         return KeptList.of(specs, asked_at)
 
     def _record(self, wanted: Wanted, failure: ServiceError | None) -> None:

@@ -14,6 +14,7 @@ from service.job_specs.replies import list_reply
 from service.oauth.access_tokens import AccessTokens
 from service.oauth.conditions import Conditions
 from service.oauth.grants import Grant, Grants
+from service.oauth.zis_tokens import Seen
 from service.rate_limits import CHANGES, FRESH_LISTS, RateLimits
 from service.settings import Settings
 from service.sidebar.guard import author, current_session, require_session
@@ -37,20 +38,27 @@ def list_job_specs() -> ResponseReturnValue:
     session = current_session()
     integrations = _integrations(session, wish.integration)
     is_fresh = "Cache-Control" in request.headers and bool(request.cache_control.no_cache)
+    grants, managers, listing = collaborator(Grants), collaborator(Managers), collaborator(Listing)
+    asked = listing.certain_to_ask(integrations)
     time, grant_reply, role_reply, *replies = collaborator(Store).read(
         ("TIME",),
-        collaborator(Grants).reading(session.account),
-        collaborator(Managers).reading(session),
-        *collaborator(Listing).reading(session.account, integrations),
+        grants.reading(session.account, *asked),
+        managers.reading(session),
+        *listing.reading(session.account, integrations),
     )
-    grant = _usable(session, grant_reply)
-    collaborator(Managers).require_looker(session, role_reply, deadline())
+    grant = _usable(session, grants, grant_reply)
+    managers.require_looker(session, role_reply, deadline())
     if is_fresh:
         collaborator(RateLimits).count(FRESH_LISTS, _who(session))
     now = microseconds(time)
-    kept = collaborator(Listing).kept(replies, integrations, grant.id, now)
-    wanted = [Wanted(session.account, name, grant.id, now if is_fresh else None, deadline()) for name in integrations]
-    listed = list_reply(collaborator(Listing).answers(wanted, kept, now), wish.installed, now)
+    kept = listing.kept(replies, grant.id, now)
+    minted = grants.minted_in(session.account, grant_reply, *asked)
+    seen = dict(zip(asked, (Seen(grant, token) for token in minted), strict=True))
+    wanted = [
+        Wanted(session.account, name, grant.id, now if is_fresh else None, deadline(), seen.get(name))
+        for name in integrations
+    ]
+    listed = list_reply(listing.answers(wanted, kept, now), wish.installed, now)
     headers = {
         "ETag": quote_etag(listed.etag, weak=True),
         "Age": str(listed.age),
@@ -108,10 +116,10 @@ def _integrations(session: Session, named: str | None) -> list[str]:
     return [named]
 
 
-def _usable(session: Session, reply: list[bytes | None]) -> Grant:
+def _usable(session: Session, grants: Grants, reply: list[bytes | None]) -> Grant:
     conditions = collaborator(Conditions)
     try:
-        grant = collaborator(Grants).opened(session.account, reply)
+        grant = grants.opened(session.account, reply)
     except KeyMissing:
         raise conditions.required(session.account, "key_missing") from None
     return conditions.require_usable(session.account, grant)

@@ -107,14 +107,16 @@ class AccessTokens:
         self._activity = activity
         self.unsaved = unsaved
 
-    def get(self, account: Subdomain, deadline: Deadline) -> Grant:
+    def get(self, account: Subdomain, deadline: Deadline, read: Grant | None = None) -> Grant:
         """Return the account's grant with an access token that has not expired.
+
+        `read`: the usable grant, where the request has just read it.
 
         Raises:
             AuthorizationRequired: not connected, or the grant is dead.
             ServiceError: no live token could be had within the deadline; the grant is kept.
         """
-        grant = self.usable(account)
+        grant = self.usable(account) if read is None else read
         match freshness(grant, self._clock()):
             case Freshness.FRESH:
                 return grant

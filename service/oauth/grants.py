@@ -237,9 +237,12 @@ class Grants:
         self._vault = vault
         self._clock = clock
 
-    def reading(self, account: Subdomain) -> Command:
-        """Return the command whose reply `opened` takes; for callers that read more in the same round trip."""
-        return ("HMGET", grant_key(account), "generation", "sealed")
+    def reading(self, account: Subdomain, *integrations: str) -> Command:
+        """Return the command whose reply `opened` and `minted_in` take; for callers that read more in one round trip.
+
+        `integrations`: those whose minted tokens are read, too.
+        """
+        return ("HMGET", grant_key(account), "generation", "sealed", *map(_minted_field, integrations))
 
     def opened(self, account: Subdomain, reply: list[bytes | None]) -> Grant | None:
         """Return the grant in the reply to `reading`; None: not connected.
@@ -247,7 +250,7 @@ class Grants:
         Raises:
             KeyMissing: no key opens it.
         """
-        generation, sealed = reply
+        generation, sealed = reply[:2]
         if generation is None or sealed is None:
             return None
         grant = self._vault.opened(grant_key(account), sealed, Grant.from_bytes)
@@ -255,6 +258,11 @@ class Grants:
             # An older record of the same account under a newer generation: not something we wrote.
             raise KeyMissing(grant_key(account))
         return grant
+
+    def minted_in(self, account: Subdomain, reply: list[bytes | None], *integrations: str) -> list[MintedToken | None]:
+        """Return the minted tokens in the reply to `reading` of the same integrations; None: there is none."""
+        fields = zip(map(_minted_field, integrations), reply[2:], strict=True)
+        return [self._opened_minted(account, field_name, sealed) for field_name, sealed in fields]
 
     def get(self, account: Subdomain) -> Grant | None:
         """Return the account's grant; None: not connected.
@@ -356,9 +364,9 @@ class Grants:
         Raises:
             KeyMissing: no key opens the grant.
         """
-        field_name = _minted_field(integration)
-        reply = self._store.read(("HMGET", grant_key(account), "generation", "sealed", field_name))[0]
-        return self.opened(account, reply[:2]), self._opened_minted(account, field_name, reply[2])
+        reply = self._store.read(self.reading(account, integration))[0]
+        (minted,) = self.minted_in(account, reply, integration)
+        return self.opened(account, reply), minted
 
     def save_minted(
         self, account: Subdomain, grant_id: str, integration: str, held: MintedToken | None, minted: MintedToken

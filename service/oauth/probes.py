@@ -89,6 +89,16 @@ def reading(account: Subdomain) -> tuple[Command, Command]:
     return ("HGETALL", _key(account)), ("EXISTS", _admin_lost_key(account))
 
 
+def reading_one(account: Subdomain, integration: str) -> tuple[Command, Command]:
+    """Return the commands whose replies `is_ready` takes."""
+    return ("HGET", _key(account), integration), reading(account)[1]
+
+
+def is_ready(recorded: bytes | None, is_admin_lost: int) -> bool:
+    """Return whether a list that succeeds says nothing new of the integration."""
+    return recorded == _written(READY) and not is_admin_lost
+
+
 def probes_in(reply: dict[bytes, bytes]) -> dict[str, Probe]:
     """Return the known states by integration."""
     found = {}
@@ -103,7 +113,7 @@ def recording(account: Subdomain, integration: str, failure: ServiceError | None
     probe = probe_of(failure)
     key = _key(account)
     commands: list[Command] = [
-        ("HSET", key, integration, f"{probe.state}\n{probe.detail or ''}"),
+        ("HSET", key, integration, _written(probe)),
         ("EXPIRE", key, AFTERLIFE_SECONDS),
     ]
     if isinstance(failure, AdminRequired):
@@ -111,6 +121,10 @@ def recording(account: Subdomain, integration: str, failure: ServiceError | None
     elif failure is None:
         commands.append(("DEL", _admin_lost_key(account)))
     return commands
+
+
+def _written(probe: Probe) -> bytes:
+    return f"{probe.state}\n{probe.detail or ''}".encode()
 
 
 def forgetting(account: Subdomain) -> Command:

@@ -5,6 +5,7 @@ grant, made when first needed and again when it has expired or is refused.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import structlog
 
@@ -33,6 +34,19 @@ Operation = Callable[[str], Reply]
 """A call to Zendesk with the access token it is given."""
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a request has just read of an account, so that its first call need not read it again.
+
+    What has changed since shows in Zendesk's 401, after which everything is read anew.
+    """
+
+    grant: Grant
+    """Usable."""
+    minted: MintedToken | None
+    """The integration's; None: there is none."""
+
+
 class ZISTokens:
     """Makes calls with a live token. A refused one is replaced once and the call repeated once."""
 
@@ -57,15 +71,15 @@ class ZISTokens:
         self._turns = turns
         self._clock = clock
 
-    def call(self, account: Subdomain, deadline: Deadline, operation: Operation) -> Reply:
-        """Return Zendesk's reply to a call with the grant's own access token.
+    def call(self, account: Subdomain, deadline: Deadline, operation: Operation, read: Grant | None = None) -> Reply:
+        """Return Zendesk's reply to a call with the grant's own access token; `read`: the grant, if just read.
 
         Raises:
             AuthorizationRequired: not connected, or the grant is dead.
             ZendeskUnavailable: Zendesk refuses even a new token.
             ServiceError: no token could be had, or the call failed.
         """
-        token = self._access_tokens.get(account, deadline).access_token
+        token = self._access_tokens.get(account, deadline, read).access_token
         reply = operation(token)
         if not is_token_refused(reply):
             return reply
@@ -81,11 +95,22 @@ class ZISTokens:
         grant = self._access_tokens.get(account, deadline)
         return operation(grant.access_token) if grant.authorized_by is None else self.call(account, deadline, operation)
 
-    def call_zis(self, account: Subdomain, integration: str, deadline: Deadline, operation: Operation) -> Reply:
+    def call_zis(
+        self,
+        account: Subdomain,
+        integration: str,
+        deadline: Deadline,
+        operation: Operation,
+        seen: Seen | None = None,
+    ) -> Reply:
         """Return Zendesk's reply to a call with the integration's token; raises as `call`, and where minting fails."""
         if self._is_direct:
-            return self.call(account, deadline, operation)
-        minted = self._minted(account, integration, None, deadline)
+            return self.call(account, deadline, operation, seen.grant if seen else None)
+        held = seen.minted if seen else None
+        if held is not None and self._is_alive(held, None):
+            minted = held
+        else:
+            minted = self._minted(account, integration, None, deadline)
         reply = operation(minted.access_token)
         if not is_token_refused(reply):
             return reply

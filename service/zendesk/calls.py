@@ -10,7 +10,6 @@ from urllib.parse import urlencode
 from weakref import WeakValueDictionary
 
 import requests
-from requests.structures import CaseInsensitiveDict
 from urllib3.exceptions import MaxRetryError, NewConnectionError
 
 from service.deadlines import Deadline
@@ -185,16 +184,15 @@ def _prepared(method: str, url: str, token: str | None, document: Any) -> reques
     Put together by hand, and sent past requests' Session: what that does for a request of ours is to merge settings,
     cookies, proxies and redirects that there are none of, at the price of the call itself.
     """
-    request = requests.PreparedRequest()
-    request.method, request.url = method, url
-    request.headers = CaseInsensitiveDict(_HEADERS)
+    headers = dict(_HEADERS)
     if token is not None:
-        request.headers["Authorization"] = f"Bearer {token}"
+        headers["Authorization"] = f"Bearer {token}"
+    request = requests.PreparedRequest()
     if document is not None:
-        request.headers["Content-Type"] = "application/json"
         request.body = dumps(document).encode()
-    request.prepare_content_length(request.body)
-    request.hooks = {}
+        headers |= {"Content-Type": "application/json", "Content-Length": str(len(request.body))}
+    # A plain dict, because nobody looks for one of these in another case.
+    request.method, request.url, request.headers = method, url, headers  # type: ignore[assignment]
     return request
 
 

@@ -20,8 +20,10 @@ from requests.adapters import DEFAULT_CA_BUNDLE_PATH, HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
-from urllib3.poolmanager import PoolManager
+from urllib3.poolmanager import PoolKey, PoolManager
 from urllib3.util.connection import allowed_gai_family
+
+from service.memo import Memo
 
 CONNECT_SECONDS = 3.0
 LARGEST_REPLY_BYTES = 5 * 1024 * 1024
@@ -47,8 +49,9 @@ class Watch:
         self._at = time.monotonic() + seconds
         self._lock = threading.Lock()
         self._connection: HTTPConnection | None = None
-        self._is_over = False
         self.expired = False
+        self.is_over = False
+        """The call has ended; there is nothing left to watch."""
 
     def uses(self, connection: HTTPConnection) -> None:
         """Note the call's connection.
@@ -68,7 +71,7 @@ class Watch:
     def expire(self) -> None:
         """Shut the call's socket, unless the call has ended."""
         with self._lock:
-            if self._is_over:
+            if self.is_over:
                 return
             self.expired = True
             sock = self._connection.sock if self._connection else None
@@ -81,7 +84,7 @@ class Watch:
     def end(self) -> None:
         """Leave the connection alone from now on: the call has ended, and another may use it."""
         with self._lock:
-            self._is_over = True
+            self.is_over = True
 
 
 class _Watchdog:
@@ -108,6 +111,9 @@ class _Watchdog:
     def _run(self) -> None:
         while True:
             with self._changed:
+                # Nearly every call ends long before its time: together they cost one awakening, not one each.
+                while self._due and self._due[0][2].is_over:
+                    heapq.heappop(self._due)
                 if not self._due:
                     self._changed.wait()
                     continue
@@ -189,6 +195,10 @@ class _HTTPSPool(HTTPSConnectionPool):
     ConnectionCls = _WatchedHTTPSConnection
 
 
+_Place = tuple[PoolKey, dict[str, Any]]
+"""Where urllib3 finds the connections to an origin, and how it makes them."""
+
+
 class ZendeskAdapter(HTTPAdapter):
     """Sends one request and reads its whole reply, within a total time limit and a size cap.
 
@@ -197,6 +207,7 @@ class ZendeskAdapter(HTTPAdapter):
 
     def __init__(self) -> None:
         self._watchdog = _Watchdog()
+        self._places: Memo[str, _Place] = Memo(POOLED_ACCOUNTS)
         self._tls = ssl.create_default_context(cafile=DEFAULT_CA_BUNDLE_PATH)
         super().__init__(pool_connections=POOLED_ACCOUNTS, pool_maxsize=CONNECTIONS_PER_ACCOUNT)
 
@@ -210,6 +221,37 @@ class ZendeskAdapter(HTTPAdapter):
     ) -> tuple[Any, Any]:
         host, _ = super().build_connection_pool_key_attributes(request, verify, cert)
         return host, {"ssl_context": self._tls} if host["scheme"] == "https" else {}
+
+    # The next three do for each call what requests does, without what is the same for all calls to an origin, or not
+    # there: proxies, cookies, the encoding of a text.
+
+    def get_connection_with_tls_context(
+        self,
+        request: requests.PreparedRequest,
+        verify: Any,
+        proxies: Any = None,  # noqa: ARG002 - none is used
+        cert: Any = None,  # noqa: ARG002 - none is used
+    ) -> HTTPConnectionPool:
+        """Return the pool of the request's origin."""
+        manager: PoolManager = self.poolmanager
+
+        def place() -> _Place:
+            host, tls = self.build_connection_pool_key_attributes(request, verify)
+            context = {**manager.connection_pool_kw, **tls, **host}
+            return manager.key_fn_by_scheme[host["scheme"]](context), context
+
+        return manager.connection_from_pool_key(*self._places.get(_origin(request), place))
+
+    def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:  # noqa: ARG002 - none is used
+        """Return the path with its query."""
+        return str(request.url).removeprefix(_origin(request)) or "/"
+
+    def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
+        """Return the reply with its body still to be read."""
+        response = requests.Response()
+        response.status_code, response.reason, response.headers = resp.status, resp.reason, resp.headers
+        response.raw, response.request, response.url = resp, req, str(req.url)
+        return response
 
     def cert_verify(self, conn: Any, url: Any, verify: Any, cert: Any) -> None:
         """Leave verification to the shared context.
@@ -257,6 +299,11 @@ class ZendeskAdapter(HTTPAdapter):
             # A shut socket can look like the regular end of a body without a length.
             raise TotalTimeout(request=request)
         return response
+
+
+def _origin(request: requests.PreparedRequest) -> str:
+    """Return scheme, host and port of a request's address."""
+    return "/".join(str(request.url).split("/", 3)[:3])
 
 
 def _read(response: requests.Response) -> bytes:
