@@ -1,0 +1,127 @@
+"""What a list costs Redis and urllib3, and that what was read for less is no staler for it."""
+
+from collections.abc import Callable
+
+import pytest
+from redis import Redis
+
+from service.deadlines import Deadline
+from service.oauth.grants import Grant, Grants, MintedToken
+from service.oauth.zis_tokens import Seen, ZISTokens
+from service.subdomains import Subdomain
+from service.zendesk.replies import Reply
+from service.zendesk.transport import _Watchdog
+from tests.conftest import MakeAdmin
+from tests.steps import DIRECT, ORDERS_ONLY, Admin, collaborator, wait_until
+
+ACME = Subdomain("acme")
+PROBES = "zis:{acme}:probes"
+UNCACHED = {"LIST_CACHE_SECONDS": "0"}
+# Of a page each.
+INTEGRATIONS = ("acme_orders", "acme_shipping")
+
+
+def round_trips(redis: Redis, act: Callable[[], object]) -> int:
+    """Return how often Redis read from a connection, beside this question's own."""
+    before = redis.info("stats")["total_reads_processed"]
+    act()
+    return int(redis.info("stats")["total_reads_processed"]) - int(before) - 1
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, UNCACHED | ORDERS_ONLY, UNCACHED | DIRECT],
+    ids=["cached, three integrations", "uncached and minted", "uncached and direct"],
+)
+def test_a_list_costs_one_round_trip(changes: dict[str, str], make_admin: MakeAdmin, redis: Redis) -> None:
+    admin = make_admin(**changes)
+    admin.connect("acme")
+    admin.job_specs()
+    assert round_trips(redis, admin.job_specs) == 1
+
+
+def test_several_lists_that_are_not_cached_cost_one_round_trip_together(make_admin: MakeAdmin, redis: Redis) -> None:
+    admin = make_admin(**UNCACHED, ZIS_INTEGRATIONS="{subdomain}_orders,{subdomain}_shipping")
+    admin.connect("acme")
+    admin.job_specs()
+    asked = admin.lists_asked()
+    assert round_trips(redis, admin.job_specs) == 1
+    assert [len(admin.calls(f"/{name}/job_specs")) for name in INTEGRATIONS] == [asked + 1] * len(INTEGRATIONS)
+
+
+def test_a_list_that_says_something_new_of_its_integration_notes_it(make_admin: MakeAdmin, redis: Redis) -> None:
+    admin = make_admin(**UNCACHED, **ORDERS_ONLY)
+    admin.connect("acme")
+    redis.hset(PROBES, "acme_orders", "mismatch\nAnother process said so.")
+    admin.job_specs()
+    assert redis.hget(PROBES, "acme_orders") == b"ready\n"
+    # What Redis has forgotten is new again.
+    redis.delete(PROBES)
+    admin.job_specs()
+    assert redis.hget(PROBES, "acme_orders") == b"ready\n"
+
+
+def test_a_list_that_succeeds_ends_what_another_process_says_of_the_admin(make_admin: MakeAdmin, redis: Redis) -> None:
+    admin = make_admin(**UNCACHED, **ORDERS_ONLY)
+    admin.connect("acme")
+    admin.job_specs()
+    redis.set("zis:{acme}:admin_lost", "1")
+    assert admin.status()["connection"]["reason"] == "admin_lost"
+    admin.job_specs()
+    assert admin.status()["connection"]["state"] == "connected"
+
+
+def tried_as_seen(admin: Admin, grant: Grant, minted: MintedToken | None, *statuses: int) -> list[str]:
+    """Return the tokens that a call was tried with, which is answered so, after a request has read these."""
+    tried = list[str]()
+
+    def operation(token: str) -> Reply:
+        tried.append(token)
+        return Reply(statuses[len(tried) - 1], {}, b"{}")
+
+    tokens = collaborator(admin.app, ZISTokens)
+    reply = tokens.call_zis(ACME, "acme_orders", Deadline.after(10), operation, Seen(grant, minted))
+    assert reply.status == 200
+    return tried
+
+
+@pytest.mark.parametrize("changes", [ORDERS_ONLY, DIRECT], ids=["minted", "direct"])
+def test_a_token_that_was_replaced_since_it_was_read_costs_one_more_call(
+    changes: dict[str, str], make_admin: MakeAdmin
+) -> None:
+    admin = make_admin(**changes)
+    admin.connect("acme")
+    grants = collaborator(admin.app, Grants)
+    admin.job_specs()
+    before = grants.with_minted(ACME, "acme_orders")
+    assert before[0] is not None
+    # Somebody connects the account anew while the request is on its way.
+    admin.connect("acme")
+    admin.list_fresh()
+    after = grants.with_minted(ACME, "acme_orders")
+    one, other = (pair[1] or pair[0] for pair in (before, after))
+    assert one is not None
+    assert other is not None
+    tried = tried_as_seen(admin, before[0], before[1], 401, 200)
+    assert tried == [one.access_token, other.access_token]
+
+
+def test_a_token_that_has_expired_since_it_was_read_is_not_used(make_admin: MakeAdmin) -> None:
+    admin = make_admin(**ORDERS_ONLY)
+    admin.connect("acme")
+    admin.job_specs()
+    grant, minted = collaborator(admin.app, Grants).with_minted(ACME, "acme_orders")
+    assert grant is not None
+    assert minted is not None
+    expired = MintedToken("expired", None, 0.0, 1.0, b"")
+    assert tried_as_seen(admin, grant, expired, 200) == [minted.access_token]
+
+
+def test_calls_that_have_ended_wake_the_watchdog_no_more() -> None:
+    dog = _Watchdog()
+    live, *ended, later = (dog.watch(seconds) for seconds in (0.05, 30, 40, 50, 60))
+    for watch in ended:
+        watch.end()
+    wait_until(lambda: live.expired)
+    wait_until(lambda: [entry[2] for entry in dog._due] == [later])
+    assert not any(watch.expired for watch in [*ended, later])
