@@ -24,11 +24,13 @@ from urllib3.poolmanager import PoolKey, PoolManager
 from urllib3.util.connection import allowed_gai_family
 
 from service.memo import Memo
+from service.zendesk.tls import ResumingContext
 
 CONNECT_SECONDS = 3.0
 LARGEST_REPLY_BYTES = 5 * 1024 * 1024
-# One connection pool an account in use; requests' default of 10 would reconnect for ever.
-POOLED_ACCOUNTS = 1024
+# One connection pool an account in use; requests' default of 10 would reconnect for ever. An idle connection holds a
+# file and, under TLS, 37 KB: some systems allow a process 1,024 files, and small plans have 512 MB for all.
+POOLED_ACCOUNTS = 256
 # Idle connections kept per account: a process never has more than four calls to one, and a token call.
 CONNECTIONS_PER_ACCOUNT = 5
 _CHUNK_BYTES = 65536
@@ -184,7 +186,10 @@ class _WatchedHTTPConnection(_Watched, HTTPConnection):
 
 
 class _WatchedHTTPSConnection(_Watched, HTTPSConnection):
-    pass
+    def close(self) -> None:
+        if isinstance(self.sock, ssl.SSLSocket) and isinstance(self.ssl_context, ResumingContext):
+            self.ssl_context.note_end(self.sock)
+        super().close()
 
 
 class _HTTPPool(HTTPConnectionPool):
@@ -208,7 +213,7 @@ class ZendeskAdapter(HTTPAdapter):
     def __init__(self) -> None:
         self._watchdog = _Watchdog()
         self._places: Memo[str, _Place] = Memo(POOLED_ACCOUNTS)
-        self._tls = ssl.create_default_context(cafile=DEFAULT_CA_BUNDLE_PATH)
+        self._tls = ResumingContext.trusting(DEFAULT_CA_BUNDLE_PATH)
         super().__init__(pool_connections=POOLED_ACCOUNTS, pool_maxsize=CONNECTIONS_PER_ACCOUNT)
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **pool_kwargs: Any) -> None:

@@ -1,0 +1,60 @@
+"""TLS to accounts: whom it trusts, and sessions that a new connection takes up again."""
+
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+# A session that is taken up again verifies no certificate: after this long it is not.
+RESUMED_SECONDS = 3600.0
+# Hosts, some 5 KB each.
+REMEMBERED_HOSTS = 256
+
+
+class _Ended(NamedTuple):
+    session: ssl.SSLSession
+    at: float
+    """When its connection ended, on the clock."""
+
+
+class ResumingContext(ssl.SSLContext):
+    """Verifies certificates and host names, and resumes the session of a host's last connection (RFC 8446, 2.2).
+
+    That is half the processor time of a new one (0.6 ms of 1.2), and Zendesk closes what is idle. `clock` is monotonic.
+    """
+
+    _clock: Callable[[], float]
+    _lock: threading.Lock
+    _ended: dict[str, _Ended]
+
+    @classmethod
+    def trusting(cls, authorities: str, clock: Callable[[], float] = time.monotonic) -> "ResumingContext":
+        """Return a context that trusts the certification authorities in a PEM file."""
+        # This protocol requires a certificate for the host's name.
+        context = cls(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(authorities)
+        context._clock, context._lock, context._ended = clock, threading.Lock(), {}
+        return context
+
+    def note_end(self, tls: ssl.SSLSocket) -> None:
+        """Remember the session of a connection that is about to be closed, if its host was verified for it."""
+        session, host = tls.session, tls.server_hostname
+        # Not one that was resumed: so none lives on by being taken up again and again.
+        if session is None or host is None or tls.session_reused:
+            return
+        with self._lock:
+            self._ended.pop(host, None)
+            self._ended[host] = _Ended(session, self._clock())
+            if len(self._ended) > REMEMBERED_HOSTS:
+                del self._ended[next(iter(self._ended))]
+
+    def wrap_socket(  # type: ignore[override]  # urllib3 names no other option
+        self, sock: socket.socket, *, server_hostname: str
+    ) -> ssl.SSLSocket:
+        """Return a connection under TLS, which resumes the host's last session if that is not too long ago."""
+        last = self._ended.get(server_hostname)
+        is_recent = last is not None and self._clock() - last.at <= RESUMED_SECONDS
+        session = last.session if last is not None and is_recent else None
+        return super().wrap_socket(sock, server_hostname=server_hostname, session=session)
