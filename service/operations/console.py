@@ -85,6 +85,11 @@ def print_table(headings: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> N
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
+def number_of(things: str, count: int) -> str:
+    """Return "1 record" or "2 records"; `things` is the plural, which ends in s."""
+    return f"{count} {things.removesuffix('s') if count == 1 else things}"
+
+
 def printable(text: str) -> str:
     """Return what a terminal shows and does not obey: names come from Zendesk, and whoever is there chose them."""
     return "".join(character if character.isprintable() else "?" for character in text)

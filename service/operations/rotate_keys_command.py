@@ -1,5 +1,6 @@
 """`flask --app service rotate-keys`: every sealed record under the newest key."""
 
+from collections import Counter
 from typing import Any
 
 import click
@@ -68,8 +69,10 @@ def _row(key: dict[str, Any]) -> tuple[str, ...]:
 
 def _advise(counted: Tally) -> None:
     """Say on standard error what is left to do."""
-    for record in counted.closed:
-        click.echo(f"No key opens it, so it was kept: {record.kind} {record.name}.", err=True)
+    # Of an account's activity each entry is sealed, and all have its name.
+    for (kind, name), count in Counter((record.kind, record.name) for record in counted.closed).items():
+        what = f"{kind} {name}" + (f" ({count} entries)" if count > 1 else "")
+        click.echo(f"No key opens it, so it was kept: {what}.", err=True)
     if counted.closed:
         click.echo(
             "Put the key back that sealed these (KEY tells which) and run this again; or let them be: an account is "

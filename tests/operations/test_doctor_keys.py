@@ -70,7 +70,7 @@ def test_keys_that_open_none_of_what_is_stored_are_a_failure(admin: Admin, make_
     assert answer.status == 1
     (line,) = [line for line in answer.lines() if line.startswith("FAIL")]
     assert line == (
-        f"FAIL {OPENS_NOTHING}: 1 accounts are stored, and no key in SECRET_KEYS opens any. Put the key back that "
+        f"FAIL {OPENS_NOTHING}: SECRET_KEYS opens none of what is stored: 1 account. Put the key back that "
         f"sealed them (id {key_id(OLD)}), at the end of SECRET_KEYS."
     )
     assert any(
@@ -111,7 +111,7 @@ def test_activity_alone_counts_where_nothing_is_connected(admin: Admin, make_app
     redis.delete("zis:{acme}:role:101", "zis:{acme}:app_key:500001")
     (_, failure) = about_keys(make_app(SECRET_KEYS=NEW))
     assert failure[:2] == ("FAIL", OPENS_NOTHING)
-    assert "2 records are stored" in failure[2]
+    assert "what is stored: 2 records." in failure[2]
 
 
 def test_a_grant_under_a_known_key_that_does_not_open_is_a_warning(admin: Admin, redis: Redis) -> None:

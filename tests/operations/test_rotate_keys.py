@@ -191,7 +191,7 @@ def test_what_no_key_opens_is_kept_and_named(rotated: Flask, make_app: MakeApp, 
 
 def test_a_broken_seal_does_not_keep_the_others_waiting(rotated: Flask, redis: Redis) -> None:
     redis.hset(GRANT, "minted:acme_orders", "sealed by nobody")
-    redis.lpush("zis:{acme}:activity", b"1700000000:also by nobody")
+    redis.lpush("zis:{acme}:activity", b"1700000000:also by nobody", b"1700000001:nor this")
     answer = run(rotated, "rotate-keys", "--json")
     assert answer.status == 1
     names = {(one["kind"], one["record"], one["key_id"]) for one in answer.json()["closed"]}
@@ -200,7 +200,11 @@ def test_a_broken_seal_does_not_keep_the_others_waiting(rotated: Flask, redis: R
         ("activity", "zis:{acme}:activity", None),
     }
     assert redis.hget(GRANT, "minted:acme_orders") == b"sealed by nobody"
-    assert "unreadable" in run(rotated, "rotate-keys").out
+    people = run(rotated, "rotate-keys")
+    assert "unreadable" in people.out
+    assert [line for line in people.err.splitlines() if "activity" in line] == [
+        "No key opens it, so it was kept: activity zis:{acme}:activity (2 entries)."
+    ]
     assert collaborator(rotated, Grants).get(ACME) is not None
 
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from service.deadlines import Deadline
+from service.operations.console import number_of
 from service.operations.doctor.findings import Finding
 from service.operations.sealed_records import SealedRecords
 from service.vault import Vault
@@ -34,11 +35,12 @@ def check_keys(records: SealedRecords, vault: Vault, deadline: Deadline) -> Iter
     strangers = {key_id: count for key_id, count in by_key.items() if key_id not in vault.key_ids}
     yield from _of_ring(by_key, vault.key_ids, is_whole=is_whole)
     if kept and not opened:
-        what = f"{kept} accounts are stored" if grants else f"{kept} records are stored"
+        what = number_of("accounts" if grants else "records", kept)
         advice = f"Put the key back that sealed them ({_named(strangers)}), at the end of SECRET_KEYS."
-        yield Finding("FAIL", "keys that open nothing", f"{what}, and no key in SECRET_KEYS opens any.", advice)
+        yield Finding("FAIL", "keys that open nothing", f"SECRET_KEYS opens none of what is stored: {what}.", advice)
     elif strangers or opened < kept:
-        says = f"{sum(strangers.values()) or kept - opened} records are opened by no key in SECRET_KEYS."
+        closed = number_of("records", sum(strangers.values()) or kept - opened)
+        says = f"SECRET_KEYS has no key for {closed}."
         advice = (
             f"Put the key back that sealed them ({_named(strangers)}), or connect those accounts again; `flask --app "
             "service rotate-keys` names them."
@@ -52,7 +54,7 @@ def check_keys(records: SealedRecords, vault: Vault, deadline: Deadline) -> Iter
 def _of_ring(by_key: Counter[str | None], key_ids: tuple[str, ...], *, is_whole: bool) -> Iterator[Finding]:
     for position, key_id in enumerate(key_ids, start=1):
         count = by_key[key_id]
-        says = f"Entry {position} of SECRET_KEYS ({key_id}) holds {count} records."
+        says = f"Entry {position} of SECRET_KEYS ({key_id}) holds {number_of('records', count)}."
         if position == 1:
             yield Finding("ok", "keys", f"{says} It seals what is new.")
         elif count == 0 and is_whole:
