@@ -120,6 +120,21 @@ def test_a_limit_is_not_waited_out_past_the_deadline(environment: dict[str, str]
         assert (len(server.requests), raised.value.retry_after) == (1, 2)
 
 
+@pytest.mark.parametrize(
+    ("method", "document", "length"),
+    [("DELETE", None, b"0"), ("POST", None, b"0"), ("PUT", {"a": 1}, b"8"), ("POST", {"a": 1}, b"8")],
+)
+def test_a_change_says_how_long_its_body_is(
+    method: str, document: dict[str, int] | None, length: bytes, environment: dict[str, str]
+) -> None:
+    with RawServer(lambda _: [http_reply(b"{}")]) as server:
+        calls = make_calls(environment, server.address)
+        calls.change(ACME, method, "/x", token="t", deadline=Deadline.after(10), json=document)
+        head = server.requests[0].partition(b"\r\n\r\n")[0].lower()
+    assert head.count(b"content-length") == 1
+    assert b"content-length: " + length in head.split(b"\r\n")
+
+
 @pytest.mark.parametrize("case", [*REPEATED, *NOT_REPEATED])
 def test_a_change_is_not_repeated_after_any_reply(case: str, environment: dict[str, str]) -> None:
     with RawServer(scripted((REPEATED | NOT_REPEATED)[case], OK)) as server:

@@ -14,6 +14,8 @@ from service.zendesk import transport
 from service.zendesk.tls import RESUMED_SECONDS, ResumingContext
 from service.zendesk.transport import ZendeskAdapter, prepare_session
 from tests.raw_server import http_reply
+from tests.steps import wait_until
+from tests.test_zendesk_transport import has_addresses
 from tests.tls import Certificate, make_certificate
 
 
@@ -23,6 +25,12 @@ class Account:
     def __init__(self, certificate: Certificate) -> None:
         self.resumed: list[bool] = []
         """Of each connection that was answered."""
+        self.is_broken = False
+        """Closes each connection before TLS begins."""
+        self.closes = True
+        """Says with each reply that it is the connection's last; False: ends it without a word."""
+        self.ended = 0
+        """Connections that are closed."""
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(*certificate)
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -41,13 +49,17 @@ class Account:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
+            if self.is_broken:
+                connection.close()
+                continue
             try:
                 with self._context.wrap_socket(connection, server_side=True) as caller:
                     caller.recv(65536)
                     self.resumed.append(bool(caller.session_reused))
-                    caller.sendall(http_reply(b"{}", "Connection: close"))
+                    caller.sendall(http_reply(b"{}", *(["Connection: close"] if self.closes else [])))
             except OSError:
                 connection.close()
+            self.ended += 1
 
 
 @pytest.fixture
@@ -83,6 +95,43 @@ def ask(session: requests.Session, account: Account, times: int = 1) -> None:
 def test_a_new_connection_resumes_the_session_of_the_last_one(session: requests.Session, account: Account) -> None:
     ask(session, account, 4)
     assert account.resumed == [False, True, True, True]
+
+
+def test_a_connection_that_was_kept_until_its_host_ended_it_is_resumed(
+    session: requests.Session, account: Account
+) -> None:
+    account.closes = False
+    for number in range(1, 4):
+        ask(session, account)
+        wait_until(lambda count=number: account.ended == count)  # type: ignore[misc]  # mypy infers no lambda's default
+    assert account.resumed == [False, True, True]
+
+
+def test_a_session_is_not_offered_again_to_a_host_that_broke_off(session: requests.Session, account: Account) -> None:
+    ask(session, account, 2)
+    account.is_broken = True
+    with pytest.raises(requests.ConnectionError):
+        session.get(account.address, timeout=10)
+    account.is_broken = False
+    ask(session, account, 2)
+    assert account.resumed == [False, True, False, True]
+
+
+def test_it_verifies_as_much_as_pythons_own(session: requests.Session, certificate: Certificate) -> None:
+    own, pythons = context_of(session), ssl.create_default_context(cafile=str(certificate.certificate))
+    for what in ("verify_flags", "verify_mode", "check_hostname", "options", "minimum_version", "maximum_version"):
+        assert getattr(own, what) == getattr(pythons, what)
+
+
+@pytest.mark.parametrize("times", [0, 1], ids=["at first", "with a session to resume"])
+def test_a_certificate_of_another_host_is_refused(
+    times: int, session: requests.Session, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask(session, account, times)
+    has_addresses(monkeypatch, 1, int(account.address.rstrip("/").rpartition(":")[2]))
+    with pytest.raises(requests.exceptions.SSLError):
+        session.get(account.address.replace("localhost", "acme.test"), timeout=10)
+    assert len(account.resumed) == times
 
 
 def test_a_session_is_not_resumed_for_more_than_an_hour(

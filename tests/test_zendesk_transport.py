@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import ConnectTimeoutError
 
+from service.zendesk import transport
 from service.zendesk.transport import (
     LARGEST_REPLY_BYTES,
     ReplyTooLarge,
@@ -162,6 +163,16 @@ def test_connections_are_kept(session: requests.Session) -> None:
         for _ in range(5):
             session.get(server.address, timeout=5)
         assert (len(server.requests), server.connections) == (5, 1)
+
+
+def test_an_account_whose_connections_were_given_up_is_called_on_new_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "POOLED_ACCOUNTS", 2)
+    session = prepare_session(requests.Session(), ZendeskAdapter())
+    with contextlib.ExitStack() as stack:
+        one, two, three = (stack.enter_context(RawServer(lambda _: [http_reply(b"{}")])) for _ in range(3))
+        for server in (one, two, one, three, two, two, one, three, two):
+            assert session.get(server.address, timeout=5).content == b"{}"
+        assert (len(two.requests), two.connections) == (4, 3)
 
 
 def test_no_cookie_is_taken_or_sent(session: requests.Session) -> None:

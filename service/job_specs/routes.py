@@ -52,8 +52,11 @@ def list_job_specs() -> ResponseReturnValue:
         collaborator(RateLimits).count(FRESH_LISTS, _who(session))
     now = microseconds(time)
     kept = listing.kept(replies, grant.id, now)
-    minted = grants.minted_in(session.account, grant_reply, *asked)
-    seen = dict(zip(asked, (Seen(grant, token) for token in minted), strict=True))
+    seen: dict[str, Seen] = {}
+    # While somebody's role was asked the account may have been disconnected, or its grant have died.
+    if asked and managers.knows(session, role_reply):
+        minted = grants.minted_in(session.account, grant_reply, *asked)
+        seen = dict(zip(asked, (Seen(grant, token) for token in minted), strict=True))
     wanted = [
         Wanted(session.account, name, grant.id, now if is_fresh else None, deadline(), seen.get(name))
         for name in integrations

@@ -38,7 +38,7 @@ Operation = Callable[[str], Reply]
 class Seen:
     """What a request has just read of an account, so that its first call need not read it again.
 
-    What has changed since shows in Zendesk's 401, after which everything is read anew.
+    Nothing may have been waited for since: it is as new as what a call reads just before it is sent.
     """
 
     grant: Grant

@@ -166,6 +166,13 @@ class Managers:
                 role = answer if role is None or answer.role is not None else role
         return self._standing(session, role)
 
+    def knows(self, session: Session, remembered: bytes | None) -> bool:
+        """Return whether `standing` asks nobody, and so takes no time; `remembered` is the reply to `reading`."""
+        if session.user_id is None:
+            return True
+        role = self._opened(session, remembered)
+        return role is not None and self._clock() - role.asked_at <= RECENT_SECONDS
+
     def unasked(self, session: Session, remembered: bytes | None) -> Standing:
         """Return what is remembered of the person, where Zendesk cannot be asked because nobody is connected."""
         role = self._opened(session, remembered)

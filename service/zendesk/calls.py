@@ -191,6 +191,8 @@ def _prepared(method: str, url: str, token: str | None, document: Any) -> reques
     if document is not None:
         request.body = dumps(document).encode()
         headers |= {"Content-Type": "application/json", "Content-Length": str(len(request.body))}
+    elif method != "GET":
+        headers["Content-Length"] = "0"
     # A plain dict, because nobody looks for one of these in another case.
     request.method, request.url, request.headers = method, url, headers  # type: ignore[assignment]
     return request

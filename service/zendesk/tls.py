@@ -2,12 +2,12 @@
 
 import socket
 import ssl
-import threading
+import sys
 import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-# A session that is taken up again verifies no certificate: after this long it is not.
+# Counted from the end of its connection. Taken up again it verifies no certificate, as an open connection does not.
 RESUMED_SECONDS = 3600.0
 # Hosts, some 5 KB each.
 REMEMBERED_HOSTS = 256
@@ -26,16 +26,18 @@ class ResumingContext(ssl.SSLContext):
     """
 
     _clock: Callable[[], float]
-    _lock: threading.Lock
+    # Without a lock: connections are closed by the garbage collector, too, in the middle of anything.
     _ended: dict[str, _Ended]
 
     @classmethod
     def trusting(cls, authorities: str, clock: Callable[[], float] = time.monotonic) -> "ResumingContext":
         """Return a context that trusts the certification authorities in a PEM file."""
-        # This protocol requires a certificate for the host's name.
+        # As `ssl.create_default_context`: this protocol requires a certificate for the host's name.
         context = cls(ssl.PROTOCOL_TLS_CLIENT)
+        if sys.version_info >= (3, 13):
+            context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
         context.load_verify_locations(authorities)
-        context._clock, context._lock, context._ended = clock, threading.Lock(), {}
+        context._clock, context._ended = clock, {}
         return context
 
     def note_end(self, tls: ssl.SSLSocket) -> None:
@@ -44,11 +46,10 @@ class ResumingContext(ssl.SSLContext):
         # Not one that was resumed: so none lives on by being taken up again and again.
         if session is None or host is None or tls.session_reused:
             return
-        with self._lock:
-            self._ended.pop(host, None)
-            self._ended[host] = _Ended(session, self._clock())
-            if len(self._ended) > REMEMBERED_HOSTS:
-                del self._ended[next(iter(self._ended))]
+        self._ended.pop(host, None)
+        self._ended[host] = _Ended(session, self._clock())
+        for forgotten in list(self._ended)[:-REMEMBERED_HOSTS]:
+            self._ended.pop(forgotten, None)
 
     def wrap_socket(  # type: ignore[override]  # urllib3 names no other option
         self, sock: socket.socket, *, server_hostname: str
@@ -57,4 +58,9 @@ class ResumingContext(ssl.SSLContext):
         last = self._ended.get(server_hostname)
         is_recent = last is not None and self._clock() - last.at <= RESUMED_SECONDS
         session = last.session if last is not None and is_recent else None
-        return super().wrap_socket(sock, server_hostname=server_hostname, session=session)
+        try:
+            return super().wrap_socket(sock, server_hostname=server_hostname, session=session)
+        except OSError:
+            # It may be the session that the host cannot bear: the next connection begins a new one.
+            self._ended.pop(server_hostname, None)
+            raise

@@ -28,8 +28,8 @@ from service.zendesk.tls import ResumingContext
 
 CONNECT_SECONDS = 3.0
 LARGEST_REPLY_BYTES = 5 * 1024 * 1024
-# One connection pool an account in use; requests' default of 10 would reconnect for ever. An idle connection holds a
-# file and, under TLS, 37 KB: some systems allow a process 1,024 files, and small plans have 512 MB for all.
+# One connection pool an account in use; requests' default of 10 would reconnect for ever. Each idle connection, mostly
+# one an account, holds a file and, under TLS, 37 KB: some systems allow a process 1,024 files, small plans 512 MB.
 POOLED_ACCOUNTS = 256
 # Idle connections kept per account: a process never has more than four calls to one, and a token call.
 CONNECTIONS_PER_ACCOUNT = 5
@@ -241,11 +241,16 @@ class ZendeskAdapter(HTTPAdapter):
         manager: PoolManager = self.poolmanager
 
         def place() -> _Place:
-            host, tls = self.build_connection_pool_key_attributes(request, verify)
+            try:
+                host, tls = self.build_connection_pool_key_attributes(request, verify)
+            except ValueError as fault:
+                raise requests.exceptions.InvalidURL(fault, request=request) from fault
             context = {**manager.connection_pool_kw, **tls, **host}
             return manager.key_fn_by_scheme[host["scheme"]](context), context
 
-        return manager.connection_from_pool_key(*self._places.get(_origin(request), place))
+        key, context = self._places.get(_origin(request), place)
+        # A copy: urllib3 takes out of it what it has used, and makes a pool anew where it has forgotten one.
+        return manager.connection_from_pool_key(key, dict(context))
 
     def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:  # noqa: ARG002 - none is used
         """Return the path with its query."""
