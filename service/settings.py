@@ -111,6 +111,16 @@ class Settings:
         return f"{self.public_url}/oauth/callback"
 
     @property
+    def lacks_address(self) -> bool:
+        """Whether PUBLIC_URL is still what a deployment button filled in."""
+        return PLACEHOLDER in self.public_url
+
+    @property
+    def lacks_client(self) -> bool:
+        """Whether the OAuth client is still what a deployment button filled in."""
+        return PLACEHOLDER in {self.zendesk_client_id, self.zendesk_client_secret}
+
+    @property
     def is_direct(self) -> bool:
         """Whether the grant's own token is the ZIS token; otherwise one is minted for each integration."""
         return self.zendesk_client_id.startswith("zis_")

@@ -12,6 +12,7 @@ from werkzeug.test import TestResponse
 
 from service.oauth.routes import MOST_COOKIES
 from service.oauth.states import STATE_TTL_SECONDS
+from service.settings import PLACEHOLDER
 from service.sandbox.simulator import CLIENT_ID
 from service.vault import Vault
 from tests.conftest import MakeAdmin, MakeApp
@@ -167,3 +168,12 @@ def test_nothing_is_asked_of_zendesk_to_begin(make_admin: MakeAdmin) -> None:
     person.authorize("acme")
 
     assert person.simulator.world.calls() == []
+
+
+@pytest.mark.parametrize("name", ["ZENDESK_CLIENT_ID", "ZENDESK_CLIENT_SECRET"])
+def test_nobody_is_sent_to_zendesk_for_a_client_that_is_not_set_yet(name: str, make_app: MakeApp, redis: Redis) -> None:
+    app = make_app(**{name: PLACEHOLDER})
+    reply = app.test_client().get("/oauth/authorize?subdomain=acme")
+    assert (reply.status_code, "client_misconfigured" in reply.text) == (500, True)
+    assert "ZENDESK_CLIENT_ID and ZENDESK_CLIENT_SECRET; the front page" in reply.text
+    assert not list(redis.scan_iter("zis:state:*"))

@@ -12,6 +12,7 @@ from service.errors import (
     AccountMismatch,
     AdminRequired,
     AuthorizationRequired,
+    ClientMisconfigured,
     ScopeInsufficient,
     StoreUnavailable,
 )
@@ -102,7 +103,17 @@ class Handshake:
         self._activity = activity
 
     def begin(self, account: Subdomain) -> tuple[IssuedState, str]:
-        """Return a new state for this browser, and the consent page to send it to."""
+        """Return a new state for this browser, and the consent page to send it to.
+
+        Raises:
+            ClientMisconfigured: there is no OAuth client yet, so Zendesk's page would know nobody.
+            StoreUnavailable: the state could not be kept.
+        """
+        if self._settings.lacks_client:
+            raise ClientMisconfigured(
+                "This service has no OAuth client yet. Its operator has to set ZENDESK_CLIENT_ID and "
+                "ZENDESK_CLIENT_SECRET; the front page says where they come from."
+            )
         issued = self._states.issue(account)
         return issued, self._server.authorization_url(account, issued.state, issued.code_verifier)
 

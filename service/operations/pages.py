@@ -7,7 +7,7 @@ from flask import Blueprint, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from service.oauth.grants import Grants
-from service.settings import PLACEHOLDER, Settings
+from service.settings import Settings
 from service.store import Store
 from service.subdomains import parse_account_address
 from service.web import collaborator
@@ -42,7 +42,7 @@ def front_page() -> ResponseReturnValue:
     if typed is not None and account is None:
         error = "That is no Zendesk account: type acme for acme.zendesk.com."
     elif account is not None:
-        if not _lacks_address(settings) and not _lacks_client(settings):
+        if not settings.lacks_address and not settings.lacks_client:
             return redirect(f"/oauth/authorize?{urlencode({'subdomain': account})}", 303)
         # Zendesk would show a page of its own that never comes back.
         error = "Not yet: first take the steps below that come before it."
@@ -77,16 +77,6 @@ def _other_host(settings: Settings) -> str | None:
     return None if request.host.lower() == settings.public_url.partition("://")[2] else request.host
 
 
-def _lacks_address(settings: Settings) -> bool:
-    """Return whether PUBLIC_URL is what a deployment button filled in."""
-    return PLACEHOLDER in settings.public_url
-
-
-def _lacks_client(settings: Settings) -> bool:
-    """Return whether the OAuth client is what a deployment button filled in."""
-    return PLACEHOLDER in {settings.zendesk_client_id, settings.zendesk_client_secret}
-
-
 def _is_this_machine(host: str) -> bool:
     """Return whether a host is one under which PUBLIC_URL may be http."""
     return host.partition(":")[0] in {"localhost", "127.0.0.1"}
@@ -117,12 +107,12 @@ def _steps(settings: Settings) -> list[Step]:
         ),
         Step(
             "Install the app in Zendesk",
-            f"Make its package {'once the address is set' if _lacks_address(settings) else 'with this command'}, in a "
+            f"Make its package {'once the address is set' if settings.lacks_address else 'with this command'}, in a "
             "checkout of this service after make venv. Then, in Admin Center under Apps and integrations > Apps > "
             "Zendesk Support apps, press Upload private app, choose the file, and install the app.",
             # Nobody can have read the id of an app that is not there.
             settings.zendesk_apps is not None,
-            command=None if _lacks_address(settings) else f"{_PACKAGE} --public-url {settings.public_url}",
+            command=None if settings.lacks_address else f"{_PACKAGE} --public-url {settings.public_url}",
         ),
         _app_id_step(settings),
     ]
@@ -131,8 +121,8 @@ def _steps(settings: Settings) -> list[Step]:
 def _client_advice(settings: Settings) -> str:
     place = "In Admin Center, under Apps and integrations > APIs > OAuth clients,"
     client, uri = settings.zendesk_client_id, settings.redirect_uri
-    if _lacks_client(settings):
-        where = "that stands here once the address is set" if _lacks_address(settings) else uri
+    if settings.lacks_client:
+        where = "that stands here once the address is set" if settings.lacks_address else uri
         return (
             f"{place} add a confidential client with the redirect URL {where}. Set ZENDESK_CLIENT_ID to its identifier "
             "and ZENDESK_CLIENT_SECRET to its secret, which is shown once, and restart the service."

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
 from service.operations.doctor.findings import Finding
-from service.settings import DEFAULT_ZENDESK_URL_TEMPLATE, PLACEHOLDER, VARIABLES, Settings, SettingsError
+from service.settings import DEFAULT_ZENDESK_URL_TEMPLATE, VARIABLES, Settings, SettingsError
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1"})
 
@@ -40,7 +40,7 @@ def check_settings(settings: Settings, environ: Mapping[str, str]) -> Iterator[F
 
 def _address(settings: Settings, environ: Mapping[str, str]) -> Finding:
     says = f"PUBLIC_URL is {settings.public_url}; the OAuth client's redirect URL is {settings.redirect_uri}."
-    if PLACEHOLDER in settings.public_url:
+    if settings.lacks_address:
         return Finding("warn", "address", says, "Set it to the address under which you open the front page.")
     if _is_loopback(settings) and "DYNO" in environ:
         return Finding("warn", "address", says, "Nobody but this machine reaches that: set it to the app's address.")
@@ -51,7 +51,7 @@ def _address(settings: Settings, environ: Mapping[str, str]) -> Finding:
 
 def _client(settings: Settings) -> Finding:
     check, client = "oauth client", settings.zendesk_client_id
-    if PLACEHOLDER in {client, settings.zendesk_client_secret}:
+    if settings.lacks_client:
         advice = "The front page says where it is made: then set ZENDESK_CLIENT_ID and ZENDESK_CLIENT_SECRET."
         return Finding("warn", check, "It is not set yet.", advice)
     mode = "direct: its token is the ZIS token" if settings.is_direct else "mint: a ZIS token is made by its grant"
