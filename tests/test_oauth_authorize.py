@@ -12,8 +12,8 @@ from werkzeug.test import TestResponse
 
 from service.oauth.routes import MOST_COOKIES
 from service.oauth.states import STATE_TTL_SECONDS
-from service.settings import PLACEHOLDER
 from service.sandbox.simulator import CLIENT_ID
+from service.settings import PLACEHOLDER
 from service.vault import Vault
 from tests.conftest import MakeAdmin, MakeApp
 from tests.steps import PUBLIC_URL, SECRET_KEYS
