@@ -30,7 +30,7 @@ format: venv
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# CHECK=1 fails if a ratio has become worse; QUICK=1 takes two minutes instead of twelve.
+# CHECK=1 fails if a ratio has become worse; QUICK=1 takes two minutes instead of fourteen.
 bench: venv
 	$(BIN)/python -m benchmarks $(if $(CHECK),--check) $(if $(QUICK),--quick)
 

@@ -1,6 +1,6 @@
 """`python -m benchmarks`: compares the service with what else one could do, and prints tables in Markdown.
 
---quick   fewer delays, connections and rounds: some two minutes instead of some twelve
+--quick   fewer delays, connections and rounds: some two minutes instead of some fourteen
 --check   exits with status 1 if a ratio is worse than what has to be held
 """
 
@@ -22,11 +22,18 @@ from benchmarks.footprint import (
 from benchmarks.grid import Extent, measure_grid
 from benchmarks.load import Caller
 from benchmarks.report import report
-from benchmarks.results import Results, measures
+from benchmarks.results import CONNECTIONS, DELAY, Results, measures
 from benchmarks.subjects import CACHED, TITLES, UNCACHED, start_subjects
 from benchmarks.world import World
 
-FULL = Extent(delays=(0, 50, 200), connections=(1, 16, 64, 256), rounds=3, seconds=2)
+FULL = Extent(
+    delays=(0, 50, 200),
+    connections=(1, 16, 64, 256),
+    rounds=3,
+    seconds=2,
+    compared=frozenset({(0, CONNECTIONS), (DELAY, CONNECTIONS)}),
+    compared_rounds=9,
+)
 QUICK = Extent(delays=(0, 50), connections=(64,), rounds=3, seconds=1)
 QUICK_ACCOUNTS = 1000
 
@@ -68,7 +75,7 @@ def run(extent: Extent, rounds: int, accounts: int, caller: Caller, world: World
 def main() -> int:
     """Return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="some two minutes instead of some twelve")
+    parser.add_argument("--quick", action="store_true", help="some two minutes instead of some fourteen")
     parser.add_argument("--check", action="store_true", help="fail if a ratio is worse than what has to be held")
     wish = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder, World(Path(folder)) as world:

@@ -74,6 +74,14 @@ class Extent:
     connections: tuple[int, ...]
     rounds: int
     seconds: float
+    compared: frozenset[tuple[int, int]] = frozenset()
+    """Delays with connections at which ratios are taken."""
+    compared_rounds: int = 0
+    """Rounds there: how connections fall to the workers is chance, and can halve what a round shows."""
+
+    def rounds_at(self, delay: int, connections: int) -> int:
+        """Return how often every subject is measured there."""
+        return max(self.rounds, self.compared_rounds) if (delay, connections) in self.compared else self.rounds
 
 
 def measure_grid(
@@ -87,9 +95,10 @@ def measure_grid(
         for one in subjects.at(delay, WARM_CONNECTIONS):
             if one.restart is None:
                 caller.load(one.program, requests[one.name], connections=WARM_CONNECTIONS, seconds=WARM_SECONDS)
-        for number in range(1, extent.rounds + 1):
-            for connections in extent.connections:
-                progress(f"upstream {delay} ms, {connections} connections, round {number} of {extent.rounds}")
+        rounds = {connections: extent.rounds_at(delay, connections) for connections in extent.connections}
+        for number in range(1, max(rounds.values()) + 1):
+            for connections in (one for one in extent.connections if number <= rounds[one]):
+                progress(f"upstream {delay} ms, {connections} connections, round {number} of {rounds[connections]}")
                 for one in subjects.at(delay, connections):
                     run = _run(world, one, requests[one.name], caller, connections, extent.seconds)
                     grid.runs.setdefault(Place(one.name, delay, connections), []).append(run)

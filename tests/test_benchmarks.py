@@ -12,7 +12,7 @@ import pytest
 from benchmarks import closed_loop, crowd, floor_gunicorn
 from benchmarks.check import regressions, unmeasured
 from benchmarks.figures import Figure, figure, percentile
-from benchmarks.grid import Grid, Place, Run
+from benchmarks.grid import Extent, Grid, Place, Run
 from benchmarks.load import Caller, Load, Request
 from benchmarks.processes import NotStarted, Program, fetch, free_port, program_path
 from benchmarks.results import Measure
@@ -94,6 +94,12 @@ def test_what_is_only_shown_is_not_checked_and_what_cannot_be_checked_is_named()
     assert regressions([shown, lost]) == []
     assert unmeasured([shown, lost]) == ["a ratio"]
     assert (shown.is_reached, lost.is_reached) == (False, None)
+
+
+def test_where_ratios_are_taken_there_are_more_rounds() -> None:
+    extent = Extent((0, 50), (1, 64), 3, 1, compared=frozenset({(50, 64)}), compared_rounds=9)
+    assert [extent.rounds_at(*place) for place in ((0, 64), (50, 1), (50, 64))] == [3, 3, 9]
+    assert Extent((0, 50), (64,), 3, 1).rounds_at(50, 64) == 3
 
 
 def test_failed_requests_are_counted_for_each_subject() -> None:
