@@ -3,6 +3,7 @@
 The rooms, top first; imports point down:
 
 wsgi, gunicorn_config   what gunicorn reads
+thread_pool             the threads that serve requests
 app                     builds the collaborators once, registers blueprints
 answers                 what every request begins with and every answer carries; error pages, headers
 operations/             health, metrics, commands for whoever runs it

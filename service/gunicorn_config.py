@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import MutableMapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from datetime import timedelta
 from typing import Any
 
@@ -34,6 +34,7 @@ from service.oauth.access_tokens import AccessTokens
 from service.oauth.upkeep import Upkeep
 from service.operations.logs import log_thread_crash
 from service.settings import Settings, SettingsError
+from service.thread_pool import ThreadPool
 from service.zendesk.bulkhead import Bulkhead
 
 _log = structlog.get_logger("service.access")
@@ -43,24 +44,6 @@ _log = structlog.get_logger("service.access")
 STALLED_SECONDS = 10
 # Connections that may be waited for at once while they close; the others wait their turn, open but idle.
 CLOSERS = 16
-
-
-class ThreadPool(ThreadPoolExecutor):
-    """Threads as far as the machine has room for them; what is left waits for one of those that there are."""
-
-    _is_told = False
-
-    def _adjust_thread_count(self) -> None:
-        # Small dynos have 256 threads for all processes. gunicorn does not foresee that none can be started, and its
-        # worker would end in the loop that accepts connections, with every request it is about.
-        try:
-            super()._adjust_thread_count()
-        except RuntimeError:
-            if not self._threads:
-                raise
-            if not self._is_told:
-                _log.error("no_thread", threads=len(self._threads))
-            self._is_told = True
 
 
 class Worker(ThreadWorker):

@@ -13,7 +13,8 @@ import requests
 from redis import Redis
 
 from service.answers import LARGEST_BODY_BYTES
-from service.gunicorn_config import ThreadPool, threads, threads_within
+from service.gunicorn_config import threads, threads_within
+from service.thread_pool import ThreadPool
 from tests.attacks.attackers import bearer, keys_of, request_of, send, status_of
 from tests.conftest import MakeAdmin
 from tests.workers import LiveService
