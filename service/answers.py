@@ -1,5 +1,6 @@
 """What every request begins with and every answer carries; the one place where an error becomes a reply."""
 
+from functools import lru_cache
 from typing import Any
 
 import structlog
@@ -183,27 +184,32 @@ def _add_headers(response: Response) -> Response:
     if request.endpoint != "static" or response.status_code >= 400:
         response.headers.setdefault("Cache-Control", "no-store")
     is_sidebar = _room() == "sidebar"
-    scripts = f"'self' {_SDK}" if is_sidebar else "'self'"
-    framing = _framing(settings) if is_sidebar else "'none'"
+    framing = _framing(settings) if is_sidebar else None
+    # Added without looking whether they are there: no view sets one of these.
+    response.headers.extend([("X-Request-Id", request_id()), *_protection(framing, settings.is_secure)])
+    if request.endpoint == "oauth.callback":
+        oauth_routes.forget_cookie(response)
+    return response
+
+
+@lru_cache(maxsize=256)
+def _protection(framing: str | None, is_secure: bool) -> tuple[tuple[str, str], ...]:
+    """Return the headers that tell a browser what it must not do; `framing`: who may frame the page, None: nobody."""
+    scripts = "'self'" if framing is None else f"'self' {_SDK}"
     policy = (
         f"default-src 'none'; script-src {scripts}; style-src 'self'; img-src 'self'; connect-src 'self'; "
-        f"base-uri 'none'; frame-ancestors {framing}"
+        "base-uri 'none'; frame-ancestors " + (framing or "'none'")
     )
     headers = [
-        ("X-Request-Id", request_id()),
         ("X-Content-Type-Options", "nosniff"),
         ("Referrer-Policy", "no-referrer"),
         ("Content-Security-Policy", policy),
     ]
-    if not is_sidebar:
+    if framing is None:
         headers.append(("X-Frame-Options", "DENY"))
-    if settings.is_secure:
+    if is_secure:
         headers.append(("Strict-Transport-Security", "max-age=31536000"))
-    # Added without looking whether they are there: no view sets one of these.
-    response.headers.extend(headers)
-    if request.endpoint == "oauth.callback":
-        oauth_routes.forget_cookie(response)
-    return response
+    return tuple(headers)
 
 
 def _framing(settings: Settings) -> str:

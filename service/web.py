@@ -53,8 +53,9 @@ def collaborator(kind: type[T]) -> T:
 def begin_request() -> None:
     """Note when the request arrived and what it is called."""
     g.began = time.perf_counter()
-    g.deadline = Deadline.of_request(request.headers.get("X-Request-Start"))
-    offered = request.headers.get("X-Request-Id", "")
+    # Not by request.headers, which takes longer to find a name than all of this.
+    g.deadline = Deadline.of_request(request.environ.get("HTTP_X_REQUEST_START"))
+    offered = request.environ.get("HTTP_X_REQUEST_ID", "")
     g.request_id = offered if _REQUEST_ID.fullmatch(offered) else secrets.token_hex(16)
     bind_contextvars(request_id=g.request_id)
 

@@ -126,20 +126,14 @@ class Listing:
 
     def answers(self, wanted: list[Wanted], kept: list[Kept], now: int) -> list[Answer]:
         """Return an answer for each integration, those that have to be asked side by side."""
-        answers: dict[int, Answer] = {}
-        parts = list(zip(range(len(wanted)), wanted, kept, strict=True))
-        slow = [part for part in parts if not self._is_quick(part[1], part[2], now)]
+        parts = list(zip(wanted, kept, strict=True))
+        slow = [position for position, part in enumerate(parts) if not self._is_quick(*part, now)]
         # The last one needs no thread of its own.
-        threads = [_Asking(self, one, held, now, position, answers) for position, one, held in slow[:-1]]
-        for thread in threads:
+        beside = {position: _Asking(self, *parts[position], now) for position in slow[:-1]}
+        for thread in beside.values():
             thread.start()
-        beside = {position for position, *_ in slow[:-1]}
-        for position, one, held in parts:
-            if position not in beside:
-                answers[position] = self.answer(one, held, now)
-        for thread in threads:
-            thread.join()
-        return [answers[position] for position in range(len(wanted))]
+        answers = [None if position in beside else self.answer(*part, now) for position, part in enumerate(parts)]
+        return [beside[position].joined() if one is None else one for position, one in enumerate(answers)]
 
     def certain_to_ask(self, integrations: list[str]) -> list[str]:
         """Return those that Zendesk will be asked about whatever is kept: all where nothing is, otherwise none."""
@@ -281,24 +275,22 @@ class Listing:
 class _Asking(threading.Thread):
     """Asks for one integration beside the others."""
 
-    def __init__(
-        self, listing: Listing, wanted: Wanted, kept: Kept, now: int, position: int, answers: dict[int, Answer]
-    ) -> None:
+    def __init__(self, listing: Listing, wanted: Wanted, kept: Kept, now: int) -> None:
         super().__init__(name=f"list-{wanted.integration}", daemon=True)
         self._arguments = (wanted, kept, now)
         self._listing = listing
-        self._position = position
-        self._answers = answers
+        # What is unforeseen must not leave the request without this part.
+        self._answer = Answer(wanted.integration, None, InternalError("This integration's list could not be made."))
         # Logs and activity name the request this is done for.
         self._context = copy_context()
 
     def run(self) -> None:
-        # What is unforeseen must not leave the request without this part.
-        wanted = self._arguments[0]
-        self._answers[self._position] = Answer(
-            wanted.integration, None, InternalError("This integration's list could not be made.")
-        )
-        self._answers[self._position] = self._context.run(self._listing.answer, *self._arguments)
+        self._answer = self._context.run(self._listing.answer, *self._arguments)
+
+    def joined(self) -> Answer:
+        """Return what came of it, once it has."""
+        self.join()
+        return self._answer
 
 
 def _is_own_hurry(failure: ServiceError, deadline: Deadline) -> bool:
