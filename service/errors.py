@@ -181,7 +181,7 @@ class RateLimited(ServiceError):
 
 
 class ClientMisconfigured(ServiceError):
-    """Zendesk refuses our own client id or secret; stored grants are kept."""
+    """Zendesk refuses our own client id or secret, or none is set yet; stored grants are kept."""
 
     status, code, title = 500, "client_misconfigured", "This service's OAuth client is set up wrongly"
     log_level = logging.ERROR
