@@ -4,7 +4,7 @@ In this process the callers of an account's integration wait for one of them; am
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass
@@ -26,7 +26,6 @@ from service.subdomains import Subdomain
 from service.zendesk.bulkhead import Bulkhead
 from service.zendesk.calls import ReplyLate
 from service.zendesk.flights import Flights
-from service.zendesk.replies import Reply
 from service.zis_registry import Registry
 
 # Without a Retry-After a failure is remembered this long, so that a herd does not ask again at once.
@@ -244,15 +243,16 @@ class Listing:
 
     def _fetch(self, wanted: Wanted, asked_at: int, *, is_noted_ready: bool = False) -> KeptList:
         """Return the list as Zendesk gives it, and note what that says of the integration, if it is new."""
-        seen = [wanted.seen]
-
-        def authorized(call: Callable[[str], Reply]) -> Reply:
-            # For the first page alone: by the second, what was read has grown old.
-            first = seen.pop() if seen else None
-            return self._zis_tokens.call_zis(wanted.account, wanted.integration, wanted.deadline, call, first)
-
+        account, integration, deadline = wanted.account, wanted.integration, wanted.deadline
+        # For the first page alone: by the second, what was read has grown old.
+        seen = iter((wanted.seen,))
         try:
-            specs = self._registry.list_job_specs(wanted.account, wanted.integration, authorized, wanted.deadline)
+            specs = self._registry.list_job_specs(
+                account,
+                integration,
+                lambda call: self._zis_tokens.call_zis(account, integration, deadline, call, next(seen, None)),
+                deadline,
+            )
         except (AuthorizationRequired, StoreUnavailable):
             raise
         except ServiceError as failure:

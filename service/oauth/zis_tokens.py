@@ -106,25 +106,28 @@ class ZISTokens:
         """Return Zendesk's reply to a call with the integration's token; raises as `call`, and where minting fails."""
         if self._is_direct:
             return self.call(account, deadline, operation, seen.grant if seen else None)
-        held = seen.minted if seen else None
-        if held is not None and self._is_alive(held, None):
-            minted = held
-        else:
-            minted = self._minted(account, integration, None, deadline)
+        minted = self._minted(account, integration, None, deadline, seen)
         reply = operation(minted.access_token)
         if not is_token_refused(reply):
             return reply
         reply = operation(self._minted(account, integration, minted.access_token, deadline).access_token)
         return _accepted(reply)
 
-    def _minted(self, account: Subdomain, integration: str, refused: str | None, deadline: Deadline) -> MintedToken:
+    def _minted(
+        self,
+        account: Subdomain,
+        integration: str,
+        refused: str | None,
+        deadline: Deadline,
+        seen: Seen | None = None,
+    ) -> MintedToken:
         """Return a live minted token that is not the one Zendesk `refused`; mints it if need be, once for everybody.
 
         Raises:
             ZendeskUnavailable: the refused token is not a minute old.
             ServiceError: no token could be had.
         """
-        _, minted = self._held(account, integration)
+        minted = seen.minted if seen else self._held(account, integration)[1]
         if minted is not None and self._is_alive(minted, refused):
             return minted
         if minted is not None and minted.access_token == refused and self._is_young(minted):

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextvars import copy_context
 from dataclasses import asdict, dataclass
+from typing import TypeGuard
 
 import structlog
 
@@ -154,7 +155,7 @@ class Managers:
         if session.user_id is None:
             return self._unknown(session, "user_unknown")
         role = self._opened(session, remembered)
-        if role is None or self._clock() - role.asked_at > RECENT_SECONDS:
+        if not self._is_recent(role):
             try:
                 answer = self._ask_for_looking(session.account, session.user_id, deadline)
             except ServiceError:
@@ -170,8 +171,7 @@ class Managers:
         """Return whether `standing` asks nobody, and so takes no time; `remembered` is the reply to `reading`."""
         if session.user_id is None:
             return True
-        role = self._opened(session, remembered)
-        return role is not None and self._clock() - role.asked_at <= RECENT_SECONDS
+        return self._is_recent(self._opened(session, remembered))
 
     def unasked(self, session: Session, remembered: bytes | None) -> Standing:
         """Return what is remembered of the person, where Zendesk cannot be asked because nobody is connected."""
@@ -185,9 +185,11 @@ class Managers:
     def _recent(self, session: Session) -> Role | None:
         """Return an answer that may decide about a change; "not readable" may have been a passing refusal."""
         role = self._remembered(session)
-        if role is None or role.role is None or self._clock() - role.asked_at > RECENT_SECONDS:
-            return None
-        return role
+        return role if self._is_recent(role) and role.role is not None else None
+
+    def _is_recent(self, role: Role | None) -> TypeGuard[Role]:
+        """Return whether an answer is there and not older than five minutes."""
+        return role is not None and self._clock() - role.asked_at <= RECENT_SECONDS
 
     def _remembered(self, session: Session) -> Role | None:
         return self._opened(session, self._store.read(self.reading(session))[0])

@@ -31,7 +31,11 @@ class ResumingContext(ssl.SSLContext):
 
     @classmethod
     def trusting(cls, authorities: str, clock: Callable[[], float] = time.monotonic) -> "ResumingContext":
-        """Return a context that trusts the certification authorities in a PEM file."""
+        """Return a context that trusts the certification authorities in a PEM file.
+
+        Raises:
+            OSError: it cannot be read, or holds none (`ssl.SSLError`).
+        """
         # As `ssl.create_default_context`: this protocol requires a certificate for the host's name.
         context = cls(ssl.PROTOCOL_TLS_CLIENT)
         if sys.version_info >= (3, 13):
@@ -54,10 +58,13 @@ class ResumingContext(ssl.SSLContext):
     def wrap_socket(  # type: ignore[override]  # urllib3 names no other option
         self, sock: socket.socket, *, server_hostname: str
     ) -> ssl.SSLSocket:
-        """Return a connection under TLS, which resumes the host's last session if that is not too long ago."""
+        """Return a connection under TLS, which resumes the host's last session if that is not too long ago.
+
+        Raises:
+            OSError: the connection broke, or its host is not who it should be (`ssl.SSLError`).
+        """
         last = self._ended.get(server_hostname)
-        is_recent = last is not None and self._clock() - last.at <= RESUMED_SECONDS
-        session = last.session if last is not None and is_recent else None
+        session = last.session if last is not None and self._clock() - last.at <= RESUMED_SECONDS else None
         try:
             return super().wrap_socket(sock, server_hostname=server_hostname, session=session)
         except OSError:
