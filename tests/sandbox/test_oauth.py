@@ -131,16 +131,16 @@ def test_lifetimes_out_of_bounds_are_refused(acme: Visitor, fields: dict[str, An
 @pytest.mark.parametrize(
     ("switches", "absent"),
     [
-        ({"token_lifetime": "never"}, {"expires_in", "refresh_token", "refresh_token_expires_in"}),
-        ({"expires_in": "never"}, {"expires_in"}),
-        ({"scope_in_answers": "absent"}, {"scope"}),
+        ({"token_lifetime": "never"}, ["expires_in", "refresh_token", "refresh_token_expires_in"]),
+        ({"expires_in": "never"}, ["expires_in"]),
+        ({"scope_in_answers": "absent"}, ["scope"]),
     ],
     ids=str,
 )
-def test_what_answers_leave_out(acme: Visitor, switches: dict[str, str], absent: set[str]) -> None:
+def test_what_answers_leave_out(acme: Visitor, switches: dict[str, str], absent: list[str]) -> None:
     acme.account.switches.set(switches)
     answer = acme.grant(expires_in=1800)
-    assert not absent & set(answer)
+    assert not set(absent) & set(answer)
 
 
 def test_what_is_missing_may_be_there_as_null(acme: Visitor) -> None:
