@@ -15,7 +15,8 @@ Each class is one stable `code`; programs branch on it. `detail` is a sentence f
 """
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 from service.documents.problems import Problem
@@ -210,6 +211,27 @@ class ZendeskTimeout(ServiceError):
     """Zendesk did not answer within the request's budget."""
 
     status, code, title = 504, "zendesk_timeout", "Zendesk did not answer in time"
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What is kept or shared of an error: its kind and members, never the object.
+
+    Every raise of one exception object adds frames to its traceback, and each frame keeps its variables alive. So an
+    error that is remembered, or told to several threads, is made anew for everybody who raises it.
+    """
+
+    kind: type[ServiceError]
+    members: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, error: ServiceError) -> "Failure":
+        """Return what is kept of an error; its cause and traceback are not."""
+        return cls(type(error), {field.name: getattr(error, field.name) for field in fields(error)})
+
+    def error(self) -> ServiceError:
+        """Return a new error of the same kind with the same members."""
+        return self.kind(**self.members)
 
 
 def problem(error: ServiceError, *, public_url: str, request_id: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ reader never gets a reply that was asked for before it came.
 
 import threading
 from collections.abc import Callable
+from copy import copy
 from typing import Any
 
 from redis import Redis
@@ -135,7 +136,8 @@ class SharedReads:
                 pool.release(connection)
         except RedisError as fault:
             for one in together:
-                one.fault = fault
+                # An exception object of their own: each raise of a shared one would add its frames to everybody's.
+                one.fault = copy(fault)
 
     def _in_protocol(self, connection: Any, command: _Command) -> bytes:
         return self._packed.get(command, lambda: b"".join(connection.pack_command(*command)))

@@ -6,6 +6,7 @@ What its log lines name is bound here, too: its id, and the account as soon as t
 import re
 import secrets
 import time
+from copy import copy
 from typing import TypeVar, cast
 
 from flask import Flask, Response, current_app, g, has_request_context, request
@@ -37,7 +38,8 @@ class _Withheld(dict[type, object]):
         self._fault = fault
 
     def __missing__(self, kind: type) -> object:
-        raise self._fault
+        # Not the object that is kept: each raise would add its frames to it.
+        raise copy(self._fault)
 
 
 def withhold(app: Flask, fault: Exception) -> None:

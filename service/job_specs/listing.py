@@ -14,7 +14,7 @@ import structlog
 
 from service import metrics
 from service.deadlines import Deadline
-from service.errors import AuthorizationRequired, InternalError, ServiceError, StoreUnavailable, ZendeskTimeout
+from service.errors import AuthorizationRequired, Failure, InternalError, ServiceError, StoreUnavailable, ZendeskTimeout
 from service.job_specs import kept_lists
 from service.job_specs.kept_lists import Kept, KeptList, kept_in, microseconds
 from service.oauth import probes
@@ -64,7 +64,8 @@ class _Result:
     """What a question brought: a list or a failure, and when it was asked."""
 
     list: KeptList | None
-    failure: ServiceError | None
+    failure: Failure | None
+    """Everybody who shares the question is told a new error of it."""
     asked_at: int
     is_found: bool = False
     """Brought by another process."""
@@ -113,7 +114,7 @@ class Listing:
         except ServiceError as failure:
             return _stood_in(wanted, kept, now, failure)
         if result.failure is not None:
-            return _stood_in(wanted, kept, now, result.failure)
+            return _stood_in(wanted, kept, now, result.failure.error())
         return _had(wanted, result.list, "asked" if asked else "coalesced")
 
     def _answer_unkept(self, wanted: Wanted, kept: Kept, now: int) -> Answer:
@@ -204,7 +205,7 @@ class Listing:
         if wanted.not_before is None:
             held = kept.young(now, self._seconds)
             if held is None and kept.failure is not None:
-                return _Result(None, kept.failure, now, is_found=True)
+                return _Result(None, Failure.of(kept.failure), now, is_found=True)
         else:
             held = kept.list if kept.list and kept.list.asked_at >= max(wanted.not_before, kept.floor) else None
         return None if held is None else _Result(held, None, held.asked_at, is_found=True)
@@ -220,7 +221,7 @@ class Listing:
             if _is_own_hurry(failure, wanted.deadline):
                 raise
             self._remember(wanted, failure)
-            return _Result(None, failure, asked_at)
+            return _Result(None, Failure.of(failure), asked_at)
         with self._forgone(wanted):
             if self._store.has_room():
                 kept_lists.keep(self._store, wanted.account, wanted.integration, wanted.grant_id, held)

@@ -12,7 +12,7 @@ import structlog
 from joserfc.jwk import RSAKey
 
 from service.deadlines import Deadline
-from service.errors import ServiceError, StoreUnavailable, ZendeskUnavailable
+from service.errors import Failure, ServiceError, StoreUnavailable, ZendeskUnavailable
 from service.settings import Settings
 from service.settings_parsing import parse_public_key
 from service.store import Store
@@ -46,7 +46,7 @@ class _Known:
     key: RSAKey | None = None
     fetched_at: float = float("-inf")
     failed_at: float = float("-inf")
-    failure: ServiceError | None = None
+    failure: Failure | None = None
     again_at: float = float("-inf")
 
 
@@ -80,8 +80,9 @@ class AppKeys:
             return known.key
         if known.key is None and self._take_from_store(account, app_id, known):
             return self.get(account, app_id, deadline)
+        failure: ServiceError
         if now - known.failed_at < FAILURE_SECONDS and known.failure is not None:
-            failure = known.failure
+            failure = known.failure.error()
         else:
             try:
                 return self._fetch(account, app_id, known, deadline)
@@ -89,7 +90,7 @@ class AppKeys:
                 # Other accounts' fetches: nothing to hold against this one.
                 failure = busy
             except ServiceError as caught:
-                known.failed_at, known.failure = now, caught
+                known.failed_at, known.failure = now, Failure.of(caught)
                 failure = caught
                 # Told here, because the last good key may serve on for days before anybody notices.
                 _log.warning("app_key_not_fetched", account=account, code=failure.code)

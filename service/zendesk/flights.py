@@ -5,7 +5,7 @@ from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 from service.deadlines import Deadline
-from service.errors import InternalError, ServiceError, ZendeskTimeout
+from service.errors import Failure, InternalError, ServiceError, ZendeskTimeout
 from service.subdomains import Subdomain
 from service.zendesk.bulkhead import Bulkhead
 
@@ -23,7 +23,7 @@ class _Flight(Generic[T]):
     def __init__(self, deadline: Deadline) -> None:
         self.deadline = deadline
         self.done = threading.Event()
-        self.outcome: T | ServiceError = InternalError("The question was not finished.")
+        self.outcome: T | Failure = Failure.of(InternalError("The question was not finished."))
 
 
 class Flights(Generic[T]):
@@ -52,12 +52,13 @@ class Flights(Generic[T]):
                 if leads:
                     return self._lead(key, flight, ask), True
                 self._wait(account, flight, deadline)
-                if not isinstance(flight.outcome, ServiceError):
-                    return flight.outcome, False
+                outcome = flight.outcome
+                if not isinstance(outcome, Failure):
+                    return outcome, False
                 # Whoever has more time than the one who asked does not share that one's hurry.
                 has_more_time = deadline.at > flight.deadline.at + MORE_TIME_SECONDS
-                if not (has_more_time and isinstance(flight.outcome, ZendeskTimeout)):
-                    raise flight.outcome
+                if not (has_more_time and issubclass(outcome.kind, ZendeskTimeout)):
+                    raise outcome.error()
 
     def _wait(self, account: Subdomain, flight: _Flight[T], deadline: Deadline) -> None:
         while not flight.done.wait(max(0.0, min(NAP_SECONDS, deadline.left()))):
@@ -69,7 +70,7 @@ class Flights(Generic[T]):
         try:
             result = flight.outcome = ask()
         except ServiceError as failure:
-            flight.outcome = failure
+            flight.outcome = Failure.of(failure)
             raise
         finally:
             with self._lock:
