@@ -130,8 +130,6 @@ class Listing:
         slow = [position for position, part in enumerate(parts) if not self._is_quick(*part, now)]
         # The last one needs no thread of its own.
         beside = {position: _Asking(self, *parts[position], now) for position in slow[:-1]}
-        for thread in beside.values():
-            thread.start()
         answers = [None if position in beside else self.answer(*part, now) for position, part in enumerate(parts)]
         return [beside[position].joined() if one is None else one for position, one in enumerate(answers)]
 
@@ -273,25 +271,29 @@ class Listing:
             self._store.write(*probes.recording(wanted.account, wanted.integration, failure))
 
 
-class _Asking(threading.Thread):
-    """Asks for one integration beside the others."""
+class _Asking:
+    """Asks for one integration beside the others, in a thread that begins at once."""
 
     def __init__(self, listing: Listing, wanted: Wanted, kept: Kept, now: int) -> None:
-        super().__init__(name=f"list-{wanted.integration}", daemon=True)
-        self._arguments = (wanted, kept, now)
-        self._listing = listing
         # What is unforeseen must not leave the request without this part.
         self._answer = Answer(wanted.integration, None, InternalError("This integration's list could not be made."))
-        # Logs and activity name the request this is done for.
-        self._context = copy_context()
-
-    def run(self) -> None:
-        self._answer = self._context.run(self._listing.answer, *self._arguments)
+        # Has a thread and is none: on 3.14 a Thread's `_context` is its own. The context is copied here, because logs
+        # and activity name the request this is done for.
+        self._thread = threading.Thread(
+            target=copy_context().run,
+            args=(self._ask, listing, wanted, kept, now),
+            name=f"list-{wanted.integration}",
+            daemon=True,
+        )
+        self._thread.start()
 
     def joined(self) -> Answer:
         """Return what came of it, once it has."""
-        self.join()
+        self._thread.join()
         return self._answer
+
+    def _ask(self, listing: Listing, wanted: Wanted, kept: Kept, now: int) -> None:
+        self._answer = listing.answer(wanted, kept, now)
 
 
 def _is_own_hurry(failure: ServiceError, deadline: Deadline) -> bool:

@@ -1,7 +1,9 @@
 """`flask --app service package-app`: the Zendesk app, ready for an upload. Needs no setting but the address."""
 
+import contextlib
 import hashlib
 import json
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +34,10 @@ def _origin(context: click.Context, _parameter: click.Parameter, value: str | No
 def _target(_context: click.Context, _parameter: click.Parameter, value: Path) -> Path:
     target = value.resolve()
     try:
-        if value.exists() and not value.is_file():
-            raise click.BadParameter(f"{value} is there and is no file.")
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            # Asked for by `stat`, which says why it fails: from 3.14 on `exists` answers no to a name that is too long.
+            if not stat.S_ISREG(value.stat().st_mode):
+                raise click.BadParameter(f"{value} is there and is no file.")
         if not target.parent.is_dir():
             raise click.BadParameter(f"the folder {target.parent} does not exist.")
     except OSError as fault:
