@@ -6,7 +6,7 @@ from typing import Any
 import structlog
 from flask import Flask, Response, current_app, g, render_template, request
 from gunicorn.http.errors import ParseException
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, InternalServerError
 
 from service import errors, metrics
 from service.errors import InternalError, InvalidRequest, MethodNotAllowed, NotFound, PayloadTooLarge, ServiceError
@@ -113,6 +113,9 @@ def _counted(error: ServiceError) -> ServiceError:
 
 def _answer_http_exception(fault: HTTPException) -> Response:
     """Return Werkzeug's own refusals in our form."""
+    if isinstance(fault, InternalServerError):
+        # Flask's wrapping of an exception that was raised outside of a view, or by the handler of another one.
+        return _answer_unforeseen(fault.original_exception or fault)
     error: ServiceError
     allowed = ", ".join(sorted(getattr(fault, "valid_methods", None) or []))
     match fault.code:
@@ -131,7 +134,7 @@ def _answer_http_exception(fault: HTTPException) -> Response:
     return response
 
 
-def _answer_unforeseen(fault: Exception) -> Response:
+def _answer_unforeseen(fault: BaseException) -> Response:
     """Log where it came from and tell nobody what it said."""
     _log.error("unforeseen", route=_route(), exc_info=fault)
     return _answer_error(InternalError("Something unforeseen happened. Its trace is in this service's log."))

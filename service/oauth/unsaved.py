@@ -128,10 +128,20 @@ class UnsavedPairs:
             self._threads[lane] = thread
 
     def _run(self, lane: tuple[Subdomain, bool]) -> None:
+        try:
+            self._settle_all(lane)
+        finally:
+            # Whatever ended it: otherwise no other thread would be started for what still waits.
+            with self._changed:
+                if self._threads.get(lane) is threading.current_thread():
+                    del self._threads[lane]
+
+    def _settle_all(self, lane: tuple[Subdomain, bool]) -> None:
         while True:
             with self._changed:
                 waiting = [one for one in self._waiting if one.lane == lane]
                 if not waiting:
+                    # Under the same lock: whoever adds something now starts another thread.
                     del self._threads[lane]
                     return
             for one in waiting:

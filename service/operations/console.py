@@ -3,7 +3,10 @@
 The answer goes to standard output, as text or as one JSON document; events, progress and problems go to standard error.
 """
 
+import errno
+import io
 import json
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -21,6 +24,8 @@ from service.web import collaborator
 
 # Time for a pair that Redis does not take, once the command is done.
 UNSAVED_SECONDS = 20.0
+# Standard output is a file, and there is no room for it.
+_DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 
@@ -42,6 +47,13 @@ class OperatorCommand(click.Command):
                     print_json({"error": described(error)})
                 click.echo("\n".join([f"Error: {error.title}.", *explained(error)]), err=True)
                 raise click.exceptions.Exit(1) from error
+            except OSError as fault:
+                # A closed pipe (EPIPE) is click's to end quietly, with status 1 as well.
+                if fault.errno not in _DISK_FULL:
+                    raise
+                # Python writes what is left once more at its end, and would end with 120 and a complaint.
+                sys.stdout = io.StringIO()
+                raise click.ClickException(f"The answer could not be written: {fault.strerror}.") from fault
             finally:
                 self._finish()
 

@@ -7,7 +7,7 @@ step under way is finished, and none begins after it. The second one ends the pr
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -26,7 +26,9 @@ class Interruption:
         """Note the first signal, and let the next one through."""
         self.is_asked = True
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
-        click.echo("Stopping after the step under way; once more, and it stops at once.", err=True)
+        # Raised here, it would end the step under way, wherever that is.
+        with suppress(OSError):
+            click.echo("Stopping after the step under way; once more, and it stops at once.", err=True)
 
 
 @contextmanager

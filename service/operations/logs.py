@@ -10,12 +10,68 @@ import threading
 import traceback
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
 
 # Authlib logs the PKCE verifier at debug; nothing below this level leaves the process.
 LEVEL = logging.INFO
+
+# One for all streams: lines of several threads must not mix, and a process has one log.
+_write_lock = threading.Lock()
+
+
+class LineLogger:
+    """Writes lines to a stream; a line that cannot be written is lost, and nothing is raised.
+
+    The reader of standard output may be gone or the disk full. What the line tells of has happened all the same, so
+    whoever logs must get on. Once lines can be written again, one says how many are missing.
+    """
+
+    _lost = 0
+    """Lines that this process could not write since the last one that it could."""
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+
+    def msg(self, line: str) -> None:
+        """Write one line."""
+        # Looked up for each line, because tests and commands put another stream in its place.
+        stream = sys.stdout if self._stream is None else self._stream
+        with _write_lock:
+            lost = LineLogger._lost
+            if not _is_written(stream, f"{line}\n"):
+                LineLogger._lost = lost + 1
+                return
+            LineLogger._lost = 0
+        if lost:
+            structlog.get_logger(__name__).error("log_lines_lost", lines=lost)
+
+    log = debug = info = warning = error = critical = exception = msg
+
+
+def _is_written(stream: TextIO, text: str) -> bool:
+    try:
+        try:
+            stream.write(text)
+        except UnicodeEncodeError:
+            # Half a character of another encoding, in what a caller sent.
+            stream.write(text.encode("ascii", "backslashreplace").decode())
+        stream.flush()
+    except (OSError, ValueError):
+        # ValueError: the stream is closed.
+        return False
+    return True
+
+
+class LineLoggerFactory:
+    """Makes loggers that write to a stream; None: to whatever standard output is when a line is written."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream
+
+    def __call__(self, *_names: Any) -> LineLogger:
+        return LineLogger(self._stream)
 
 
 def configure_logs(log_format: str) -> None:
@@ -37,7 +93,7 @@ def configure_logs(log_format: str) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVEL),
-        logger_factory=structlog.PrintLoggerFactory(),
+        logger_factory=LineLoggerFactory(),
         cache_logger_on_first_use=False,
     )
     logging.getLogger("authlib").setLevel(LEVEL)
@@ -53,7 +109,7 @@ def logs_on_standard_error() -> Iterator[None]:
     before = structlog.get_config()
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING if sys.stderr.isatty() else LEVEL),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=LineLoggerFactory(sys.stderr),
     )
     try:
         yield
@@ -70,6 +126,9 @@ def log_thread_crash(crash: threading.ExceptHookArgs) -> None:
 def _with_frames(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Say where an exception came from; not its text, which may hold what it stumbled over."""
     fault = event.pop("exc_info", None)
+    if fault is True:
+        # `Logger.exception` means the one that is being handled.
+        fault = sys.exc_info()[1]
     if isinstance(fault, BaseException):
         frames = traceback.extract_tb(fault.__traceback__)
         event["exception"] = type(fault).__qualname__

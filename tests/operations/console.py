@@ -44,19 +44,19 @@ def run(app: Flask, *arguments: str) -> Answer:
 class LiveCommand:
     """`flask --app service …` as its own process, to be talked to while it runs."""
 
-    def __init__(self, environment: dict[str, str], *arguments: str) -> None:
+    def __init__(self, environment: dict[str, str], *arguments: str, stdout: int = subprocess.PIPE) -> None:
         keep = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME"} or "COV" in name}
         self._process = subprocess.Popen(  # noqa: S603 - our own command
             [sys.executable, "-m", "flask", "--app", "service", *arguments],
             cwd=ROOT,
             env={**keep, **environment},
-            stdout=subprocess.PIPE,
+            stdout=stdout,
             stderr=subprocess.PIPE,
             text=True,
         )
         self._said: dict[str, list[str]] = {"out": [], "err": []}
         streams = {"out": self._process.stdout, "err": self._process.stderr}
-        self._readers = [threading.Thread(target=self._read, args=one) for one in streams.items()]
+        self._readers = [threading.Thread(target=self._read, args=one) for one in streams.items() if one[1]]
         for reader in self._readers:
             reader.start()
 
@@ -82,6 +82,6 @@ class LiveCommand:
         return Answer(status, "".join(self._said["out"]), "".join(self._said["err"]))
 
 
-def run_process(environment: dict[str, str], *arguments: str) -> Answer:
-    """Run `flask --app service …` as its own process."""
-    return LiveCommand(environment, *arguments).ended()
+def run_process(environment: dict[str, str], *arguments: str, stdout: int = subprocess.PIPE) -> Answer:
+    """Run `flask --app service …` as its own process; `stdout`: a file it writes to, which is not read here."""
+    return LiveCommand(environment, *arguments, stdout=stdout).ended()

@@ -1,6 +1,10 @@
 """What all commands have in common: how they end, what they say meanwhile, and that they can be stopped."""
 
+import contextlib
+import errno
+import os
 import signal
+from pathlib import Path
 
 import click
 import pytest
@@ -12,7 +16,7 @@ from service.oauth.access_tokens import AccessTokens
 from service.oauth.grants import Grants
 from service.operations.commands import COMMANDS
 from service.operations.console import OperatorCommand, json_option, print_table
-from service.operations.interruptions import is_interrupted
+from service.operations.interruptions import Interruption, is_interrupted
 from service.operations.progress import Progress
 from service.settings import SettingsError
 from service.subdomains import Subdomain
@@ -283,3 +287,46 @@ def test_changes_stop_between_two_names(admin: Admin, environment: dict[str, str
     assert answer.status == 1
     assert answer.json()["not_tried"] == ["parcel_delayed"]
     assert admin.has_installed("acme_orders", "escalate_vip_order")
+
+
+# --- an answer that nobody takes ---
+
+
+def test_a_command_whose_reader_is_gone_ends_quietly(environment: dict[str, str]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    answer = run_process(environment, "accounts", "--json", stdout=writing)
+    os.close(writing)
+    assert (answer.status, answer.err) == (1, "")
+
+
+def test_a_command_whose_answer_finds_no_room_says_so_in_a_sentence(environment: dict[str, str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        answer = run_process(environment, "accounts", "--json", stdout=full.fileno())
+    assert answer.status == 1
+    assert answer.err == "Error: The answer could not be written: No space left on device.\n"
+
+
+def test_another_failure_of_the_system_is_not_taken_for_a_full_disk(make_app: MakeApp) -> None:
+    app = make_app()
+
+    @click.command("breaks", cls=OperatorCommand)
+    def breaks() -> None:
+        raise OSError(errno.ENOENT, "No such file or directory")
+
+    app.cli.add_command(breaks)
+    with pytest.raises(OSError, match="No such file"):
+        run(app, "breaks")
+
+
+def test_a_signal_does_not_end_the_step_under_way_where_nobody_can_be_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with Path("/dev/full").open("w", buffering=1) as full:
+        monkeypatch.setattr("sys.stderr", full)
+        interruption = Interruption()
+        interruption.ask(signal.SIGTERM, None)
+        # What it could not write must not be written at its end either.
+        with contextlib.suppress(OSError):
+            full.close()
+    signal.signal(signal.SIGTERM, before)
+    assert interruption.is_asked
