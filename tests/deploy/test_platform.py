@@ -13,7 +13,8 @@ import requests
 
 from service.sandbox.simulator import Simulator
 from tests.deploy.procfile import Dyno
-from tests.deploy.router import Router, nginx_path
+from tests.deploy.router import Router
+from tests.programs import nginx_path
 from tests.steps import bootstrap_in, wait_until
 from tests.tls import Certificate, TLSFront, make_certificate
 from tests.workers import free_port

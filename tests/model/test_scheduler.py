@@ -206,3 +206,22 @@ def test_what_is_not_under_control_is_noticed() -> None:
 
     with pytest.raises(Diverged):
         explore(behave_differently, count_up)
+
+
+def test_a_sample_is_drawn_from_all_over_the_schedules_and_is_the_same_each_time() -> None:
+    orders: list[list[str]] = []
+
+    def run(decide: Decide) -> Schedule:
+        counter = Counter(decide, count_up, count_up)
+        schedule = counter.schedule
+        schedule.run()
+        orders.append(schedule.trace)
+        return schedule
+
+    bounds = Bounds(faults=1).sampled(50)
+    assert Explorer(bounds).explore(run).schedules == 50
+    first = list(orders)
+    orders.clear()
+    Explorer(bounds).explore(run)
+    assert orders == first
+    assert len({tuple(trace) for trace in first}) >= 5

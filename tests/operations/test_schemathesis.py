@@ -10,10 +10,12 @@ import requests
 
 from service.operations.api_description.operations import OPERATIONS
 from service.sandbox.simulator import Simulator
+from tests.searched import FULL
 from tests.steps import bootstrap_in
 from tests.workers import LiveService
 
-EXAMPLES = 15
+# Of each operation.
+EXAMPLES = 50 if FULL else 5
 
 
 def connected_session(service: LiveService, simulator: Simulator) -> str:

@@ -1,26 +1,16 @@
 """The agent workspace, driven by a real browser: it opens an app by a signed POST and speaks Zendesk's part."""
 
 import json
-import os
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Frame, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Frame, Page, expect
 
 from service.sandbox.simulator import Simulator
 from tests.sandbox.app_stub import AppStub
 
 pytestmark = pytest.mark.browser
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-
-
-def chromium() -> str | None:
-    return next(
-        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
-    )
 
 
 @pytest.fixture(scope="module")
@@ -36,16 +26,10 @@ def workspace(app: AppStub) -> Iterator[Simulator]:
 
 
 @pytest.fixture(scope="module")
-def browser_page() -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        path = chromium()
-        if path is None and not Path(playwright.chromium.executable_path).exists():
-            if os.environ.get("REQUIRE_BROWSER") == "1":
-                pytest.fail("no Chromium found, and REQUIRE_BROWSER=1")
-            pytest.skip("no Chromium found")
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser.new_page()
-        browser.close()
+def browser_page(browser: Browser) -> Iterator[Page]:
+    page = browser.new_page()
+    yield page
+    page.close()
 
 
 @pytest.fixture

@@ -1,0 +1,81 @@
+"""Programs of the system that only some tests drive: a browser, and a router.
+
+Where one is missing, its tests are skipped with the reason; REQUIRE_BROWSER=1 and REQUIRE_NGINX=1 make that a failure.
+"""
+
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+CHROMIUM_FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
+_CHROMIUM = (
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+    "google-chrome-stable",
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+    "/Applications/Chromium.app/Contents/MacOS/Chromium",
+)
+# Debian's is in a folder that only root has on PATH.
+_NGINX = ("nginx", "/usr/sbin/nginx")
+# A shell script that starts a browser is a few lines; the browser itself is not read.
+_SCRIPT_BYTES = 4096
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the search for a program came to."""
+
+    path: str | None
+    """None: there is none that tests can drive."""
+    reason: str
+    """Why, in words; empty if there is one."""
+
+
+def found_chromium() -> Found:
+    """Look for the Chromium to drive: `CHROMIUM`, or the first that the system has."""
+    return _found("CHROMIUM", _CHROMIUM, "Chromium")
+
+
+def chromium_path() -> str:
+    """Return the Chromium to drive; skips the test without one."""
+    return _required(found_chromium(), "REQUIRE_BROWSER")
+
+
+def nginx_path() -> str:
+    """Return the nginx to put in front of the service: `NGINX`, or the system's; skips the test without one."""
+    return _required(_found("NGINX", _NGINX, "nginx"), "REQUIRE_NGINX")
+
+
+def _found(variable: str, candidates: Iterable[str], name: str) -> Found:
+    reason = f"no {name} found: install it, or name it with {variable}=/path/to/it"
+    named = os.environ.get(variable)
+    for candidate in (named,) if named else candidates:
+        path = shutil.which(candidate)
+        if path is None:
+            continue
+        if not is_snap(Path(path)):
+            return Found(path, "")
+        reason = f"{path} is a snap, which cannot reach the tests' files: install another {name}"
+    return Found(None, reason)
+
+
+def _required(found: Found, variable: str) -> str:
+    if found.path is not None:
+        return found.path
+    if os.environ.get(variable) == "1":
+        pytest.fail(f"{variable}=1, but {found.reason}")
+    pytest.skip(found.reason)
+
+
+def is_snap(path: Path) -> bool:
+    """Return whether `path` starts a snap, or is Ubuntu's script that tells to install one."""
+    if path.resolve().name == "snap" or path.is_relative_to("/snap"):
+        return True
+    with path.open("rb") as program:
+        beginning = program.read(_SCRIPT_BYTES)
+    return beginning.startswith(b"#!") and b"/snap/" in beginning
