@@ -34,6 +34,7 @@ from service.oauth.access_tokens import AccessTokens
 from service.oauth.upkeep import Upkeep
 from service.operations.logs import log_thread_crash
 from service.settings import Settings, SettingsError
+from service.sidebar.app_keys import AppKeys
 from service.thread_pool import ThreadPool
 from service.zendesk.bulkhead import Bulkhead
 
@@ -186,6 +187,7 @@ def post_worker_init(worker: Any) -> None:
     metrics.REQUESTS_IN_PROGRESS.set(0)
     threading.excepthook = log_thread_crash
     _collaborator(worker, Bulkhead).set_threads(worker.cfg.threads)
+    _collaborator(worker, AppKeys).fetches.set_threads(worker.cfg.threads)
     _collaborator(worker, Upkeep).start()
 
 

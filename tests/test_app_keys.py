@@ -12,11 +12,18 @@ from redis import Redis
 from service.sandbox.simulator import APP_ID, Account, Simulator, public_key_pem
 from service.sandbox.simulator.faults import Fault
 from service.sandbox.simulator.messages import Reply
-from service.sidebar.app_keys import AGAIN_SECONDS, FAILURE_SECONDS, LAST_GOOD_SECONDS, LONGEST_PEM, YOUNG_SECONDS
+from service.sidebar.app_keys import (
+    AGAIN_SECONDS,
+    FAILURE_SECONDS,
+    LAST_GOOD_SECONDS,
+    LONGEST_PEM,
+    YOUNG_SECONDS,
+    AppKeys,
+)
 from service.vault import Vault
 from tests.conftest import MakeAdmin
 from tests.endpoint import Endpoint
-from tests.steps import SECRET_KEYS, Admin
+from tests.steps import SECRET_KEYS, Admin, collaborator, wait_until
 from tests.workers import at_once
 
 KEY = f"zis:{{acme}}:app_key:{APP_ID}"
@@ -202,9 +209,7 @@ def test_without_redis_the_page_opens(make_admin: MakeAdmin) -> None:
     assert len(fetches(person.simulator)) == 1
 
 
-def test_two_hanging_accounts_hold_no_more_than_two_threads_and_nothing_against_a_third(
-    person: Admin, simulator: Simulator
-) -> None:
+def test_two_hanging_accounts_keep_nobody_out_of_a_third(person: Admin, simulator: Simulator) -> None:
     for name in ("acme", "globex"):
         simulator.world.account(name).faults = [Fault("public_key", "hold", times=1)]
     answers: dict[str, list[int]] = {}
@@ -219,5 +224,43 @@ def test_two_hanging_accounts_hold_no_more_than_two_threads_and_nothing_against_
         simulator.release()
 
     at_once(3, open_or_watch)
-    assert answers == {"acme": [200], "globex": [200], "initech": [502]}
-    assert opened(person, "initech") == 200
+    assert answers == {"acme": [200], "globex": [200], "initech": [200]}
+
+
+def test_sixteen_first_visitors_of_three_accounts_all_get_in(person: Admin, simulator: Simulator) -> None:
+    """They come while the keys are being fetched, and the keys are there a moment later."""
+    names = ("acme", "globex", "initech")
+    for name in names:
+        simulator.world.account(name).faults = [Fault("public_key", "hold", times=1)]
+    fetched = collaborator(person.app, AppKeys).fetches
+
+    def open_or_release(number: int) -> int:
+        if number < 16:
+            return opened(Admin(person.app, simulator), names[number % 3])
+        simulator.world.wait_until_held(3)
+        wait_until(lambda: fetched._waiting._taken == 16)
+        simulator.release()
+        return 200
+
+    assert set(at_once(17, open_or_release)) == {200}
+    assert len(fetches(simulator)) == 3
+
+
+def test_a_key_that_has_changed_is_waited_for_by_whoever_comes_meanwhile(
+    make_admin: MakeAdmin, simulator: Simulator, redis: Redis, acme: Account
+) -> None:
+    pem = pem_of(rsa.generate_private_key(public_exponent=65537, key_size=2048).public_key())
+    redis.set(KEY, Vault(tuple(SECRET_KEYS.split(","))).seal(KEY, pem), ex=LAST_GOOD_SECONDS)
+    app = make_admin().app
+    fetched = collaborator(app, AppKeys).fetches
+    acme.faults = [Fault("public_key", "hold", times=1)]
+
+    def open_or_release(number: int) -> int:
+        if number < 4:
+            return opened(Admin(app, simulator))
+        wait_until(lambda: fetched._waiting._taken == 4)
+        simulator.release()
+        return 200
+
+    assert set(at_once(5, open_or_release)) == {200}
+    assert fetches(simulator) == [f"{PATH}.pem"]

@@ -1,6 +1,6 @@
 """The public key of the account's Zendesk app: from settings, memory, Redis or Zendesk, in this order.
 
-Redis is not needed to open the page, and an account whose Zendesk hangs holds two threads for three seconds at most.
+Redis is not needed to open the page. Whoever comes while a key is being fetched waits for it, three seconds at most.
 """
 
 import threading
@@ -15,6 +15,7 @@ from service.deadlines import Deadline
 from service.errors import Failure, ServiceError, StoreUnavailable, ZendeskUnavailable
 from service.settings import Settings
 from service.settings_parsing import parse_public_key
+from service.sidebar.key_fetches import KeyFetches
 from service.store import Store
 from service.subdomains import Subdomain
 from service.vault import KeyMissing, Vault
@@ -27,7 +28,6 @@ LAST_GOOD_SECONDS = 7 * 24 * 3600
 FAILURE_SECONDS = 60
 # On a bad signature the key is fetched again, at most once in this time per account.
 AGAIN_SECONDS = 60
-FETCHES_AT_ONCE = 2
 KNOWN_APPS = 4096
 FETCH_SECONDS = 3.0
 LONGEST_PEM = 8192
@@ -35,10 +35,6 @@ LONGEST_PEM = 8192
 KEY_PATTERN = "zis:{*}:app_key:*"
 
 _log = structlog.get_logger(__name__)
-
-
-class _Busy(ZendeskUnavailable):
-    """As many keys as may be fetched at once are being fetched."""
 
 
 @dataclass(slots=True)
@@ -64,10 +60,14 @@ class AppKeys:
         self._clock = clock
         self._known: OrderedDict[tuple[Subdomain, int], _Known] = OrderedDict()
         self._lock = threading.Lock()
-        self._places = threading.BoundedSemaphore(FETCHES_AT_ONCE)
+        self.fetches = KeyFetches()
+        # Where any account may connect anybody can name one; the others were named by the operator.
+        self._takes_any = settings.zendesk_subdomains is None
 
-    def get(self, account: Subdomain, app_id: int, deadline: Deadline) -> RSAKey:
+    def get(self, account: Subdomain, app_id: int, deadline: Deadline, asker: str | None = None) -> RSAKey:
         """Return the key, fetched at most a day ago; up to a week old while it cannot be fetched.
+
+        `asker` is the address that makes us ask, as it is counted; None: this service itself.
 
         Raises:
             ServiceError: there is none, and it cannot be fetched; remembered for a minute.
@@ -79,40 +79,60 @@ class AppKeys:
         if known.key is not None and now - known.fetched_at < YOUNG_SECONDS:
             return known.key
         if known.key is None and self._take_from_store(account, app_id, known):
-            return self.get(account, app_id, deadline)
-        failure: ServiceError
-        if now - known.failed_at < FAILURE_SECONDS and known.failure is not None:
-            failure = known.failure.error()
-        else:
-            try:
-                return self._fetch(account, app_id, known, deadline)
-            except _Busy as busy:
-                # Other accounts' fetches: nothing to hold against this one.
-                failure = busy
-            except ServiceError as caught:
-                known.failed_at, known.failure = now, Failure.of(caught)
-                failure = caught
-                # Told here, because the last good key may serve on for days before anybody notices.
-                _log.warning("app_key_not_fetched", account=account, code=failure.code)
-        if known.key is not None and now - known.fetched_at < LAST_GOOD_SECONDS:
-            return known.key
-        raise failure
+            return self.get(account, app_id, deadline, asker)
+        try:
+            # Looked at here, too, so that nobody takes a place for what is known already.
+            if known.failure is not None and now - known.failed_at < FAILURE_SECONDS:
+                raise known.failure.error()
+            return self._joined(
+                account, app_id, known, asker, deadline, lambda limit: self._fetch_once(account, app_id, known, limit)
+            )
+        except ServiceError:
+            if known.key is not None and now - known.fetched_at < LAST_GOOD_SECONDS:
+                return known.key
+            raise
 
-    def fetch_again(self, account: Subdomain, app_id: int, deadline: Deadline) -> RSAKey | None:
-        """Return a key fetched just now, because a signature did not hold; None: it was a minute ago, or failed."""
+    def fetch_again(
+        self, account: Subdomain, app_id: int, refused: RSAKey, deadline: Deadline, asker: str | None = None
+    ) -> RSAKey | None:
+        """Return a newer key than `refused`, with which a signature did not hold; None: there is none to be had.
+
+        One is fetched at most once a minute; whoever comes meanwhile waits for it.
+        """
         if self._configured is not None:
             return None
         known = self._entry(account, app_id)
         now = self._clock()
         with self._lock:
-            if now - known.again_at < AGAIN_SECONDS:
-                return None
-            known.again_at = now
+            may_ask = now - known.again_at >= AGAIN_SECONDS
+            if may_ask:
+                known.again_at = now
+        if not may_ask and not self.fetches.is_under_way((account, app_id)):
+            return known.key if known.key is not refused else None
+
+        def ask(limit: Deadline) -> RSAKey:
+            # The question that was to be joined may have ended just now.
+            return self._fetch(account, app_id, known, limit) if may_ask else known.key or refused
+
         try:
-            return self._fetch(account, app_id, known, deadline)
+            return self._joined(account, app_id, known, asker, deadline, ask)
         except ServiceError as failure:
             _log.warning("app_key_not_fetched", account=account, code=failure.code)
             return None
+
+    def _joined(
+        self,
+        account: Subdomain,
+        app_id: int,
+        known: _Known,
+        asker: str | None,
+        deadline: Deadline,
+        ask: Callable[[Deadline], RSAKey],
+    ) -> RSAKey:
+        """Return the key that `ask` brings, or whoever asks already."""
+        limit = deadline.sooner(FETCH_SECONDS)
+        is_made_up = self._takes_any and asker is not None and known.key is None
+        return self.fetches.join((account, app_id), asker, limit, lambda: ask(limit), is_made_up=is_made_up)
 
     def _entry(self, account: Subdomain, app_id: int) -> _Known:
         with self._lock:
@@ -123,19 +143,28 @@ class AppKeys:
                 self._known.popitem(last=False)
             return known
 
-    def _fetch(self, account: Subdomain, app_id: int, known: _Known, deadline: Deadline) -> RSAKey:
-        if not self._places.acquire(blocking=False):
-            raise _Busy("The app's public key is being fetched. Reload the app in a moment.", retry_after=3)
+    def _fetch_once(self, account: Subdomain, app_id: int, known: _Known, limit: Deadline) -> RSAKey:
+        """Fetch the key, unless that was done or failed just now: by whoever asked before this thread's turn."""
+        now = self._clock()
+        if known.key is not None and now - known.fetched_at < YOUNG_SECONDS:
+            return known.key
+        if known.failure is not None and now - known.failed_at < FAILURE_SECONDS:
+            raise known.failure.error()
         try:
-            limit = deadline.sooner(FETCH_SECONDS)
-            path = f"/api/v2/apps/{app_id}/public_key"
-            reply = self._calls.get(account, f"{path}.pem", kind="key", token=None, deadline=limit)
+            return self._fetch(account, app_id, known, limit)
+        except ServiceError as failure:
+            known.failed_at, known.failure = now, Failure.of(failure)
+            # Told here, because the last good key may serve on for days before anybody notices.
+            _log.warning("app_key_not_fetched", account=account, code=failure.code)
+            raise
+
+    def _fetch(self, account: Subdomain, app_id: int, known: _Known, limit: Deadline) -> RSAKey:
+        path = f"/api/v2/apps/{app_id}/public_key"
+        reply = self._calls.get(account, f"{path}.pem", kind="key", token=None, deadline=limit)
+        key = _key_in(reply)
+        if key is None:
+            reply = self._calls.get(account, path, kind="key", token=None, deadline=limit)
             key = _key_in(reply)
-            if key is None:
-                reply = self._calls.get(account, path, kind="key", token=None, deadline=limit)
-                key = _key_in(reply)
-        finally:
-            self._places.release()
         if key is None:
             raise ZendeskUnavailable(
                 f"Zendesk gave no public key for the app {app_id}. Check ZENDESK_APPS, or set ZENDESK_APP_PUBLIC_KEY.",

@@ -9,6 +9,7 @@ from service.documents.account import SessionDocument
 from service.documents.queries import NoQuery
 from service.errors import MethodNotAllowed
 from service.oauth.conditions import Conditions
+from service.rate_limits import address_group
 from service.settings import Settings
 from service.sidebar.guard import bearer
 from service.sidebar.sessions import Session, Sessions
@@ -35,7 +36,7 @@ def require_renewable_session() -> None:
 @page.post("/sidebar")
 def open_sidebar() -> ResponseReturnValue:
     """Answer Zendesk's signed request with the page; a redirect would lose the token."""
-    signed = collaborator(ZAFTokens).verify(request.form.get("token"), deadline())
+    signed = collaborator(ZAFTokens).verify(request.form.get("token"), deadline(), address_group(request.remote_addr))
     g.framing_account = signed.account
     name_account(signed.account)
     token, session = collaborator(Sessions).issue(

@@ -52,10 +52,11 @@ class ZAFTokens:
         self._app_keys = app_keys
         self._clock = clock
 
-    def verify(self, token: str | None, deadline: Deadline) -> SignedRequest:
+    def verify(self, token: str | None, deadline: Deadline, asker: str | None = None) -> SignedRequest:
         """Return what the token says, once its signature and claims hold.
 
-        The same token may be shown again until it expires: a reloaded frame posts it again.
+        The same token may be shown again until it expires: a reloaded frame posts it again. `asker` is the address it
+        came from, as it is counted; None: not known.
 
         Raises:
             Unauthenticated: missing, malformed, wrongly signed, expired, or for somebody else.
@@ -74,16 +75,17 @@ class ZAFTokens:
                 f"For {account} no Zendesk app is configured yet. The operator of this service has to set "
                 "ZENDESK_APPS to the app's id."
             )
-        self._require_signature(account, app_id, signed, deadline)
+        self._require_signature(account, app_id, signed, deadline, asker)
         return self._judged(account, claims)
 
     def _require_signature(
-        self, account: Subdomain, app_id: int, signed: jws.CompactSignature, deadline: Deadline
+        self, account: Subdomain, app_id: int, signed: jws.CompactSignature, deadline: Deadline, asker: str | None
     ) -> None:
-        if _is_signed_by(signed, self._app_keys.get(account, app_id, deadline)):
+        key = self._app_keys.get(account, app_id, deadline, asker)
+        if _is_signed_by(signed, key):
             return
         # The app's key may have changed since it was fetched.
-        fetched = self._app_keys.fetch_again(account, app_id, deadline)
+        fetched = self._app_keys.fetch_again(account, app_id, key, deadline, asker)
         if fetched is None or not _is_signed_by(signed, fetched):
             raise _refused()
 

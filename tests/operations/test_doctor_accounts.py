@@ -19,7 +19,7 @@ from service.operations.doctor.findings import Finding
 from service.operations.doctor.zendesk_checks import check_clock
 from service.sandbox.simulator import public_key_pem
 from service.sandbox.simulator.messages import Reply
-from service.sidebar.app_keys import FETCHES_AT_ONCE
+from service.sidebar.key_fetches import FETCHES_AT_ONCE
 from service.subdomains import Subdomain
 from service.zendesk.calls import ZendeskCalls
 from tests.conftest import MakeAdmin, MakeApp

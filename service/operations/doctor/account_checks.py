@@ -17,8 +17,9 @@ from service.oauth.zis_tokens import ZISTokens
 from service.operations.connected_accounts import ConnectedAccount
 from service.operations.doctor.findings import Finding, warning_of
 from service.settings import Settings
-from service.sidebar.app_keys import FETCHES_AT_ONCE, AppKeys
+from service.sidebar.app_keys import AppKeys
 from service.sidebar.connection import described
+from service.sidebar.key_fetches import FETCHES_AT_ONCE
 from service.store import Store
 from service.subdomains import Subdomain
 from service.zendesk.calls import ZendeskCalls
@@ -166,7 +167,7 @@ class AccountChecks:
 
     def _app_key(self, account: Subdomain, app_id: int, deadline: Deadline) -> Finding:
         check = "app key"
-        # More at once would be refused.
+        # More at once would wait for a place, and their 3 s go by.
         if not self._fetches.acquire(timeout=max(0.0, deadline.left())):
             return Finding("warn", check, "There was no time to fetch it.", "Run doctor again.", account)
         try:
