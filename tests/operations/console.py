@@ -11,6 +11,7 @@ from typing import IO, Any
 
 from flask import Flask
 
+from tests.leftovers import end_with_us
 from tests.steps import wait_until
 from tests.workers import ROOT
 
@@ -54,9 +55,12 @@ class LiveCommand:
             stderr=subprocess.PIPE,
             text=True,
         )
+        end_with_us(self._process.pid)
         self._said: dict[str, list[str]] = {"out": [], "err": []}
         streams = {"out": self._process.stdout, "err": self._process.stderr}
-        self._readers = [threading.Thread(target=self._read, args=one) for one in streams.items() if one[1]]
+        self._readers = [
+            threading.Thread(target=self._read, args=one, daemon=True) for one in streams.items() if one[1]
+        ]
         for reader in self._readers:
             reader.start()
 

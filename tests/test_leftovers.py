@@ -1,0 +1,64 @@
+"""Nothing that the tests start outlives them, however they end."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.steps import wait_until
+from tests.workers import ROOT
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the watcher reads /proc")
+
+# Stands for pytest: it starts one process that is named to the watcher and keeps nothing of the environment, as Valkey
+# does, and one that starts another in a session of its own and ignores SIGTERM, as a browser may.
+_TESTS = """
+import subprocess, sys
+from tests.leftovers import end_with_us, watch
+
+watch()
+SLEEP = "import time; time.sleep(600)"
+STUBBORN = '''
+import signal, subprocess, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], env={}, start_new_session=True)
+print(child.pid, flush=True)
+time.sleep(600)
+'''
+named = subprocess.Popen([sys.executable, "-c", SLEEP], env={}, start_new_session=True)
+end_with_us(named.pid)
+stubborn = subprocess.Popen([sys.executable, "-c", STUBBORN], stdout=subprocess.PIPE, text=True)
+print(named.pid, stubborn.pid, stubborn.stdout.readline(), flush=True)
+input()
+"""
+
+
+def runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL, None], ids=["Ctrl-C", "kill", "by itself"])
+def test_what_is_left_running_is_ended(end: signal.Signals | None) -> None:
+    with subprocess.Popen(  # noqa: S603 - our own interpreter
+        [sys.executable, "-c", _TESTS],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"]},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as tests:
+        assert tests.stdout is not None
+        started = [int(pid) for pid in tests.stdout.readline().split()]
+        assert [runs(pid) for pid in started] == [True, True, True]
+        if end is None:
+            tests.communicate("\n")
+        else:
+            tests.send_signal(end)
+    wait_until(lambda: not any(runs(pid) for pid in started), seconds=60)
