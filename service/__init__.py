@@ -15,6 +15,7 @@ activity                who did what to an account, and when
 zendesk/                reaching one account: address, transport, deadlines, what a failure means
 vault, rate_limits      sealing records; our own limits
 store, shared_reads     the only door to Redis; what threads read from it together
+redis_pool, redis_faults, network_faults   its connections; what a failure means
 settings, errors        every environment variable; the error tree and how it is shown
 metrics                 what is counted and timed, by whoever does it
 deadlines, subdomains   how long a request may take; what an account is called

@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 
 from service.errors import RateLimited
 from service.settings import Settings
-from service.store import Store, count_failure
+from service.store import Store
 
 # The limits of the contract, each a minute.
 OAUTH_REQUESTS = RateLimitItemPerMinute(300, namespace="oauth")
@@ -30,6 +30,7 @@ class RateLimits:
 
     def __init__(self, settings: Settings, store: Store) -> None:
         self._is_on = settings.rate_limits
+        self._store = store
         storage = RedisStorage("redis://", connection_pool=store.redis.connection_pool, key_prefix="zis:limit")
         self._shared = FixedWindowRateLimiter(storage)
         self._away_until = float("-inf")
@@ -47,7 +48,7 @@ class RateLimits:
         try:
             within, reset = _counted(self._own if is_away else self._shared, limit, who)
         except RedisError as fault:
-            count_failure(fault)
+            self._store.note_failure(fault)
             # A Redis that does not answer would cost every request its time-out.
             self._away_until = time.monotonic() + AWAY_SECONDS
             within, reset = _counted(self._own, limit, who)

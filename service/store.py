@@ -8,16 +8,19 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from redis import BlockingConnectionPool, Redis
+import structlog
+from redis import Redis
 from redis.backoff import NoBackoff
 from redis.commands.core import Script
-from redis.exceptions import AuthenticationError, LockError, OutOfMemoryError, ReadOnlyError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from service import metrics
 from service.errors import StoreUnavailable
+from service.redis_faults import cause_of, words_of
+from service.redis_pool import Connections
 from service.settings import Settings
 from service.shared_reads import SharedReads
 
@@ -26,23 +29,16 @@ CONNECTIONS_PER_PROCESS = 5
 POOL_WAIT_SECONDS = 2
 CONNECT_SECONDS = 1
 READ_SECONDS = 2
-# Below the idle time after which hosted plans close a connection (300 s).
-HEALTH_CHECK_SECONDS = 60
 # Above this share of maxmemory caches and one-time states give way, so that a grant always finds room.
 CACHES_GIVE_WAY_AT = 0.8
 MEMORY_LOOK_SECONDS = 5.0
 # A monitor is not told of a Redis that is silent for less: one ping that was slow or lost is no outage.
 GRACE_SECONDS = 5.0
 
-# As metrics name a failure; the first that fits.
-_KINDS: tuple[tuple[type[RedisError], str], ...] = (
-    (RedisTimeoutError, "timeout"),
-    (AuthenticationError, "authentication"),
-    (RedisConnectionError, "connection"),
-    (OutOfMemoryError, "full"),
-    (ReadOnlyError, "read_only"),
-    (LockError, "lease_lost"),
-)
+# A lasting failure is told so often.
+TELL_EVERY_SECONDS = 60.0
+
+_log = structlog.get_logger(__name__)
 
 Command = tuple[object, ...]
 T = TypeVar("T")
@@ -68,6 +64,7 @@ class Store:
         self._scripts: dict[str, Script] = {}
         self._room = True
         self._room_looked_at = float("-inf")
+        self._told_at: dict[str, float] = {}
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "Store":
@@ -80,12 +77,11 @@ class Store:
                 options["ssl_ca_certs"] = str(settings.redis_tls_ca)
         if not settings.redis_url.startswith("unix://"):
             options["socket_connect_timeout"] = CONNECT_SECONDS
-        pool = BlockingConnectionPool.from_url(
+        pool = Connections.from_url(
             settings.redis_url,
             max_connections=CONNECTIONS_PER_PROCESS,
             timeout=POOL_WAIT_SECONDS,
             socket_timeout=READ_SECONDS,
-            health_check_interval=HEALTH_CHECK_SECONDS,
             retry=Retry(NoBackoff(), 0),
             **options,
         )
@@ -105,8 +101,7 @@ class Store:
         try:
             return self._read(commands)
         except RedisError as fault:
-            count_failure(fault)
-            # Refused, too: a Redis that cannot save refuses a connection's health check, and takes the read after it.
+            self.note_failure(fault)
             return self.translated(lambda: self._read(commands))
 
     def answers(self) -> bool:
@@ -162,16 +157,38 @@ class Store:
     def has_room(self) -> bool:
         """Return whether there is room for what can be done without (lists, states); looked up every few seconds.
 
+        Where Redis does not tell this user (INFO refused, as by `-@dangerous`), there is.
+
         Raises:
             StoreUnavailable: Redis did not answer.
         """
         now = self._clock()
         if now - self._room_looked_at > MEMORY_LOOK_SECONDS:
-            memory = self.translated(lambda: self._redis.info("memory"))
-            limit = int(memory.get("maxmemory", 0))
-            used = int(memory.get("used_memory", 0))
+            memory = self.translated(self._memory)
+            limit, used = (_number(memory.get(name)) for name in ("maxmemory", "used_memory"))
             self._room, self._room_looked_at = limit == 0 or used < CACHES_GIVE_WAY_AT * limit, now
         return self._room
+
+    def note_failure(self, fault: RedisError) -> None:
+        """Count a failure of Redis, and say now and then in the log what it means.
+
+        Also for those who use the client itself.
+        """
+        cause = cause_of(fault)
+        metrics.REDIS_ERRORS[cause.kind].inc()
+        if cause.is_demoted and isinstance(self._redis.connection_pool, Connections):
+            # It keeps our connections, and only new ones lead to its successor.
+            self._redis.connection_pool.renew()
+        now = self._clock()
+        if cause.kind != "lease_lost" and now - self._told_at.get(cause.says, float("-inf")) >= TELL_EVERY_SECONDS:
+            self._told_at[cause.says] = now
+            _log.error("redis_failed", says=cause.says, advice=cause.advice, words=words_of(fault))
+
+    def _memory(self) -> dict[str, Any]:
+        try:
+            return dict(self._redis.info("memory"))
+        except ResponseError:
+            return {}
 
     def translated(self, operation: Callable[[], T]) -> T:
         """Return what `operation` returns.
@@ -203,16 +220,12 @@ class Store:
         return replies
 
     def _unavailable(self, fault: RedisError) -> StoreUnavailable:
-        count_failure(fault)
+        self.note_failure(fault)
         if isinstance(fault, (RedisConnectionError, RedisTimeoutError)):
             return StoreUnavailable("The store (Redis) did not answer. Try again in a moment.", retry_after=2)
-        if isinstance(fault, ReadOnlyError):
-            # A failover may have demoted it: it keeps our connections, and only new ones lead to its successor.
-            self._redis.connection_pool.disconnect(inuse_connections=False)
         return StoreRefused("The store (Redis) refused what must be kept. Its operator has to look.", retry_after=10)
 
 
-def count_failure(fault: RedisError) -> None:
-    """Count a failure of Redis; for those who use the client itself, too."""
-    kind = next((kind for family, kind in _KINDS if isinstance(fault, family)), "other")
-    metrics.REDIS_ERRORS[kind].inc()
+def _number(value: object) -> float:
+    """Return a number that Redis tells of itself; 0: it tells none, as some that only speak its protocol."""
+    return value if isinstance(value, (int, float)) else 0

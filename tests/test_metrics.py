@@ -30,7 +30,7 @@ from service.oauth.turns import Turns
 from service.oauth.upkeep import Upkeep
 from service.operations.processes import used
 from service.settings import Settings
-from service.store import Store, count_failure
+from service.store import Store
 from service.subdomains import Subdomain
 from service.zendesk.bulkhead import Bulkhead
 from service.zendesk.calls import ZendeskCalls
@@ -460,17 +460,17 @@ def test_what_is_done_to_an_account_is_counted_by_its_result(make_admin: MakeAdm
     [
         (RedisTimeoutError(), "timeout"),
         (RedisConnectionError(), "connection"),
-        (BusyLoadingError(), "connection"),
-        (AuthenticationError(), "authentication"),
-        (OutOfMemoryError(), "full"),
-        (ReadOnlyError(), "read_only"),
+        (BusyLoadingError("LOADING Redis is loading the dataset in memory"), "connection"),
+        (AuthenticationError("WRONGPASS invalid username-password pair"), "authentication"),
+        (OutOfMemoryError("command not allowed", status_code="OOM"), "full"),
+        (ReadOnlyError("You can't write against a read only replica.", status_code="READONLY"), "read_only"),
         (LockNotOwnedError(), "lease_lost"),
         (ResponseError(), "other"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, RedisError) else value,
 )
-def test_failures_of_redis_are_told_apart(fault: RedisError, kind: str, since: Since) -> None:
-    count_failure(fault)
+def test_failures_of_redis_are_told_apart(fault: RedisError, kind: str, admin: Admin, since: Since) -> None:
+    collaborator(admin.app, Store).note_failure(fault)
     assert since.by("zis_redis_errors_total", "kind") == {(kind,): 1}
 
 

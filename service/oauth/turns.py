@@ -16,7 +16,7 @@ from redis.lock import Lock
 from service import metrics
 from service.deadlines import Deadline
 from service.errors import ServiceError, StoreUnavailable, ZendeskTimeout
-from service.store import Store, StoreRefused, count_failure
+from service.store import Store, StoreRefused
 from service.subdomains import Subdomain
 from service.zendesk.bulkhead import Bulkhead
 from service.zendesk.flights import NAP_SECONDS
@@ -123,7 +123,7 @@ class Turns:
     def _gave_back(self, lock: Lock, owner: str) -> bool:
         """Return whether the lease is not `owner`'s any more; False: Redis is away."""
         try:
-            self._store.translated(lambda: _release(lock, owner))
+            self._store.translated(lambda: self._release(lock, owner))
         except StoreUnavailable:
             return False
         return True
@@ -138,20 +138,19 @@ class Turns:
 
         threading.Thread(target=run, name="lease", daemon=True).start()
 
+    def _release(self, lock: Lock, owner: str) -> None:
+        """Give a lease back; an expired or lost one is not an error."""
+        try:
+            lock.do_release(owner)
+        except LockError as fault:
+            self._store.note_failure(fault)
+
     def _turn(self, key: str) -> _Turn:
         with self._lock:
             turn = self._turns.get(key)
             if turn is None:
                 turn = self._turns[key] = _Turn()
             return turn
-
-
-def _release(lock: Lock, owner: str) -> None:
-    """Give a lease back, unless it has ended or is somebody else's by now: no failure of Redis."""
-    try:
-        lock.do_release(owner)
-    except LockError as fault:
-        count_failure(fault)
 
 
 def _lease_key(account: Subdomain, name: str) -> str:

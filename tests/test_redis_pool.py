@@ -1,0 +1,274 @@
+"""The connections to Redis: looked at before use, waited for where there are too many, closed by their holder alone."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from service.errors import StoreUnavailable
+from service.redis_pool import Connections, is_too_many
+from service.store import READ_SECONDS, Store
+from tests.faults.middlebox import Middlebox
+from tests.steps import wait_until
+from tests.test_settings import make_settings
+from tests.workers import at_once, free_port
+
+COUNT = "return redis.call('INCR', KEYS[1])"
+
+
+@pytest.fixture
+def make_store() -> Iterator[Callable[[str], Store]]:
+    """Make stores at an address, as the service does; their connections are closed at the end."""
+    made: list[Store] = []
+
+    def make(url: str) -> Store:
+        made.append(Store.from_settings(make_settings(REDIS_URL=url)))
+        return made[-1]
+
+    yield make
+    for store in made:
+        store.redis.connection_pool.disconnect()
+
+
+@pytest.fixture
+def middlebox(valkey: Any) -> Iterator[Middlebox]:
+    with Middlebox(valkey.port) as box:
+        yield box
+
+
+def pool_of(store: Store) -> Connections:
+    pool = store.redis.connection_pool
+    assert isinstance(pool, Connections)
+    return pool
+
+
+def give_back(store: Store, connection: Any) -> None:
+    pool_of(store).release(connection)  # type: ignore[no-untyped-call]  # redis-py leaves it so
+
+
+def in_thread(call: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
+    """Begin a call beside this one; its result, or what it raised, is put into the list."""
+    results: list[Any] = []
+    thread = threading.Thread(target=lambda: results.extend(at_once(1, lambda _: call())))
+    thread.start()
+    return thread, results
+
+
+@contextmanager
+def full(redis: Redis) -> Iterator[None]:
+    """Let the server take no connection beyond those it has."""
+    before = str(redis.config_get("maxclients")["maxclients"])
+    redis.config_set("maxclients", redis.info("clients")["connected_clients"])
+    try:
+        yield
+    finally:
+        redis.config_set("maxclients", before)
+
+
+# --- idle connections ---
+
+
+@pytest.mark.parametrize("way", [Middlebox.forget, Middlebox.reset], ids=["forgotten", "reset"])
+@pytest.mark.parametrize(
+    "write",
+    [lambda store: int(store.write(("INCR", "count"))[0]), lambda store: int(store.run(COUNT, ["count"], [])),
+     lambda store: int(store.write(("INCR", "count"), ("EXPIRE", "count", 60))[0])],
+    ids=["command", "script", "commands"],
+)  # fmt: skip
+def test_the_first_write_over_a_connection_that_was_lost_while_idle_succeeds_at_once(
+    way: Callable[[Middlebox], None],
+    write: Callable[[Store], int],
+    middlebox: Middlebox,
+    redis_url: str,
+    make_store: Callable[[str], Store],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Every connection counts as idle for long.
+    monkeypatch.setattr("service.redis_pool.HEALTH_CHECK_SECONDS", 0)
+    store = make_store(middlebox.url)
+    assert write(store) == 1, redis_url
+    way(middlebox)
+    began = time.monotonic()
+    assert write(store) == 2, "made once, not twice"
+    assert time.monotonic() - began < READ_SECONDS
+    assert middlebox.made == 2
+
+
+def test_a_read_over_a_connection_that_was_forgotten_succeeds_too(
+    middlebox: Middlebox, redis_url: str, make_store: Callable[[str], Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.redis_pool.HEALTH_CHECK_SECONDS", 0)
+    store = make_store(middlebox.url)
+    store.read(("GET", "x"))
+    middlebox.forget()
+    began = time.monotonic()
+    assert store.read(("GET", "x")) == [None], redis_url
+    assert time.monotonic() - began < READ_SECONDS
+
+
+def test_a_connection_in_use_lately_is_not_asked(
+    redis_url: str, redis: Redis, make_store: Callable[[str], Store]
+) -> None:
+    store = make_store(redis_url)
+    store.write(("SET", "x", "1"))
+    before = redis.info("commandstats").get("cmdstat_ping", {"calls": 0})["calls"]
+    for _ in range(10):
+        store.write(("SET", "x", "1"))
+    assert redis.info("commandstats").get("cmdstat_ping", {"calls": 0})["calls"] == before
+
+
+# --- a limit of connections ---
+
+
+def test_where_redis_takes_no_more_connections_one_of_the_process_is_waited_for(
+    redis_url: str, redis: Redis, make_store: Callable[[str], Store]
+) -> None:
+    store = make_store(redis_url)
+    pool = pool_of(store)
+    held = pool.get_connection()
+    refused = redis.info("stats")["rejected_connections"]
+    with full(redis):
+        thread, results = in_thread(lambda: store.write(("SET", "x", "1"))[0])
+        wait_until(lambda: redis.info("stats")["rejected_connections"] > refused)
+        assert not results
+        give_back(store, held)
+        thread.join()
+        assert results == [True]
+        # And so with many callers: what could not be connected is not given out before what is.
+        assert at_once(20, lambda _: store.write(("SET", "x", "1"))[0]) == [True] * 20
+
+
+def test_one_that_never_comes_is_waited_for_as_long_as_for_a_place_in_the_pool(
+    redis_url: str, redis: Redis, make_store: Callable[[str], Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.store.POOL_WAIT_SECONDS", 0.3)
+    store = make_store(redis_url)
+    held = pool_of(store).get_connection()
+    began = time.monotonic()
+    with full(redis), pytest.raises(StoreUnavailable) as caught:
+        store.write(("SET", "x", "1"))
+    assert 0.3 <= time.monotonic() - began < READ_SECONDS
+    assert caught.value.retry_after == 2
+    assert caught.value.__cause__ is not None
+    assert is_too_many(caught.value.__cause__)
+    give_back(store, held)
+
+
+def test_a_new_connection_that_is_closed_without_a_word_is_one_too_many_while_another_works(
+    redis_url: str, middlebox: Middlebox, make_store: Callable[[str], Store]
+) -> None:
+    # As Redis does under TLS, where it cannot say anything before the handshake.
+    store = make_store(middlebox.url)
+    held = pool_of(store).get_connection()
+    middlebox.takes_no_more = True
+    thread, results = in_thread(lambda: store.write(("SET", "x", "1"))[0])
+    wait_until(lambda: middlebox.made >= 3)
+    give_back(store, held)
+    thread.join()
+    assert results == [True], redis_url
+
+
+def test_a_redis_that_only_closes_is_away_at_once(middlebox: Middlebox, make_store: Callable[[str], Store]) -> None:
+    middlebox.takes_no_more = True
+    with pytest.raises(StoreUnavailable):
+        make_store(middlebox.url).write(("SET", "x", "1"))
+    assert middlebox.made == 1
+
+
+# --- a demoted master ---
+
+
+def test_connections_made_anew_are_left_to_those_who_use_them(
+    redis_url: str, make_store: Callable[[str], Store]
+) -> None:
+    store = make_store(redis_url)
+    pool = pool_of(store)
+    client = Redis(connection_pool=pool)
+    before = client.client_id()
+    held = pool.get_connection()
+    pool.renew()
+    held.send_command("CLIENT", "ID")
+    assert held.read_response() == before
+    give_back(store, held)
+    # Another thread may take it at any moment: nobody closes it but whoever has taken it.
+    pool.renew()
+    assert held.is_connected
+    assert client.client_id() != before
+    assert client.client_id() == client.client_id()
+
+
+def test_of_a_demoted_master_callers_hear_nothing_but_that_the_store_is_not_available(
+    redis_url: str, redis: Redis, make_store: Callable[[str], Store]
+) -> None:
+    store = make_store(redis_url)
+
+    def write(_: int) -> set[str]:
+        told = set()
+        for _ in range(150):
+            try:
+                store.write(("SET", "x", "1"))
+            except StoreUnavailable as failure:
+                told.add(failure.code)
+        return told
+
+    redis.replicaof("127.0.0.1", str(free_port()))
+    try:
+        # What a thread raises besides is in the list.
+        assert at_once(8, write) == [{"store_unavailable"}] * 8
+    finally:
+        redis.replicaof("NO", "ONE")
+
+
+# --- what is no Redis ---
+
+
+@contextmanager
+def answering(reply: bytes) -> Iterator[str]:
+    """Have a server that says the same to everything; yields its address."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                with connection:
+                    connection.recv(1000)
+                    connection.sendall(reply)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield f"redis://127.0.0.1:{server.getsockname()[1]}/0"
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    "reply", [b"+OK\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n", b":1\r\n", b"*-1\r\n", b"%1\r\n+a\r\n"]
+)
+def test_whatever_else_answers_is_a_store_that_is_not_available(
+    reply: bytes, make_store: Callable[[str], Store]
+) -> None:
+    with answering(reply) as url:
+        store = make_store(url)
+        for call in (
+            lambda: store.write(("SET", "x", "1")),
+            lambda: store.read(("GET", "x")),
+            lambda: store.run(COUNT, ["x"], []),
+            store.has_room,
+        ):
+            with pytest.raises(StoreUnavailable):
+                call()
+
+
+def test_a_host_that_is_no_name_is_a_store_that_is_not_available(make_store: Callable[[str], Store]) -> None:
+    with pytest.raises(StoreUnavailable):
+        make_store(f"redis://{'a' * 70}.example.com/0").write(("SET", "x", "1"))
