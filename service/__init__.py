@@ -11,7 +11,7 @@ job_specs/              list, install, uninstall, as the sidebar sees them; the 
 sidebar/                who is asking: the signed page, its session, roles; status, disconnect, activity
 oauth/                  the handshake, the grant, handing out live tokens
 zis_registry            the ZIS Registry API: pages, names, refusals
-activity                who did what to an account, and when
+activity, lookers       who did what to an account, and when; who has looked at it
 zendesk/                reaching one account: address, transport, deadlines, what a failure means
 vault, rate_limits      sealing records; our own limits
 store, shared_reads     the only door to Redis; what threads read from it together

@@ -12,6 +12,7 @@ from service.answers import register_answers
 from service.job_specs import routes as job_spec_routes
 from service.job_specs.changes import Changes
 from service.job_specs.listing import Listing
+from service.lookers import Lookers
 from service.oauth import routes as oauth_routes
 from service.oauth.access_tokens import AccessTokens
 from service.oauth.authorization_server import AuthorizationServer
@@ -90,6 +91,7 @@ def _assemble(app: Flask, settings: Settings, store: Store) -> None:
     """Build what does the work, from the bottom up, and hand it to the views."""
     clock = time.time
     vault = Vault(settings.secret_keys)
+    lookers = Lookers(store, vault, clock)
     activity = Activity(store, vault, clock, request_id_if_any)
     adapter = ZendeskAdapter()
     bulkhead = Bulkhead()
@@ -138,6 +140,7 @@ def _assemble(app: Flask, settings: Settings, store: Store) -> None:
         calls=calls,
         registry=registry,
         activity=activity,
+        lookers=lookers,
     )
     listing = Listing(
         settings=settings, store=store, registry=registry, zis_tokens=zis_tokens, turns=turns, bulkhead=bulkhead
@@ -145,7 +148,7 @@ def _assemble(app: Flask, settings: Settings, store: Store) -> None:
     changes = Changes(
         settings=settings, store=store, registry=registry, zis_tokens=zis_tokens, listing=listing, activity=activity
     )
-    managers = Managers(settings, store, vault, calls, zis_tokens, clock)
+    managers = Managers(settings, store, vault, calls, zis_tokens, lookers, clock)
     app_keys = AppKeys(settings, store, vault, calls, clock)
     connection = Connection(
         settings=settings,
@@ -153,6 +156,7 @@ def _assemble(app: Flask, settings: Settings, store: Store) -> None:
         grants=grants,
         conditions=conditions,
         managers=managers,
+        lookers=lookers,
         access_tokens=access_tokens,
         revocation=revocation,
         calls=calls,
@@ -164,6 +168,7 @@ def _assemble(app: Flask, settings: Settings, store: Store) -> None:
         settings,
         store,
         activity,
+        lookers,
         bulkhead,
         grants,
         conditions,
@@ -181,7 +186,7 @@ def _assemble(app: Flask, settings: Settings, store: Store) -> None:
         zis_tokens,
         app_keys,
         ConnectedAccounts(settings, store, vault, grants, conditions),
-        SealedRecords(store, vault, grants, activity),
+        SealedRecords(store, vault, grants, activity, lookers),
         Upkeep(store, grants, conditions, access_tokens, clock),
         Sessions(settings, clock),
         ZAFTokens(settings, app_keys, clock),

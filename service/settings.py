@@ -62,8 +62,13 @@ VARIABLES = (
     Variable("ZIS_INTEGRATIONS", "mint", None, "comma-separated integration names; `{subdomain}` is replaced"),
     Variable("ZENDESK_APPS", "no", None, "app id, or `subdomain:app_id` pairs, whose signed requests are accepted"),
     Variable("ZENDESK_APP_PUBLIC_KEY", "no", None, "PEM of the app's public key; else it is fetched"),
-    Variable("MANAGER_ROLES", "no", "admin", "who may install and uninstall; `agent` adds agents"),
-    Variable("MANAGER_USER_IDS", "no", None, "`subdomain:user_id` pairs that may, whatever their role"),
+    Variable("MANAGER_ROLES", "no", "admin", "who may install and uninstall; `agent` adds full agents"),
+    Variable(
+        "MANAGER_USER_IDS",
+        "no",
+        None,
+        "`subdomain:user_id` pairs that may where their role cannot be read; no suspended person or end user",
+    ),
     Variable(
         "ZENDESK_URL_TEMPLATE", "no", DEFAULT_ZENDESK_URL_TEMPLATE, "an account's address; sandbox and tests only"
     ),

@@ -14,6 +14,7 @@ from werkzeug.test import TestResponse
 from service.activity import LIFE_SECONDS, MOST_ENTRIES, NOBODY, OPERATOR, Activity, Author, Deed, activity_key, outcome
 from service.deadlines import Deadline
 from service.errors import ServiceError, StoreUnavailable
+from service.lookers import Lookers
 from service.oauth.access_tokens import AccessTokens
 from service.oauth.grants import Grants
 from service.store import Store
@@ -26,6 +27,7 @@ from tests.workers import at_once, meanwhile
 
 ACME, GLOBEX = Subdomain("acme"), Subdomain("globex")
 KEY = activity_key(ACME)
+LOOKERS = "zis:{acme}:lookers"
 VIP = "escalate_vip_order"
 QUALIFIED = f"zis:acme_orders:job_spec:{VIP}"
 NULL_ACTOR = {"id": None, "name": None}
@@ -228,11 +230,7 @@ def test_a_manager_by_name_is_called_what_zendesk_has_called_them(make_admin: Ma
     person.connect("acme")
     person.open_sidebar("acme", 102)
     person.install(QUALIFIED)
-    assert entries(person)[0]["actor"] == {"id": 102, "name": None}
-    person.status()
-    with time_machine.travel(time.time() + 400, tick=True):
-        person.install(QUALIFIED)
-        assert entries(person)[0]["actor"] == {"id": 102, "name": "Ben Okafor"}
+    assert entries(person)[0]["actor"] == {"id": 102, "name": "Ben Okafor"}
 
 
 def test_what_a_command_does_is_the_operators(admin: Admin) -> None:
@@ -341,25 +339,97 @@ def test_agents_may_look_and_outsiders_may_not(state: str, user_id: int, status:
         assert reply.get_json()["activity"][-1]["action"] == "connected"
 
 
-def test_whoever_is_not_known_to_be_outside_may_look_where_nobody_can_be_asked(admin: Admin) -> None:
+def test_where_nobody_can_be_asked_whoever_has_not_looked_before_reads_nothing(admin: Admin) -> None:
     admin.disconnect()
-    admin.open_sidebar("acme", 103)
     admin.simulator.world.clear_calls()
-    assert told(admin) == [("disconnected", "ok"), ("connected", "ok")]
+    for user_id in (102, 103, 999):
+        admin.open_sidebar("acme", user_id)
+        admin.status()
+        assert outcome_of(admin.call("GET", "/activity")) == (403, "agent_required")
     assert admin.calls() == []
 
 
-def test_an_account_that_was_never_connected_has_no_activity(make_admin: MakeAdmin) -> None:
-    person = make_admin()
-    person.open_sidebar("acme", 102)
-    assert entries(person) == []
+def test_with_a_grant_found_dead_by_asking_whoever_has_not_looked_before_reads_nothing(admin: Admin) -> None:
+    end_grant(admin)
+    admin.open_sidebar("acme", 102)
+    assert outcome_of(admin.call("GET", "/activity")) == (403, "agent_required")
+    admin.open_sidebar("acme", 101)
+    assert told(admin) == [("reauthorization_required", "ok"), ("connected", "ok")]
+
+
+@pytest.mark.parametrize("way", ["disconnected", "dead"])
+def test_whoever_looked_within_90_days_reads_it_still(way: str, admin: Admin, redis: Redis) -> None:
+    began = time.time()
+    admin.open_sidebar("acme", 102)
+    admin.job_specs()
+    looked = redis.hget(LOOKERS, "102")
+    admin.open_sidebar("acme", 105)
+    if way == "dead":
+        end_grant(admin)
+        assert admin.install(QUALIFIED).status_code == 409
+    else:
+        assert admin.disconnect().status_code == 200
+    redis.delete(*redis.keys("zis:{acme}:role:*"))
+    for days, status in ((89, 200), (91, 403)):
+        with time_machine.travel(began + days * 86_400, tick=False):
+            # Its whole life over, Redis would have dropped it.
+            redis.hset(LOOKERS, "102", looked or b"")
+            admin.open_sidebar("acme", 102)
+            assert admin.call("GET", "/activity").status_code == status
+
+
+def test_a_person_who_was_let_in_while_zendesk_was_away_is_not_remembered(admin: Admin) -> None:
+    admin.meets({"where": "users", "kind": "http_500_text"})
+    admin.open_sidebar("acme", 103)
+    admin.job_specs()
+    admin.meets()
+    admin.open_sidebar("acme", 101)
+    admin.disconnect()
+    admin.open_sidebar("acme", 103)
+    assert outcome_of(admin.call("GET", "/activity")) == (403, "agent_required")
+
+
+def test_whoever_may_not_look_any_more_is_forgotten(admin: Admin, redis: Redis) -> None:
+    admin.open_sidebar("acme", 102)
+    admin.status()
+    assert redis.hexists(LOOKERS, "102")
+    admin.simulator.world.account("acme").set_user(102, suspended=True)
+    redis.delete("zis:{acme}:role:102")
+    assert admin.call("GET", "/job_specs").status_code == 403
+    assert not redis.hexists(LOOKERS, "102")
+
+
+def test_a_looker_that_somebody_planted_is_not_believed(admin: Admin, redis: Redis) -> None:
+    value = redis.hget(LOOKERS, "101") or b""
+    admin.status()
+    admin.disconnect()
+    redis.hset(LOOKERS, mapping={"102": value, "103": b"99999999999:junk"})
+    for user_id in (102, 103):
+        admin.open_sidebar("acme", user_id)
+        assert outcome_of(admin.call("GET", "/activity")) == (403, "agent_required")
+
+
+def test_at_most_1000_people_are_remembered_and_the_first_are_forgotten_first(admin: Admin, redis: Redis) -> None:
+    lookers, began = collaborator(admin.app, Lookers), int(time.time())
+    redis.hset(LOOKERS, mapping={str(number): f"{began - number}:x" for number in range(1000, 2000)})
+    lookers.remember(ACME, 7)
+    left = redis.hkeys(LOOKERS)
+    assert len(left) == 900
+    assert {b"7", b"101", b"1000"} <= set(left)
+    assert b"1999" not in left
+    assert 0 < redis.ttl(LOOKERS) <= LIFE_SECONDS
+
+
+@pytest.mark.parametrize("user_id", [101, 102, 999])
+def test_an_account_that_was_never_connected_shows_its_activity_to_nobody(user_id: int, make_admin: MakeAdmin) -> None:
+    person = make_admin(MANAGER_USER_IDS="acme:102")
+    person.open_sidebar("acme", user_id)
+    assert outcome_of(person.call("GET", "/activity")) == (403, "agent_required")
 
 
 def test_another_account_sees_nothing_of_it(admin: Admin, make_admin: MakeAdmin) -> None:
     admin.install(QUALIFIED)
     person = make_admin()
-    person.open_sidebar("globex", 201)
-    assert entries(person) == []
     person.connect("globex")
     assert [entry["actor"]["name"] for entry in entries(person)] == ["Finn Baker"]
     assert len(entries(admin)) == 2
@@ -425,8 +495,7 @@ def test_nothing_older_than_90_days_is_shown_and_the_next_entry_drops_it(admin: 
         activity(admin).note(ACME, NOBODY, *deeds(2, first=3))
         assert redis.llen(KEY) == 6
     with time_machine.travel(began + LIFE_SECONDS + 60, tick=False):
-        admin.open_sidebar()
-        assert names(entries(admin)) == ["spec_4", "spec_3"]
+        assert names(activity(admin).latest(ACME)) == ["spec_4", "spec_3"]
         activity(admin).note(ACME, NOBODY, *deeds(1, first=5))
         assert redis.llen(KEY) == 3
 

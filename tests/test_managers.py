@@ -1,5 +1,6 @@
 """Who may change: a recent answer of Zendesk about the person, never the browser's word."""
 
+import json
 import time
 from typing import Any
 
@@ -8,8 +9,9 @@ import time_machine
 from redis import Redis
 from werkzeug.test import TestResponse
 
+from service.vault import Vault
 from tests.conftest import MakeAdmin
-from tests.steps import DIRECT, Admin
+from tests.steps import DIRECT, Admin, collaborator
 from tests.workers import at_once
 
 NAME = "zis:acme_orders:job_spec:escalate_vip_order"
@@ -52,14 +54,119 @@ def test_manager_roles_can_admit_agents(make_admin: MakeAdmin) -> None:
         assert admin.install(NAME).status_code == expected
 
 
-def test_a_named_manager_needs_no_role(make_admin: MakeAdmin) -> None:
+def test_a_named_manager_needs_no_admins_role(make_admin: MakeAdmin) -> None:
     admin = connected(make_admin, MANAGER_USER_IDS="acme:102,globex:103")
+    admin.simulator.world.account("acme").set_user(102, role_type=1)
     admin.open_sidebar("acme", 102)
     assert admin.install(NAME).status_code == 200
-    assert admin.calls("/api/v2/users") == []
     assert admin.status()["user"] == {"id": 102, "role": "agent", "can_manage": True, "reason": None}
     admin.open_sidebar("acme", 103)
     assert outcome(admin.install(NAME)) == (403, "manager_role_required")
+
+
+@pytest.mark.parametrize(
+    ("user_id", "changes", "words"),
+    [(104, {}, "you are a suspended agent"), (103, {}, "you are an end user"),
+     (105, {"suspended": True}, "you are a suspended admin"), (105, {"active": False}, "you are a deleted admin"),
+     (999, {}, "nobody of your user id")],
+    ids=["suspended agent", "end user", "suspended admin", "deleted admin", "nobody"],
+)  # fmt: skip
+@pytest.mark.parametrize("named", ["", "acme:103,acme:104,acme:105,acme:999"], ids=["", "named"])
+def test_whoever_is_outside_may_nothing_whatever_list_they_are_on_and_is_told_why(
+    user_id: int, changes: dict[str, Any], words: str, named: str, make_admin: MakeAdmin
+) -> None:
+    admin = connected(make_admin, MANAGER_USER_IDS=named)
+    if changes:
+        admin.simulator.world.account("acme").set_user(user_id, **changes)
+    admin.open_sidebar("acme", user_id)
+    replies = [admin.install(NAME), admin.uninstall(NAME), admin.disconnect()]
+    replies += [admin.call("GET", path) for path in ("/job_specs", "/activity")]
+    assert [outcome(reply) for reply in replies] == [(403, "manager_role_required")] * 3 + [(403, "agent_required")] * 2
+    for reply in replies:
+        detail = reply.get_json()["detail"]
+        assert words in detail
+        assert ("change your role" in detail) == (user_id == 103)
+    assert admin.status()["user"]["can_manage"] is False
+    assert admin.changes_sent() == []
+
+
+def test_a_named_manager_whom_zendesk_called_suspended_does_not_come_back_by_a_refusal_to_say(
+    make_admin: MakeAdmin,
+) -> None:
+    admin = connected(make_admin, MANAGER_USER_IDS="acme:104")
+    admin.open_sidebar("acme", 104)
+    assert outcome(admin.install(NAME)) == (403, "manager_role_required")
+    admin.meets({"where": "users", "kind": "http_403_scope"})
+    with time_machine.travel(time.time() + 600, tick=True):
+        admin.open_sidebar("acme", 104)
+        assert outcome(admin.install(NAME)) == (403, "manager_role_required")
+    assert admin.changes_sent() == []
+
+
+def test_while_zendesk_is_away_a_named_manager_waits_like_everybody(make_admin: MakeAdmin) -> None:
+    admin = connected(make_admin, MANAGER_USER_IDS="acme:102")
+    admin.open_sidebar("acme", 102)
+    admin.meets({"where": "users", "kind": "http_500_text"})
+    assert admin.status()["user"]["can_manage"] is False
+    assert outcome(admin.install(NAME)) == (502, "zendesk_unavailable")
+    assert admin.changes_sent() == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "may"),
+    [
+        ({}, True),
+        ({"role_type": 0, "custom_role_id": 9, "restricted_agent": False}, True),
+        ({"role_type": 0, "custom_role_id": 9}, False),
+        ({"custom_role_id": 9}, False),
+        ({"restricted_agent": True}, False),
+        ({"role_type": 1}, False),
+        ({"role_type": 1, "restricted_agent": False}, False),
+        ({"role_type": 2, "restricted_agent": False}, False),
+        ({"role_type": 3, "restricted_agent": False}, False),
+        ({"role_type": 5, "restricted_agent": False}, False),
+        ({"role_type": 77, "restricted_agent": False}, False),
+        ({"role_type": "0", "restricted_agent": False}, False),
+        ({"role_type": False, "restricted_agent": False}, False),
+        ({"restricted_agent": "false"}, False),
+    ],
+    ids=str,
+)
+def test_of_agents_only_full_ones_may_be_managers(kind: dict[str, Any], may: bool, make_admin: MakeAdmin) -> None:
+    admin = connected(make_admin, MANAGER_ROLES="agent")
+    admin.simulator.world.account("acme").set_user(102, **kind)
+    admin.open_sidebar("acme", 102)
+    reply = admin.install(NAME)
+    assert admin.status()["user"]["can_manage"] is may
+    if may:
+        assert reply.status_code == 200
+    else:
+        assert outcome(reply) == (403, "manager_role_required")
+        assert "light agent" in reply.get_json()["detail"]
+    assert admin.call("GET", "/job_specs").status_code == 200
+
+
+def test_a_role_that_an_older_release_kept_does_not_make_an_agent_a_full_one(
+    make_admin: MakeAdmin, redis: Redis
+) -> None:
+    admin = connected(make_admin, MANAGER_ROLES="agent")
+    admin.simulator.world.account("acme").set_user(102, role_type=1)
+    vault = collaborator(admin.app, Vault)
+    older = {"role": "agent", "name": "Ben Okafor", "is_active": True, "asked_at": time.time()}
+    redis.set(ROLE + "102", vault.seal(ROLE + "102", json.dumps(older).encode()))
+    admin.open_sidebar("acme", 102)
+    assert outcome(admin.install(NAME)) == (403, "manager_role_required")
+
+
+def test_a_known_role_disconnects_nothing_while_zendesk_cannot_be_asked(admin: Admin) -> None:
+    admin.status()
+    with time_machine.travel(time.time() + 6 * 3600, tick=True):
+        admin.open_sidebar("acme", 101)
+        admin.meets({"where": "users", "kind": "http_500_text"})
+        assert outcome(admin.disconnect()) == (502, "zendesk_unavailable")
+    admin.meets()
+    assert admin.status()["connection"]["state"] == "connected"
+    assert admin.calls("/oauth/tokens", method="DELETE") == []
 
 
 @pytest.mark.parametrize("sub", ["somebody", None, True, "https://globex.zendesk.com.evil/api/v2/users/101"])

@@ -16,6 +16,7 @@ from service.errors import (
     ScopeInsufficient,
     StoreUnavailable,
 )
+from service.lookers import Lookers
 from service.oauth import probes
 from service.oauth.access_tokens import AccessTokens
 from service.oauth.authorization_server import AuthorizationServer, InvalidGrant, TokenPair
@@ -87,6 +88,7 @@ class Handshake:
         calls: ZendeskCalls,
         registry: Registry,
         activity: Activity,
+        lookers: Lookers,
     ) -> None:
         self._settings = settings
         self._store = store
@@ -101,6 +103,7 @@ class Handshake:
         self._calls = calls
         self._registry = registry
         self._activity = activity
+        self._lookers = lookers
 
     def begin(self, account: Subdomain) -> tuple[IssuedState, str]:
         """Return a new state for this browser, and the consent page to send it to.
@@ -157,6 +160,8 @@ class Handshake:
         self._activity.note(account, Author(by.id, by.name) if by else NOBODY, Deed("connected"))
         with _nothing_undone(account):
             self._grants.note_connection()
+            if by is not None:
+                self._lookers.remember(account, by.id)
 
     def _checked(
         self, account: Subdomain, pair: TokenPair, minted: dict[str, MintedToken], deadline: Deadline
@@ -188,8 +193,8 @@ class Handshake:
             )
         if user.role != "admin" or user.id is None or not user.is_active:
             raise AdminRequired(
-                "Zendesk's integration services work for admins only, and the person who consented is not one. "
-                "An admin has to connect this account."
+                "Zendesk's integration services work for admins only, and by its answer the person who consented is "
+                f"{user.kind()}. An admin has to connect this account."
             )
         return Person(user.id, user.name)
 

@@ -95,6 +95,15 @@ class ZISTokens:
         grant = self._access_tokens.get(account, deadline)
         return operation(grant.access_token) if grant.authorized_by is None else self.call(account, deadline, operation)
 
+    def reads_users(self, account: Subdomain) -> bool:
+        """Return whether the grant's token could read the admin who authorized, and so reads users.
+
+        Raises:
+            AuthorizationRequired: not connected, or the grant is dead.
+            StoreUnavailable: Redis did not answer.
+        """
+        return self._access_tokens.usable(account).authorized_by is not None
+
     def call_zis(
         self,
         account: Subdomain,

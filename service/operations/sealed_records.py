@@ -4,6 +4,7 @@ A sealed record is named in its seal, so each kind of record has its own way to 
   grant          the field `sealed` of an account's hash
   minted_token   the other fields of that hash
   activity       an item of an account's list, behind its instant
+  looker         a field of an account's hash, behind its instant
   role, app_key, state   a string; these end by themselves, within a week at most
 """
 
@@ -11,7 +12,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
+from service import lookers
 from service.activity import Activity, activity_key
+from service.lookers import Lookers
 from service.oauth import states
 from service.oauth.grants import MINTED_FIELD, Grants, grant_key, minted_record
 from service.sidebar import app_keys, managers
@@ -20,13 +23,14 @@ from service.subdomains import Subdomain
 from service.vault import KeyMissing, Vault
 
 # Of these nothing is lost for long if they do not open.
-PASSING_KINDS = frozenset({"role", "app_key", "state"})
+PASSING_KINDS = frozenset({"looker", "role", "app_key", "state"})
 KEYS_AT_ONCE = 100
 
 _ANY = Subdomain("*")
 _PATTERNS = {
     "grant": grant_key(_ANY),
     "activity": activity_key(_ANY),
+    "looker": lookers.KEY_PATTERN,
     "role": managers.KEY_PATTERN,
     "app_key": app_keys.KEY_PATTERN,
     "state": states.KEY_PATTERN,
@@ -64,11 +68,12 @@ class SealedRecord:
 class SealedRecords:
     """Goes through all of them, beside whoever reads and writes them."""
 
-    def __init__(self, store: Store, vault: Vault, grants: Grants, activity: Activity) -> None:
+    def __init__(self, store: Store, vault: Vault, grants: Grants, activity: Activity, lookers: Lookers) -> None:
         self._store = store
         self._vault = vault
         self._grants = grants
         self._activity = activity
+        self._lookers = lookers
 
     def all(self) -> Iterator[SealedRecord]:
         """Yield every record that is there from beginning to end; one that is written meanwhile may come or not.
@@ -103,6 +108,8 @@ class SealedRecords:
                 return self._grants.reseal_minted(account, record.name[len(record.key) + 1 :], record.sealed)
             case "activity":
                 return self._activity.reseal(_account_of(record.key), record.value)
+            case "looker":
+                return self._lookers.reseal(_account_of(record.key), record.name[len(record.key) + 1 :], record.value)
             case _:
                 anew = self._vault.seal(record.name, self._vault.open(record.name, record.sealed))
                 return bool(self._store.run(_RESEAL_STRING, [record.key], [record.value, anew]))
@@ -128,6 +135,10 @@ class SealedRecords:
     def _in(self, kind: str, key: str, value: object) -> Iterator[SealedRecord]:
         """Yield the records in what Redis holds under a key."""
         match value:
+            case dict() if kind == "looker":
+                for name, item in value.items():
+                    record = lookers.looker_record(_account_of(key), name.decode("utf-8", "replace"))
+                    yield self._record(kind, key, record, item.partition(b":")[2], item)
             case dict():
                 for name, sealed in value.items():
                     field_name = name.decode()
@@ -152,7 +163,7 @@ def _scan(store: Store, cursor: int) -> Callable[[], tuple[int, list[bytes]]]:
 
 def _reading(key: str, kind: str) -> Command:
     match kind:
-        case "grant":
+        case "grant" | "looker":
             return ("HGETALL", key)
         case "activity":
             return ("LRANGE", key, 0, -1)

@@ -7,6 +7,7 @@ key_fetches       keys being fetched: one question an account, a share for each 
 sessions          our own short-lived bearer
 guard             what every API route checks first
 managers          may this person look, may they change? asked of Zendesk
+roles             what Zendesk's answer about a person allows, and the sentence that says why not
 connection        what the sidebar is told of the account; disconnecting
 account_routes    status, disconnect, activity
 """

@@ -7,6 +7,7 @@ from typing import Any
 from service.activity import Activity, Author
 from service.deadlines import Deadline
 from service.errors import AuthorizationRequired, ZendeskUnavailable
+from service.lookers import Lookers
 from service.oauth import probes
 from service.oauth.access_tokens import AccessTokens, is_token_refused
 from service.oauth.conditions import Conditions
@@ -36,6 +37,7 @@ class Connection:
         grants: Grants,
         conditions: Conditions,
         managers: Managers,
+        lookers: Lookers,
         access_tokens: AccessTokens,
         revocation: Revocation,
         calls: ZendeskCalls,
@@ -47,6 +49,7 @@ class Connection:
         self._grants = grants
         self._conditions = conditions
         self._managers = managers
+        self._lookers = lookers
         self._access_tokens = access_tokens
         self._revocation = revocation
         self._calls = calls
@@ -94,18 +97,21 @@ class Connection:
         Zendesk is asked for the role where the grant allows it, for at most 3 s.
 
         Raises:
-            AgentRequired: the person may not look.
+            AgentRequired: the person may not look; where nobody can be asked, is not remembered as having looked.
             StoreUnavailable: Redis did not answer.
         """
         account = session.account
-        grant_reply, role_reply, items = self._store.read(
-            self._grants.reading(account), self._managers.reading(session), self._activity.reading(account, limit)
+        grant_reply, role_reply, looked, items = self._store.read(
+            self._grants.reading(account),
+            self._managers.reading(session),
+            self._lookers.reading(account, session.user_id),
+            self._activity.reading(account, limit),
         )
         grant, reason = self._judged(account, grant_reply)
         if grant is not None and reason is None:
-            self._managers.require_looker(session, role_reply, deadline)
+            self._managers.require_activity_reader(session, role_reply, looked, deadline)
         else:
-            self._managers.require_remembered_looker(session, role_reply)
+            self._managers.require_remembered_looker(session, role_reply, looked)
         return self._activity.opened(account, items)
 
     def is_connected(self, account: Subdomain) -> bool:

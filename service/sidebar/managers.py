@@ -16,15 +16,18 @@ import structlog
 
 from service.deadlines import Deadline
 from service.errors import AgentRequired, AuthorizationRequired, ManagerRoleRequired, ServiceError, ZendeskTimeout
-from service.oauth.people import NOT_READABLE, ZendeskUser, ask_user
+from service.lookers import Lookers
+from service.oauth.people import NOT_READABLE, ZendeskUser, ask_user, is_record_missing
 from service.oauth.zis_tokens import ZISTokens
 from service.settings import Settings
+from service.sidebar.roles import Role
 from service.sidebar.sessions import Session
 from service.store import Command, Store, StoreRefused
 from service.subdomains import Subdomain
 from service.vault import KeyMissing, Vault
 from service.zendesk.calls import ZendeskCalls
 from service.zendesk.flights import Flights
+from service.zendesk.replies import Reply
 
 # An answer this old may still decide about a change.
 RECENT_SECONDS = 300
@@ -35,22 +38,9 @@ LOOK_SECONDS = 3.0
 # What `_key` returns, as a pattern; for whoever goes through everything that is sealed.
 KEY_PATTERN = "zis:{*}:role:*"
 
+_NOT_FOUND = 404
+
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Role:
-    """Zendesk's answer about a person, and when it was given (Unix seconds)."""
-
-    role: str | None
-    """None: Zendesk does not let our token read this person."""
-    name: str | None
-    is_active: bool
-    asked_at: float
-
-    @classmethod
-    def from_bytes(cls, plaintext: bytes) -> "Role":
-        return cls(**json.loads(plaintext))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +52,10 @@ class Standing:
     can_manage: bool
     reason: str | None
     """`user.reason` on the wire: why the role is not known; None: it is."""
-    is_outsider: bool
-    """A known end user, suspended or inactive person: may not even look."""
+    why_outside: str | None = None
+    """Why they may not even look, as a sentence: a known end user, suspended or deleted person. None: they may."""
+    why_no_manager: str | None = None
+    """Why they may not change anything, as a sentence. None: they may, or nothing is known of them."""
 
 
 class Managers:
@@ -76,6 +68,7 @@ class Managers:
         vault: Vault,
         calls: ZendeskCalls,
         zis_tokens: ZISTokens,
+        lookers: Lookers,
         clock: Callable[[], float],
     ) -> None:
         self._settings = settings
@@ -83,6 +76,7 @@ class Managers:
         self._vault = vault
         self._calls = calls
         self._zis_tokens = zis_tokens
+        self._lookers = lookers
         self._clock = clock
         self._flights: Flights[Role] = Flights(calls.bulkhead)
 
@@ -93,16 +87,16 @@ class Managers:
             ManagerRoleRequired: the role does not allow it, or is not to be had.
             ServiceError: Zendesk could not be asked.
         """
-        if self._is_named(session):
-            # Their role decides nothing; what is remembered tells their name.
-            role = self._remembered(session)
-            return Standing(role.role if role else None, role.name if role else None, True, None, False)
         if session.user_id is None:
             raise ManagerRoleRequired(
                 "Zendesk did not say who you are, so nothing can be changed from here. The operator can name managers "
                 "in MANAGER_USER_IDS."
             )
-        role = self._recent(session) or self._ask(session.account, session.user_id, deadline)
+        last = self._remembered(session)
+        role = last if self._may_decide(last, session) else self._ask(session.account, session.user_id, deadline)
+        if not role.is_known and last is not None and last.is_outsider:
+            # A refusal to say takes nothing back of what was said; only against the person, for whom it may be too old.
+            role = last
         standing = self._standing(session, role)
         if not standing.can_manage:
             raise ManagerRoleRequired(self._why_not(standing))
@@ -129,8 +123,9 @@ class Managers:
         standing = self.unasked(session, self._store.read(self.reading(session))[0])
         if not standing.can_manage:
             raise ManagerRoleRequired(
-                "The account's authorization is dead, so Zendesk cannot be asked who you are, and you were not known "
-                "as a manager in the last 12 hours. Connect the account again first."
+                standing.why_no_manager
+                or "The account's authorization is dead, so Zendesk cannot be asked who you are, and you were not "
+                "known as a manager in the last 12 hours. Connect the account again first."
             )
         return standing
 
@@ -142,29 +137,66 @@ class Managers:
         """
         return _admitted(self.standing(session, remembered, deadline))
 
-    def require_remembered_looker(self, session: Session, remembered: bytes | None) -> Standing:
-        """Return the standing of a person who may look as last known, where nobody can be asked; as `require_looker`.
+    def require_remembered_looker(self, session: Session, remembered: bytes | None, looked: bytes | None) -> Standing:
+        """Return the standing of a person who may look as last known, where nobody can be asked.
+
+        `remembered` is the reply to `reading`, `looked` the one to `Lookers.reading`.
 
         Raises:
-            AgentRequired: within the last 12 hours Zendesk called the person an end user, suspended or inactive.
+            AgentRequired: within the last 12 hours Zendesk called the person an end user, suspended or deleted; or they
+                are not remembered as having looked or managed within 90 days.
         """
-        return _admitted(self.unasked(session, remembered))
+        standing = _admitted(self.unasked(session, remembered))
+        if standing.role is None and not self._lookers.knows(session.account, session.user_id, looked):
+            raise AgentRequired(
+                "This account is not connected, so Zendesk cannot be asked who you are, and you were not seen here "
+                "within 90 days. An admin can connect the account."
+            )
+        return standing
+
+    def require_activity_reader(
+        self, session: Session, remembered: bytes | None, looked: bytes | None, deadline: Deadline
+    ) -> Standing:
+        """Return the standing of a person who may read the activity of a connected account.
+
+        The arguments are those of `require_looker` and `require_remembered_looker`.
+
+        Raises:
+            AgentRequired: as these; as the latter, if the grant is found to be dead only by asking.
+        """
+        try:
+            return _admitted(self._asked_standing(session, remembered, deadline))
+        except AuthorizationRequired:
+            return self.require_remembered_looker(session, remembered, looked)
 
     def standing(self, session: Session, remembered: bytes | None, deadline: Deadline) -> Standing:
         """Return what is known of the person; waits at most 3 s for Zendesk, then does with what is remembered."""
+        try:
+            return self._asked_standing(session, remembered, deadline)
+        except AuthorizationRequired:
+            # Looking is allowed to whoever is not known to be outside.
+            return self._unknown(session, "zendesk_unavailable")
+
+    def _asked_standing(self, session: Session, remembered: bytes | None, deadline: Deadline) -> Standing:
+        """Return what `standing` does.
+
+        Raises:
+            AuthorizationRequired: nothing is known of the person, and the grant that could ask is dead or gone.
+        """
         if session.user_id is None:
             return self._unknown(session, "user_unknown")
         role = self._opened(session, remembered)
         if not self._is_recent(role):
             try:
                 answer = self._ask_for_looking(session.account, session.user_id, deadline)
-            except ServiceError:
-                # Looking is allowed to whoever is not known to be outside.
+            except ServiceError as failure:
+                if role is None and isinstance(failure, AuthorizationRequired):
+                    raise
                 if role is None:
                     return self._unknown(session, "zendesk_unavailable")
             else:
                 # "Not readable" says nothing new of a person who is known.
-                role = answer if role is None or answer.role is not None else role
+                role = answer if role is None or answer.is_known else role
         return self._standing(session, role)
 
     def knows(self, session: Session, remembered: bytes | None) -> bool:
@@ -182,10 +214,14 @@ class Managers:
         """Return the command whose reply the others take; for callers that read more in the same round trip."""
         return ("GET", _key(session.account, session.user_id))
 
-    def _recent(self, session: Session) -> Role | None:
-        """Return an answer that may decide about a change; "not readable" may have been a passing refusal."""
-        role = self._remembered(session)
-        return role if self._is_recent(role) and role.role is not None else None
+    def _may_decide(self, role: Role | None, session: Session) -> TypeGuard[Role]:
+        """Return whether an answer is recent enough for a change, and says enough."""
+        if not self._is_recent(role):
+            return False
+        if role.role is None and not role.is_missing:
+            # It may have been a passing refusal, which would keep an admin out; a named manager it keeps in.
+            return self._is_named(session)
+        return not (role.role == "agent" and role.is_full_agent is None and "agent" in self._settings.manager_roles)
 
     def _is_recent(self, role: Role | None) -> TypeGuard[Role]:
         """Return whether an answer is there and not older than five minutes."""
@@ -247,53 +283,61 @@ class Managers:
         )
         # Sealed although no secret: whoever could write it could make anybody an admin.
         key = _key(account, user_id)
-        if reply.status in NOT_READABLE:
+        unless_known: Command = ()
+        if self._is_nobody(account, reply):
+            role = Role(None, None, is_active=False, asked_at=now, is_missing=True)
+        elif reply.status in NOT_READABLE:
             role = Role(None, None, is_active=True, asked_at=now)
-            unless_known: Command = ("NX",)
+            unless_known = ("NX",)
         else:
-            user = ZendeskUser.from_reply(reply)
-            role = Role(user.role, user.name, is_active=user.is_active, asked_at=now)
-            unless_known = ()
+            role = Role.of(ZendeskUser.from_reply(reply), now)
         sealed = self._vault.seal(key, json.dumps(asdict(role)).encode())
         try:
             self._store.write(("SET", key, sealed, "EX", REMEMBERED_SECONDS, *unless_known))
+            if role.is_outsider:
+                self._lookers.forget(account, user_id)
+            else:
+                self._lookers.remember(account, user_id)
         except StoreRefused as failure:
             # The answer is as good without being remembered.
             _log.warning("role_not_kept", account=account, code=failure.code)
         return role
 
+    def _is_nobody(self, account: Subdomain, reply: Reply) -> bool:
+        """Return whether Zendesk says that there is no such person; a grant that may not read users meets 404, too."""
+        return reply.status == _NOT_FOUND and is_record_missing(reply) and self._zis_tokens.reads_users(account)
+
     def _standing(self, session: Session, role: Role) -> Standing:
-        if role.role is None:
+        if not role.is_known:
             return self._unknown(session, "users_not_readable")
-        is_outsider = not role.is_active or role.role not in {"admin", "agent"}
-        may = (not is_outsider and role.role in self._settings.manager_roles) or self._is_named(session)
-        return Standing(role.role, role.name, may, None, is_outsider)
+        roles = self._settings.manager_roles
+        may = not role.is_outsider and (role.counts_as(roles) or self._is_named(session))
+        return Standing(
+            role.role,
+            role.name,
+            may,
+            "user_unknown" if role.is_missing else None,
+            role.why_outside(),
+            None if may else role.why_no_manager(roles),
+        )
 
     def _unknown(self, session: Session, reason: str) -> Standing:
-        return Standing(None, None, self._is_named(session), reason, is_outsider=False)
+        # While Zendesk is away nobody may change anything, a named manager included: they may have been suspended.
+        return Standing(None, None, self._is_named(session) and reason != "zendesk_unavailable", reason)
 
     def _is_named(self, session: Session) -> bool:
         return session.user_id is not None and (session.account, session.user_id) in self._settings.manager_user_ids
 
     def _why_not(self, standing: Standing) -> str:
-        roles = " or ".join(sorted(self._settings.manager_roles))
-        if standing.reason == "users_not_readable":
-            return (
-                "Zendesk does not let this service ask for your role, so nothing can be changed from here. The "
-                "operator can name managers in MANAGER_USER_IDS."
-            )
-        return (
-            f"Only an active {roles} may change job specs, and Zendesk says you are not one now "
-            f"({standing.role or 'unknown'}). An admin can change your role in Zendesk."
+        return standing.why_no_manager or (
+            "Zendesk does not let this service ask for your role, so nothing can be changed from here. The operator "
+            "can name managers in MANAGER_USER_IDS."
         )
 
 
 def _admitted(standing: Standing) -> Standing:
-    if standing.is_outsider:
-        raise AgentRequired(
-            "Only active agents and admins of this Zendesk account may look at its job specs. An admin can change "
-            "your role in Zendesk."
-        )
+    if standing.why_outside is not None:
+        raise AgentRequired(standing.why_outside)
     return standing
 
 

@@ -32,7 +32,7 @@ def everybody(status: int) -> tuple[int, ...]:
 
 #                stranger, end user, suspended, agent, unknown, manager, other's manager
 WITH_A_SESSION = (401, 200, 200, 200, 200, 200, 200)
-LOOKERS = (401, 403, 403, 200, 200, 200, 200)
+LOOKERS = (401, 403, 403, 200, 403, 200, 200)
 # The job spec and the grant are acme's: nobody else's manager finds the one, and only ends his own of the other.
 CHANGERS = (401, 403, 403, 403, 403, 200, 404)
 DISCONNECTERS = (401, 403, 403, 403, 403, 200, 200)

@@ -134,11 +134,14 @@ def test_every_key_of_the_store_is_in_the_table_with_its_life(everything: Admin,
 
 
 def values_of(redis: Redis, key: str) -> dict[str, bytes]:
-    """Return what is under a key, by field or place; of an entry of the activity what follows its instant."""
+    """Return what is under a key, by field or place; of an entry of the activity or of a looker what is sealed."""
     raw: Any = redis
     match raw.type(key):
         case b"hash":
-            return {bytes(name).decode(): bytes(value) for name, value in raw.hgetall(key).items()}
+            fields = {bytes(name).decode(): bytes(value) for name, value in raw.hgetall(key).items()}
+            if key.endswith(":lookers"):
+                return {name: value.partition(b":")[2] for name, value in fields.items()}
+            return fields
         case b"list":
             return {str(place): item.partition(b":")[2] for place, item in enumerate(raw.lrange(key, 0, -1))}
         case b"zset":

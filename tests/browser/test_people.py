@@ -49,7 +49,7 @@ def test_somebody_from_outside_sees_nothing_and_why(user_id: int, workspace: Wor
 
 def test_where_roles_cannot_be_read_the_page_says_what_helps(workspace: Workspace) -> None:
     workspace.grant()
-    workspace.meets({"where": "users", "kind": "http_404"})
+    workspace.meets({"where": "users", "kind": "http_403_scope"})
     workspace.open_app(user_id=105)
     expect_no_changes(workspace)
     expect(workspace.see("role-note")).to_contain_text("can allow you by your user id")

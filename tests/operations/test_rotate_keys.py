@@ -13,6 +13,7 @@ from redis import Redis
 
 from service.activity import OPERATOR, Activity, Deed
 from service.deadlines import REQUEST_BUDGET_SECONDS, Deadline
+from service.lookers import Lookers
 from service.oauth.access_tokens import AccessTokens
 from service.oauth.grants import Grant, Grants
 from service.oauth.states import States
@@ -30,7 +31,7 @@ ACME = Subdomain("acme")
 GRANT = "zis:{acme}:grant"
 OLD, OLDER = SECRET_KEYS.split(",")
 NEW = "a-new-key-of-the-rotation-0123456789abcdef"
-ALL_KINDS = {"grant", "minted_token", "activity", "role", "app_key", "state"}
+ALL_KINDS = {"grant", "minted_token", "activity", "looker", "role", "app_key", "state"}
 
 
 def seals_in(value: Any) -> Iterator[str]:
@@ -224,16 +225,18 @@ def test_what_was_deleted_since_it_was_read_stays_deleted(kind: str, rotated: Fl
     assert not redis.exists(record.key)
 
 
-@pytest.mark.parametrize("kind", ["minted_token", "role", "app_key", "state"])
+@pytest.mark.parametrize("kind", ["minted_token", "looker", "role", "app_key", "state"])
 def test_what_was_written_since_it_was_read_stands(kind: str, rotated: Flask, redis: Redis) -> None:
     record = record_of(rotated, kind)
     field = record.name.removeprefix(f"{record.key}:")
-    if kind == "minted_token":
+    if kind in {"minted_token", "looker"}:
         redis.hset(record.key, field, "written since")
     else:
         redis.set(record.key, "written since")
     assert collaborator(rotated, SealedRecords).reseal(record) is False
-    assert (redis.hget(record.key, field) if kind == "minted_token" else redis.get(record.key)) == b"written since"
+    assert (
+        redis.hget(record.key, field) if kind in {"minted_token", "looker"} else redis.get(record.key)
+    ) == b"written since"
 
 
 def test_a_grant_that_was_refreshed_since_it_was_read_keeps_its_new_pair(admin: Admin, rotated: Flask) -> None:
@@ -361,9 +364,9 @@ def test_records_are_found_among_many_other_keys_and_one_that_has_just_gone_is_n
     before = sealed_under(redis)
     redis.mset({f"zis:other:{number}": "1" for number in range(5000)})
     vault, grants = collaborator(rotated, Vault), collaborator(rotated, Grants)
-    activity = collaborator(rotated, Activity)
+    activity, lookers = collaborator(rotated, Activity), collaborator(rotated, Lookers)
     with Late.from_url(redis_url) as client:
-        records = list(SealedRecords(Store(client), vault, grants, activity).all())
+        records = list(SealedRecords(Store(client), vault, grants, activity, lookers).all())
     assert len(records) == len({(record.name, record.value) for record in records}) == sum(before.values())
 
 

@@ -51,13 +51,14 @@ CURES: dict[str, Cure] = {
         "Compare `ZENDESK_SCOPE` with the scopes of the OAuth client in Admin Center, and connect again.",
     ),
     "manager_role_required": Cure(
-        "Only managers may change anything: admins, and whom `MANAGER_ROLES` or `MANAGER_USER_IDS` adds. Zendesk was "
-        "asked for the role at most five minutes ago.",
-        "Ask an admin; or the operator adds the role or the person.",
+        "Only managers may change anything: admins, and whom `MANAGER_ROLES` (full agents alone) or `MANAGER_USER_IDS` "
+        "adds, if they are neither suspended nor deleted. Zendesk was asked at most five minutes ago.",
+        "The detail says what Zendesk said. Ask an admin; or the operator adds the role or the person.",
     ),
     "agent_required": Cure(
-        "Zendesk knows the person as an end user, suspended or inactive.",
-        "Sign in to Zendesk as an agent.",
+        "Zendesk knows the person as an end user, suspended or deleted, or not at all; or the account is not "
+        "connected, and they are not remembered as having looked or managed within 90 days.",
+        "The detail says which. Sign in to Zendesk as an agent, or have an admin connect the account.",
     ),
     "not_found": Cure(
         "Nothing is under this address, or the account has no integration of this name here.",

@@ -137,8 +137,7 @@ class AccountChecks:
             return Finding("warn", check, says, "Connect it under its new name.", account)
         if user.role == "admin" and user.is_active:
             return Finding("ok", check, f"{name} is an admin.", None, account)
-        role = user.role if user.is_active else "suspended or deleted"
-        says = f"{name}, who authorized, is no admin any more ({role}), and Zendesk's registry lets only admins in."
+        says = f"{name}, who authorized, is {user.kind()} now, and Zendesk's registry lets only admins in."
         return Finding("warn", check, says, self._connect_again(account), account)
 
     def _integration(self, account: Subdomain, integration: str, deadline: Deadline) -> Iterator[Finding]:

@@ -73,7 +73,15 @@ class Account:
         return user
 
     def set_user(
-        self, user_id: int, *, role: str | None = None, suspended: bool | None = None, active: bool | None = None
+        self,
+        user_id: int,
+        *,
+        role: str | None = None,
+        suspended: bool | None = None,
+        active: bool | None = None,
+        role_type: int | None = None,
+        restricted_agent: bool | None = None,
+        custom_role_id: int | None = None,
     ) -> None:
         """Change a person; None leaves as it is.
 
@@ -84,6 +92,9 @@ class Account:
         user.role = user.role if role is None else role
         user.suspended = user.suspended if suspended is None else suspended
         user.active = user.active if active is None else active
+        user.role_type = user.role_type if role_type is None else role_type
+        user.restricted_agent = user.restricted_agent if restricted_agent is None else restricted_agent
+        user.custom_role_id = user.custom_role_id if custom_role_id is None else custom_role_id
 
     def delete_user(self, user_id: int) -> None:
         """Remove a person, and every token that acts as them."""

@@ -25,9 +25,8 @@ def _revoke(account: Account, asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def _set_user(account: Account, asked: dict[str, Any]) -> dict[str, Any]:
-    account.set_user(
-        int(asked["user_id"]), role=asked.get("role"), suspended=asked.get("suspended"), active=asked.get("active")
-    )
+    members = ("role", "suspended", "active", "role_type", "restricted_agent", "custom_role_id")
+    account.set_user(int(asked["user_id"]), **{member: asked.get(member) for member in members})
     return {"user": account.users[int(asked["user_id"])].to_json(account.subdomain)}
 
 
@@ -86,6 +85,9 @@ ACTIONS: dict[str, Action] = {
             "role": "admin | agent | end-user",
             "suspended": "true | false",
             "active": "true | false",
+            "role_type": "0 custom role | 1 light agent | 2 chat-only agent | 3 contributor",
+            "restricted_agent": "true | false",
+            "custom_role_id": "number",
         },
         _set_user,
     ),

@@ -12,6 +12,18 @@ class User:
     role: str
     suspended: bool = False
     active: bool = True
+    role_type: int | None = None
+    """Of an agent: 0 custom role, 1 light agent, 2 chat-only agent, 3 contributor; None: a full agent."""
+    restricted_agent: bool | None = None
+    """None: as the role is, True for all but full agents and admins."""
+    custom_role_id: int | None = None
+
+    @property
+    def is_restricted(self) -> bool:
+        """What Zendesk says as `restricted_agent`: false for admins and unrestricted agents."""
+        if self.restricted_agent is not None:
+            return self.restricted_agent
+        return self.role == "end-user" or (self.role == "agent" and self.role_type is not None)
 
     @property
     def email(self) -> str:
@@ -29,6 +41,9 @@ class User:
             "name": self.name,
             "email": self.email,
             "role": self.role,
+            "role_type": 4 if self.role == "admin" and self.role_type is None else self.role_type,
+            "custom_role_id": self.custom_role_id,
+            "restricted_agent": self.is_restricted,
             "active": self.active,
             "suspended": self.suspended,
             "locale": "en-US",
