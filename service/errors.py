@@ -6,7 +6,7 @@ ServiceError
 ├─ AccessDenied · AdminRequired · AccountNotAllowed · AccountMismatch · ScopeInsufficient
 │  · ManagerRoleRequired · AgentRequired 403
 ├─ NotFound 404 · JobSpecNotFound 404 · MethodNotAllowed 405
-├─ AuthorizationRequired 409 · IntegrationMismatch 409
+├─ AuthorizationRequired · AccountGone · IntegrationMismatch 409
 ├─ PayloadTooLarge 413 · ZISRejected 422 · RateLimited 429
 ├─ ClientMisconfigured 500 · InternalError 500
 ├─ ZendeskUnavailable 502 · StoreUnavailable 503 · ZendeskTimeout 504
@@ -157,6 +157,12 @@ class AuthorizationRequired(ServiceError):
     status, code, title = 409, "authorization_required", "The account has to be connected"
 
 
+class AccountGone(ServiceError):
+    """Zendesk says that there is no account at this address: it was renamed or closed."""
+
+    status, code, title = 409, "account_gone", "There is no Zendesk account at this address"
+
+
 class IntegrationMismatch(ServiceError):
     """Zendesk: the token is not this integration's, or the integration is not registered."""
 
@@ -195,7 +201,7 @@ class InternalError(ServiceError):
 
 
 class ZendeskUnavailable(ServiceError):
-    """A network failure, 5xx, redirect or unreadable reply."""
+    """A network failure, 5xx, redirect, unreadable reply, or a page of something in front of Zendesk."""
 
     status, code, title = 502, "zendesk_unavailable", "Zendesk cannot be reached or gave no usable answer"
 

@@ -232,7 +232,7 @@ def registry_refusal(reply: Reply, integration: str) -> ServiceError:
             "our token belongs to another integration. Check ZIS_INTEGRATIONS and the OAuth client.",
             **told,
         )
-    if reply.status == 403 and reply.says("admin"):
+    if reply.status == 403 and reply.says("only admin"):
         return AdminRequired(
             "Zendesk lets only admins do this, and the person who connected this account is not one now. An admin "
             "has to connect it again.",

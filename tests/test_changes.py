@@ -208,6 +208,8 @@ def test_an_unknown_job_spec_is_not_found_with_zendesks_words(style: str, admin:
      ({"kind": "http_429", "retry_after": 7}, 429, "rate_limited", LIMIT),
      ({"kind": "http_500_zis"}, 502, "zendesk_unavailable", "Something went wrong"),
      ({"kind": "http_503_html"}, 502, "zendesk_unavailable", None),
+     ({"kind": "http_403_html"}, 502, "zendesk_unavailable", None),
+     ({"kind": "http_404_html"}, 502, "zendesk_unavailable", None),
      ({"kind": "redirect"}, 502, "zendesk_unavailable", None)],
     ids=["admin", "scope", "mismatch", "400", "429", "500", "503", "redirect"],
 )  # fmt: skip

@@ -105,6 +105,9 @@ TOKEN_FAULTS = [
     (Fault("token", "no_json_error"), 502, "zendesk_unavailable"),
     (Fault("token", "http_404"), 502, "zendesk_unavailable"),
     (Fault("token", "http_401_text"), 502, "zendesk_unavailable"),
+    (Fault("token", "http_401_html"), 502, "zendesk_unavailable"),
+    (Fault("token", "http_403_html"), 502, "zendesk_unavailable"),
+    (Fault("token", "account_gone"), 409, "account_gone"),
     (Fault("token", "oauth_error", error="invalid_client"), 500, "client_misconfigured"),
     (Fault("token", "oauth_error", error="unauthorized_client"), 500, "client_misconfigured"),
     (Fault("token", "oauth_error", error="invalid_scope"), 403, "scope_insufficient"),
@@ -224,7 +227,11 @@ def test_a_grant_of_another_account_is_refused_naming_both(person: Admin, acme: 
     assert stored(redis) == {}
 
 
-@pytest.mark.parametrize("kind", ["http_500_text", "redirect", "html_200", "empty_200", "wrong_types", "reset"])
+@pytest.mark.parametrize(
+    "kind",
+    ["http_500_text", "redirect", "html_200", "empty_200", "wrong_types", "reset", "http_401_html", "http_403_html",
+     "http_404_html"],
+)  # fmt: skip
 def test_a_check_that_cannot_be_made_revokes_what_was_granted(
     person: Admin, acme: Account, redis: Redis, kind: str
 ) -> None:
@@ -274,6 +281,8 @@ REGISTRY_REFUSALS = [
     ("http_403_admin", 403, "admin_required"),
     ("mismatch", 409, "integration_mismatch"),
     ("http_500_zis", 502, "zendesk_unavailable"),
+    ("http_403_html", 502, "zendesk_unavailable"),
+    ("account_gone", 409, "account_gone"),
     ("http_429", 429, "rate_limited"),
 ]
 

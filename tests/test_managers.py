@@ -195,7 +195,9 @@ def test_an_answer_of_five_minutes_counts_and_an_older_one_is_asked_again(admin:
 @pytest.mark.parametrize(
     ("kind", "expected"),
     [("http_500_text", (502, "zendesk_unavailable")), ("reset", (502, "zendesk_unavailable")),
-     ("html_200", (502, "zendesk_unavailable")), ("wrong_types", (502, "zendesk_unavailable")),
+     ("html_200", (502, "zendesk_unavailable")), ("http_401_html", (502, "zendesk_unavailable")),
+     ("http_403_html", (502, "zendesk_unavailable")), ("http_404_html", (502, "zendesk_unavailable")),
+     ("account_gone", (409, "account_gone")), ("wrong_types", (502, "zendesk_unavailable")),
      ("http_429", (429, "rate_limited"))],
 )  # fmt: skip
 def test_where_the_role_cannot_be_asked_its_error_is_the_answer(

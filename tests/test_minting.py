@@ -96,9 +96,14 @@ def test_a_cursor_that_repeats_says_nothing_of_the_integration(make_admin: MakeA
      ({"where": "mint", "kind": "wrong_types"}, (502, "zendesk_unavailable")),
      ({"where": "mint", "kind": "http_429", "retry_after": 9}, (429, "rate_limited")),
      ({"where": "clients", "kind": "http_403_admin"}, (403, "admin_required")),
+     ({"where": "clients", "kind": "http_403_html"}, (502, "zendesk_unavailable")),
+     ({"where": "mint", "kind": "http_403_html"}, (502, "zendesk_unavailable")),
+     ({"where": "mint", "kind": "http_404_html"}, (502, "zendesk_unavailable")),
+     ({"where": "clients", "kind": "account_gone"}, (409, "account_gone")),
+     ({"where": "mint", "kind": "account_gone"}, (409, "account_gone")),
      ({"where": "clients", "kind": "html_200"}, (502, "zendesk_unavailable"))],
     ids=["mint-404", "mint-403", "mint-scope", "mint-500", "mint-empty", "mint-types", "mint-429", "clients-403",
-         "clients-html"],
+         "clients-403-html", "mint-403-html", "mint-404-html", "clients-gone", "mint-gone", "clients-html"],
 )  # fmt: skip
 def test_a_refused_mint_is_the_lists_error(
     fault: dict[str, Any], expected: tuple[int, str], admin: Admin, redis: Redis

@@ -230,6 +230,21 @@ def test_an_integrations_state_is_learnt_from_its_lists(
     assert states(admin)["acme_orders"] == "ready"
 
 
+@pytest.mark.parametrize("kind", ["http_401_html", "http_403_html", "http_404_html"])
+def test_a_gateways_page_says_nothing_of_the_admin_the_token_or_the_integration(kind: str, admin: Admin) -> None:
+    admin.meets({"where": "all", "kind": kind})
+    reply = admin.list_fresh()
+    assert (reply.status_code, reply.get_json()["code"]) == (502, "zendesk_unavailable")
+    assert "upstream_detail" not in reply.get_json()
+    told = admin.status()
+    assert (told["connection"]["state"], told["connection"]["reason"]) == ("connected", None)
+    assert {one["state"] for one in told["integrations"]} == {"unavailable"}
+    assert "<" not in str(told["integrations"])
+    assert admin.calls(grant_type="refresh_token") == []
+    admin.meets()
+    assert admin.list_fresh().status_code == 200
+
+
 def test_another_403_is_forbidden(admin: Admin) -> None:
     admin.meets({"where": "registry:acme_orders", "kind": "no_json_error", "status": 403})
     admin.list_fresh()

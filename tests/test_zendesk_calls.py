@@ -8,20 +8,22 @@ import pytest
 import requests
 
 from service.deadlines import Deadline
-from service.errors import RateLimited, ServiceError, ZendeskTimeout, ZendeskUnavailable
+from service.errors import AccountGone, RateLimited, ServiceError, ZendeskTimeout, ZendeskUnavailable
 from service.settings import Settings
 from service.subdomains import Subdomain
 from service.zendesk.bulkhead import Bulkhead
-from service.zendesk.calls import NotSent, ReplyLate, ReplyLost, ZendeskCalls
+from service.zendesk.calls import ForeignReply, NotSent, ReplyLate, ReplyLost, ZendeskCalls
 from service.zendesk.replies import Reply
 from service.zendesk.transport import ZendeskAdapter
-from tests.conftest import MakeAdmin
 from tests.raw_server import RawServer, http_reply, make_calls, soon
 from tests.steps import Admin
 from tests.workers import at_once, free_port, meanwhile
 
 ACME = Subdomain("acme")
 OK = http_reply(b"{}")
+JSON = b'{"error": "Zendesk\'s words"}'
+PAGE = b"<!DOCTYPE html><html><body>Only admin user is allowed: missing scope, integration mismatch</body></html>"
+NO_ACCOUNT = b'{"error": {"title": "No help desk at acme.zendesk.com", "message": "There is no help desk"}}'
 
 
 def status(code: int, *headers: str, body: bytes = b"Zendesk's words") -> bytes:
@@ -46,6 +48,13 @@ def get(calls: ZendeskCalls, deadline: Deadline | None = None) -> Reply:
 
 def change(calls: ZendeskCalls, deadline: Deadline | None = None) -> Reply:
     return calls.change(ACME, "DELETE", "/api/v2/x", token="the-token", deadline=deadline or soon())
+
+
+def ask(call: str, path: str, calls: ZendeskCalls) -> Reply:
+    """Make one call to a path, by either method."""
+    if call == "get":
+        return calls.get(ACME, path, token="the-token", deadline=soon())
+    return calls.change(ACME, "DELETE", path, token="the-token", deadline=soon())
 
 
 # --- what is sent ---
@@ -75,7 +84,8 @@ REPEATED = {
     "429 for 0 s": status(429, "Retry-After: 0"),
 }  # fmt: skip
 NOT_REPEATED = {
-    "400": status(400), "401": status(401), "404": status(404), "500": status(500), "302": status(302),
+    "400": status(400, body=JSON), "401": status(401, body=JSON), "404": status(404, body=JSON),
+    "500": status(500), "302": status(302),
     "429": status(429), "429 for 3 s": status(429, "Retry-After: 3"), "429 until": status(429, "Retry-After: soon"),
 }  # fmt: skip
 
@@ -237,18 +247,74 @@ def test_a_maintenance_page_says_how_long_to_wait(
 def test_a_redirect_is_not_followed(environment: dict[str, str]) -> None:
     with RawServer(scripted(OK)) as other:
         location = status(302, f"Location: {other.address}/")
-        with RawServer(scripted(location)) as server, pytest.raises(ZendeskUnavailable, match="renamed"):
+        with RawServer(scripted(location)) as server, pytest.raises(ZendeskUnavailable, match="redirect"):
             get(make_calls(environment, server.address))
         assert other.connections == 0
 
 
-def test_a_renamed_account_is_named_as_such(make_admin: MakeAdmin) -> None:
-    admin = make_admin()
-    admin.connect("acme")
-    admin.simulator.world.account("acme").renamed_to = "acme-new"
-    reply = admin.list_fresh()
-    assert (reply.status_code, reply.get_json()["upstream_status"]) == (502, 302)
-    assert "renamed" in reply.get_json()["detail"]
+@pytest.mark.parametrize("place", ["/api/v2/x", "/api/services/zis/registry/x/job_specs"])
+@pytest.mark.parametrize("call", ["get", "change"])
+def test_an_address_without_an_account_is_told_as_such_on_every_path(
+    call: str, place: str, environment: dict[str, str]
+) -> None:
+    with RawServer(scripted(status(404, body=NO_ACCOUNT))) as server, pytest.raises(AccountGone) as raised:
+        ask(call, place, make_calls(environment, server.address))
+    assert (raised.value.upstream_status, raised.value.upstream_detail) == (404, "There is no help desk")
+    assert raised.value.authorize_url is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b'{"error": {"title": "No such thing"}}', b'{"error": "No help desk at acme"}', b'{"error": {"title": 7}}',
+     b'{"title": "No help desk at acme"}', b'["No help desk at acme"]'],
+)  # fmt: skip
+def test_another_404_is_no_missing_account(body: bytes) -> None:
+    assert not Reply(404, {}, body).says_no_account
+    assert not Reply(403, {}, NO_ACCOUNT).says_no_account
+
+
+@pytest.mark.parametrize("code", [400, 401, 403, 404, 422])
+@pytest.mark.parametrize("place", ["/api/v2/x", "/api/services/zis/registry/x/job_specs"])
+@pytest.mark.parametrize("call", ["get", "change"])
+def test_a_gateways_page_is_nobodys_word_and_is_not_passed_on(
+    call: str, place: str, code: int, environment: dict[str, str]
+) -> None:
+    with RawServer(scripted(status(code, body=PAGE))) as server, pytest.raises(ForeignReply) as raised:
+        ask(call, place, make_calls(environment, server.address))
+    assert (raised.value.code, raised.value.upstream_status) == ("zendesk_unavailable", code)
+    assert raised.value.upstream_detail is None
+    assert "html" not in str(raised.value.members())
+
+
+@pytest.mark.parametrize("body", [b"", b"Access denied", b"[]", b"null", b'"text"'])
+def test_where_json_is_due_only_an_object_is_zendesks_own_refusal(body: bytes, environment: dict[str, str]) -> None:
+    with RawServer(scripted(status(403, body=body))) as server:
+        calls = make_calls(environment, server.address)
+        with pytest.raises(ForeignReply):
+            ask("get", "/api/v2/x", calls)
+        # ZIS refuses in plain sentences, too.
+        assert ask("get", "/api/services/zis/registry/x/job_specs", calls).status == 403
+
+
+def test_a_page_in_the_place_of_a_changes_answer_leaves_open_whether_it_took_effect(
+    environment: dict[str, str],
+) -> None:
+    with RawServer(scripted(http_reply(PAGE))) as server:
+        calls = make_calls(environment, server.address)
+        with pytest.raises(ReplyLost):
+            ask("change", "/api/v2/x", calls)
+        with pytest.raises(ForeignReply):
+            ask("get", "/api/v2/x", calls)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [(PAGE, None), (b"\xef\xbb\xbf\r\n" + PAGE, None), (b"<?xml version='1.0'?><Error>no</Error>", None),
+     (b"Blocked. <a href='/x'>Why?</a>", None), (b'{"message": "<!doctype html><p>no"}', None),
+     (b'"<html></html>"', None), (b'{"message": "1 < 2, <name>"}', "1 < 2, <name>"), (b"1 < 2", "1 < 2")],
+)  # fmt: skip
+def test_no_page_is_passed_on_as_words(body: bytes, words: str | None) -> None:
+    assert Reply(403, {}, body).words() == words
 
 
 def test_a_huge_reply_is_unavailable(admin: Admin) -> None:

@@ -13,6 +13,7 @@ from service.timestamps import timestamp
 
 # Where every integration fails, the first of these that occurred is the answer.
 PRECEDENCE = (
+    "account_gone",
     "authorization_required",
     "rate_limited",
     "integration_mismatch",

@@ -6,6 +6,7 @@ Redis is not needed to open the page. Whoever comes while a key is being fetched
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
@@ -19,7 +20,7 @@ from service.sidebar.key_fetches import KeyFetches
 from service.store import Store
 from service.subdomains import Subdomain
 from service.vault import KeyMissing, Vault
-from service.zendesk.calls import ZendeskCalls
+from service.zendesk.calls import ForeignReply, ZendeskCalls
 from service.zendesk.replies import Reply
 
 YOUNG_SECONDS = 24 * 3600
@@ -160,8 +161,11 @@ class AppKeys:
 
     def _fetch(self, account: Subdomain, app_id: int, known: _Known, limit: Deadline) -> RSAKey:
         path = f"/api/v2/apps/{app_id}/public_key"
-        reply = self._calls.get(account, f"{path}.pem", kind="key", token=None, deadline=limit)
-        key = _key_in(reply)
+        key = None
+        # What Zendesk answers here where it has no key need not be JSON; the other address decides.
+        with suppress(ForeignReply):
+            reply = self._calls.get(account, f"{path}.pem", kind="key", token=None, deadline=limit)
+            key = _key_in(reply)
         if key is None:
             reply = self._calls.get(account, path, kind="key", token=None, deadline=limit)
             key = _key_in(reply)

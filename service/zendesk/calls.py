@@ -13,7 +13,7 @@ import requests
 from urllib3.exceptions import MaxRetryError, NewConnectionError
 
 from service.deadlines import Deadline
-from service.errors import RateLimited, ServiceError, ZendeskTimeout, ZendeskUnavailable
+from service.errors import AccountGone, RateLimited, ServiceError, ZendeskTimeout, ZendeskUnavailable
 from service.settings import Settings
 from service.subdomains import Subdomain
 from service.zendesk.bulkhead import Bulkhead
@@ -31,6 +31,8 @@ LONGEST_WAIT_FOR_LIMIT_SECONDS = 2
 ASSUMED_RETRY_AFTER_SECONDS = 1
 
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "gzip, deflate", "User-Agent": "zis-job-specs"}
+# Its refusals may be plain sentences (seen 2026-07); everywhere else JSON is due.
+_ZIS = "/api/services/zis/"
 _PASSING_STATUSES = frozenset({502, 503, 504})
 _TOO_MANY = 429
 
@@ -47,8 +49,12 @@ class NotSent(ZendeskUnavailable):
     """No connection came about: the request had no effect."""
 
 
+class ForeignReply(ZendeskUnavailable):
+    """A reply that is not Zendesk's own: it says nothing about tokens, roles, scopes or integrations."""
+
+
 class ZendeskCalls:
-    """Calls the API of accounts. Redirects are never followed: a renamed account answers with one."""
+    """Calls the API of accounts. Redirects are never followed, so that a token reaches the account's host only."""
 
     def __init__(self, settings: Settings, adapter: ZendeskAdapter, bulkhead: Bulkhead) -> None:
         self.bulkhead = bulkhead
@@ -76,6 +82,8 @@ class ZendeskCalls:
         Repeated once after 502, 503, 504, a refused or reset connection, and a 429 that asks for at most 2 s.
 
         Raises:
+            AccountGone: there is no account at this address.
+            ForeignReply: the reply is not Zendesk's own.
             RateLimited: Zendesk's limit.
             ZendeskTimeout: no reply within 10 s or the deadline.
             ZendeskUnavailable: a network failure, 5xx, or a redirect.
@@ -107,12 +115,15 @@ class ZendeskCalls:
 
         Raises:
             ReplyLost, ReplyLate: the change may have taken effect.
-            RateLimited, ZendeskUnavailable: it did not, as far as Zendesk says.
+            AccountGone, RateLimited, ZendeskUnavailable: it did not, as far as Zendesk says.
         """
         try:
             reply = self._send(account, method, path, kind=kind, token=token, deadline=deadline, query=query, json=json)
         except NotSent:
             reply = self._send(account, method, path, kind=kind, token=token, deadline=deadline, query=query, json=json)
+        if reply.is_success and reply.is_page:
+            # Zendesk may or may not have been asked; what is so afterwards has to be looked up.
+            raise ReplyLost(_foreign(reply).detail, upstream_status=reply.status)
         return _usable(reply)
 
     @contextmanager
@@ -158,7 +169,8 @@ class ZendeskCalls:
             seconds = min(CALL_SECONDS, deadline.left())
             response = self._adapter.send(request, timeout=seconds)
             call.status = response.status_code
-        return Reply(response.status_code, response.headers, response.content, () if token is None else (token,))
+        secrets = () if token is None else (token,)
+        return Reply(response.status_code, response.headers, response.content, secrets, path.startswith(_ZIS))
 
     @contextmanager
     def _place(self, account: Subdomain, deadline: Deadline) -> Iterator[None]:
@@ -216,7 +228,10 @@ def _usable(reply: Reply) -> Reply:
 
 
 def refusal_of(reply: Reply) -> ServiceError | None:
-    """Return what a 3xx, 5xx or 429 of Zendesk means; None: it is none of these."""
+    """Return what a 3xx, 5xx, 429, missing account or foreign reply means; None: it is none of these.
+
+    Whatever reads a 4xx of Zendesk has passed here: only what Zendesk itself says is left.
+    """
     if reply.status == _TOO_MANY:
         seconds = reply.retry_after()
         return RateLimited(
@@ -227,20 +242,37 @@ def refusal_of(reply: Reply) -> ServiceError | None:
         )
     if 300 <= reply.status < 400:
         return ZendeskUnavailable(
-            "Zendesk answered with a redirect: the account may have been renamed. Connect it under its new name.",
+            "Zendesk's address answered with a redirect, and this service follows none. Try again in a moment; if this "
+            "persists, something between this service and Zendesk redirects its calls.",
             upstream_status=reply.status,
         )
     if reply.status >= 500:
-        # An HTML page of a gateway tells a person nothing.
-        words = None if reply.says("<html") else reply.words()
         return ZendeskUnavailable(
             "Zendesk answered with an error of its own. Try again in a moment.",
             upstream_status=reply.status,
-            upstream_detail=words,
+            upstream_detail=reply.words(),
             # A maintenance page may say when it ends (RFC 9110, section 10.2.3).
             retry_after=reply.retry_after() or None,
         )
-    return None
+    if reply.says_no_account:
+        return AccountGone(
+            "Zendesk says that there is no account at this address: it was renamed or closed. Zendesk redirects "
+            "nothing after a rename. If it was renamed, the operator adds its new name to ZENDESK_SUBDOMAINS and an "
+            "admin connects it under that name.",
+            upstream_status=reply.status,
+            upstream_detail=reply.words(),
+        )
+    return None if reply.is_zendesks_own else _foreign(reply)
+
+
+def _foreign(reply: Reply) -> ForeignReply:
+    what = "a page instead of data" if reply.is_page else "no JSON"
+    return ForeignReply(
+        f"Something in front of Zendesk answered in its place ({reply.status}, {what}); nothing is concluded from it. "
+        "Try again in a moment. If this persists, a firewall, a proxy or the account's IP restrictions block this "
+        "service.",
+        upstream_status=reply.status,
+    )
 
 
 def _is_not_sent(fault: requests.ConnectionError) -> bool:

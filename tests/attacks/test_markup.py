@@ -29,8 +29,9 @@ pytestmark = pytest.mark.attacks
 SERVICE = Path(__file__).resolve().parent.parent.parent / "service"
 
 
-def text_refusal(status: int, text: str) -> Reply:
-    return Reply(status, text.encode(), "text/plain; charset=utf-8")
+def refusal(status: int, text: str) -> Reply:
+    """Return a refusal in JSON: what is no JSON and holds a tag counts as a page, and is not shown at all."""
+    return json_reply(status, {"message": text})
 
 
 def a_users_name(zendesk: Endpoint, text: str, _: Admin) -> None:
@@ -38,7 +39,7 @@ def a_users_name(zendesk: Endpoint, text: str, _: Admin) -> None:
 
 
 def an_integrations_refusal(zendesk: Endpoint, text: str, _: Admin) -> None:
-    zendesk.by_path[LIST] = text_refusal(403, text)
+    zendesk.by_path[LIST] = refusal(403, text)
 
 
 def an_integrations_envelope(zendesk: Endpoint, text: str, _: Admin) -> None:
@@ -50,12 +51,12 @@ def a_granted_scope(zendesk: Endpoint, text: str, _: Admin) -> None:
 
 
 def a_token_refusal(zendesk: Endpoint, text: str, _: Admin) -> None:
-    refusal = {"error": "invalid_scope", "error_description": text}
-    zendesk.by_path["acme/oauth/tokens"] = json_reply(400, refusal)
+    body = {"error": "invalid_scope", "error_description": text}
+    zendesk.by_path["acme/oauth/tokens"] = json_reply(400, body)
 
 
 def a_token_failure(zendesk: Endpoint, text: str, _: Admin) -> None:
-    zendesk.by_path["acme/oauth/tokens"] = text_refusal(500, text)
+    zendesk.by_path["acme/oauth/tokens"] = refusal(500, text)
 
 
 def a_users_address(zendesk: Endpoint, text: str, _: Admin) -> None:
@@ -114,7 +115,7 @@ def test_what_zendesk_says_is_text_on_the_sidebars_refusal(make_admin: MakeAdmin
     with scripted_zendesk() as zendesk:
 
         def page_of(text: str) -> TestResponse:
-            zendesk.by_path["/public_key.pem"] = text_refusal(500, text)
+            zendesk.by_path["/public_key.pem"] = refusal(500, text)
             person = visitor(make_admin, zendesk)
             return person.post_sidebar(person.simulator.sign("acme", 101))
 
@@ -195,7 +196,7 @@ def test_the_sidebars_bootstrap_is_one_script_of_data(make_admin: MakeAdmin) -> 
 def test_the_data_of_the_callbacks_page_ends_no_script(make_admin: MakeAdmin) -> None:
     with scripted_zendesk() as zendesk:
         zendesk.by_path["/users/me"] = user_reply(name="</script><!--")
-        zendesk.by_path[LIST] = text_refusal(403, "</script><!--")
+        zendesk.by_path[LIST] = refusal(403, "</script><!--")
         page = finish_connecting(visitor(make_admin, zendesk)).text
 
     (data,) = re.findall(r'<script type="application/json" id="oauth-result">(.*?)</script>', page, re.DOTALL)
@@ -227,7 +228,7 @@ def test_a_refusal_for_programs_is_data(make_admin: MakeAdmin) -> None:
         finish_connecting(person)
         person.open_sidebar("acme", 101)
         for text in MARKUP.values():
-            zendesk.by_path[LIST] = text_refusal(422, text)
+            zendesk.by_path[LIST] = refusal(422, text)
             reply = person.list_fresh()
             assert (reply.status_code, reply.content_type) == (422, "application/problem+json")
             assert reply.get_json()["upstream_detail"] == shown(text)

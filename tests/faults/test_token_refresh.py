@@ -54,7 +54,9 @@ HONOURED = {
     "401-text": case("http_401_text"),
     "401-bearer": case("http_401_invalid_token"),
     "403-text": case("http_403_admin"),
+    "403-html": case("http_403_html"),
     "404-json": case("http_404"),
+    "404-gone": case("account_gone", "409 account_gone"),
     "redirect": case("redirect"),
     "reset": case("reset"),
     "too-large": case("big_body"),
@@ -67,6 +69,7 @@ SPENT = {
     "wrong-types": case("wrong_types"),
     "500-text": case("http_500_text", after_effect=True),
     "502-html": case("http_502_html", after_effect=True),
+    "403-html": case("http_403_html", after_effect=True),
     "200-empty": case("empty_200", after_effect=True),
     "200-html": case("html_200", after_effect=True),
 }

@@ -209,8 +209,9 @@ def test_an_integration_without_its_client_is_not_asked_for(make_admin: MakeAdmi
      ({"kind": "http_403_scope"}, "[scope_insufficient]"),
      ({"kind": "http_429", "retry_after": 40}, "Try again in 40 s. [rate_limited]"),
      ({"kind": "http_502_html"}, "[zendesk_unavailable]"),
-     ({"kind": "redirect"}, "may have been renamed")],
-    ids=["mismatch", "admin", "scope", "limit", "down", "renamed"],
+     ({"kind": "http_403_html"}, "Something in front of Zendesk answered in its place"),
+     ({"kind": "redirect"}, "answered with a redirect")],
+    ids=["mismatch", "admin", "scope", "limit", "down", "gateway", "redirect"],
 )  # fmt: skip
 def test_what_stands_against_an_integration_is_told_in_zendesks_words(
     fault: dict[str, Any], words: str, anybody: Admin

@@ -245,7 +245,18 @@ def test_an_api_token_is_not_supported_on_connections(acme: Visitor, orders: str
     assert acme.call("GET", path, auth=("101/token", API_TOKEN)).text == "API token is not supported"
 
 
-def test_a_renamed_account_redirects(acme: Visitor, orders: str) -> None:
-    acme.account.renamed_to = "acme-new"
-    reply = acme.list(ORDERS, orders)
-    assert (reply.status_code, reply.headers["Location"].split("/")[2]) == (302, "acme-new.zendesk.com")
+@pytest.mark.parametrize("how", ["renamed", "switch"])
+def test_an_account_that_is_gone_answers_404_on_every_path(how: str, acme: Visitor, orders: str) -> None:
+    if how == "renamed":
+        acme.account.renamed_to = "acme-new"
+    else:
+        acme.account.switches.set({"account_gone": "yes"})
+    replies = [
+        acme.list(ORDERS, orders),
+        acme.call("GET", "/api/v2/users/me", orders),
+        acme.call("POST", "/oauth/tokens"),
+        acme.call("GET", "/oauth/authorizations/new"),
+        acme.call("GET", "/api/v2/apps/500001/public_key.pem"),
+    ]
+    assert [reply.status_code for reply in replies] == [404] * 5
+    assert {reply.json()["error"]["title"] for reply in replies} == {"No help desk at acme.zendesk.com"}

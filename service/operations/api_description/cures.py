@@ -77,6 +77,12 @@ CURES: dict[str, Cure] = {
         "came. `status` gives the reason.",
         "An admin opens `authorize_url` and presses Allow.",
     ),
+    "account_gone": Cure(
+        'Zendesk answers "No help desk" on every path of this address: the account was renamed or closed. Zendesk '
+        "redirects nothing after a rename, and anybody may take the old name.",
+        "If it was renamed: the operator adds the new name to `ZENDESK_SUBDOMAINS`, an admin connects it under that "
+        "name, and `flask --app service disconnect OLD --force` forgets the old one. Do not connect the old name.",
+    ),
     "integration_mismatch": Cure(
         "Zendesk says that the token is not this integration's, or that the integration is not registered. Names are "
         "case-sensitive and unique over all of Zendesk.",
@@ -103,9 +109,11 @@ CURES: dict[str, Cure] = {
         "Try again; if it stays, pass the request id on to the operator.",
     ),
     "zendesk_unavailable": Cure(
-        "Zendesk was not reached, failed (5xx), redirected (the account may have been renamed) or sent what "
-        "cannot be read.",
-        "Try again in a minute. After a change, look at the list: it may have taken effect.",
+        "Zendesk was not reached, failed (5xx), redirected or sent what cannot be read; or something in front of it "
+        "(a firewall, a proxy, an IP restriction) answered with a page, whatever its status: nothing is concluded "
+        "from that.",
+        "Try again in a minute. If pages keep coming, look at the network and the account's IP restrictions. After a "
+        "change, look at the list: it may have taken effect.",
     ),
     "store_unavailable": Cure(
         "Redis was not reached, or does not take what must be kept: it is full or read-only. Nothing is lost by that.",

@@ -49,7 +49,7 @@ class Account:
     switches: Switches = field(default_factory=Switches)
     faults: list[Fault] = field(default_factory=list)
     renamed_to: str | None = None
-    """Not None: every request is redirected to the account of this name."""
+    """Not None: this address has no account any more; Zendesk redirects nothing after a rename."""
     last_user_id: int | None = None
     """Who opened the workspace last; the consent page preselects them."""
     gate: threading.Event = field(default_factory=threading.Event, repr=False)
@@ -59,6 +59,11 @@ class Account:
     _by_access: dict[str, Token] = field(default_factory=dict, repr=False)
     _by_refresh: dict[str, Token] = field(default_factory=dict, repr=False)
     _last_token_id: int = 0
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether there is no account at this address any more."""
+        return self.renamed_to is not None or self.switches.account_gone == "yes"
 
     @property
     def host(self) -> str:

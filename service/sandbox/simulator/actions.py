@@ -106,6 +106,10 @@ ACTIONS: dict[str, Action] = {
     "unregister_integration": Action(
         "forgets an integration; its tokens meet a mismatch", {"integration": "name"}, _unregister
     ),
-    "rename": Action("redirects every request to another host; null: back again", {"to": "subdomain or null"}, _rename),
+    "rename": Action(
+        "every path of this address answers 404, No help desk (Zendesk redirects nothing); null: back again",
+        {"to": "subdomain or null"},
+        _rename,
+    ),
     "release": Action("lets go every held, hanging or slowed request", {}, _release),
 }

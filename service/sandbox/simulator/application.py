@@ -10,9 +10,9 @@ from service.sandbox.simulator.api_v2 import api_v2
 from service.sandbox.simulator.authorize import authorize
 from service.sandbox.simulator.exchange import ADMIN_SESSION_COOKIE, API_TOKEN, API_TOKEN_USER_SUFFIX, Exchange
 from service.sandbox.simulator.faults import PAGING_KINDS, Fault
-from service.sandbox.simulator.messages import Delivery, Reply, Request, redirect_reply, text_reply
+from service.sandbox.simulator.messages import Delivery, Reply, Request
 from service.sandbox.simulator.people import User
-from service.sandbox.simulator.refusals import not_found
+from service.sandbox.simulator.refusals import no_account, not_found
 from service.sandbox.simulator.registry import named_integration, registry
 from service.sandbox.simulator.token_endpoint import token_endpoint
 from service.sandbox.simulator.world import Call, World
@@ -23,16 +23,18 @@ Handler = Callable[[Exchange], Reply]
 def answer_account(world: World, request: Request) -> Reply:
     """Answer a request below `/a/{subdomain}`; blocks where a fault says so, never while holding the lock."""
     with world.lock:
-        account = world.accounts.get(request.segments[1]) if len(request.segments) > 1 else None
+        name = request.segments[1] if len(request.segments) > 1 else ""
+        account = world.accounts.get(name)
         if account is None:
-            return text_reply(404, "No such account")
+            return no_account(f"{name}.zendesk.com")
         exchange = Exchange(world, account, request, request.segments[2:])
         places, handler = _place(exchange)
         call = _call(exchange)
         world.log(call)
-        if account.renamed_to is not None:
-            call.status = 302
-            return redirect_reply(f"https://{account.renamed_to}.zendesk.com/{'/'.join(exchange.segments)}")
+        if account.is_gone:
+            gone = no_account(account.host)
+            call.status = gone.status
+            return gone
         faults = _striking(account, places)
     reply = _perform(exchange, handler, faults)
     call.status = reply.status if reply.delivery not in {Delivery.RESET, Delivery.DROP} else 0

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from service.sandbox.simulator.messages import Delivery, Reply, html_reply, json_reply, text_reply
-from service.sandbox.simulator.refusals import dead_token, not_found, scope_missing, zis_envelope
+from service.sandbox.simulator.refusals import dead_token, forbidden, no_account, not_found, scope_missing, zis_envelope
 
 PLACES = (
     "token", "authorize", "registry", "list", "change", "bundles", "clients", "mint", "tokens", "revoke", "users",
@@ -47,7 +47,11 @@ KINDS = {
     "http_401_envelope": "ZIS's documented 401, code 1001",
     "http_401_invalid_token": "the API's 401 for a dead token",
     "mismatch": "ZIS: Authorization failed due to integration mismatch",
-    "http_403_admin": "ZIS: Only admin user is allowed",
+    "http_401_html": "a gateway's page with status 401",
+    "http_403_html": "a gateway's page with status 403: it names admins and scopes, and knows of neither",
+    "http_404_html": "a gateway's page with status 404",
+    "account_gone": "404: No help desk at this address",
+    "http_403_admin": "ZIS: Only admin user is allowed; elsewhere the API's 403 for somebody of too small a role",
     "http_403_scope": "403 for want of scope",
     "http_404": "404 as the API says it",
     "no_json_error": "401 as JSON without a member `error`",
@@ -183,6 +187,13 @@ def _wrong(value: Any) -> Any:
 
 _PAGE = "<!DOCTYPE html><html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>"
 
+# Words of block pages that were once taken for Zendesk's.
+_BLOCKED = _PAGE.format(title="Access denied").replace(
+    "</body>",
+    "<p>You are out of scope of this site's admin rules. Not found, integration mismatch, RecordNotFound. Contact the "
+    'site\'s <a href="/admin">admin</a> (only admin users are allowed).</p></body>',
+)
+
 
 def _canned(fault: Fault, target: str) -> Reply:  # noqa: C901, PLR0911, PLR0912  # a table that happens to be code
     status = fault.status
@@ -204,6 +215,14 @@ def _canned(fault: Fault, target: str) -> Reply:  # noqa: C901, PLR0911, PLR0912
             return html_reply(status or 502, _PAGE.format(title="502 Bad Gateway"))
         case "http_503_html":
             return html_reply(status or 503, _PAGE.format(title="503 Service Unavailable"), *retry)
+        case "http_401_html":
+            return html_reply(status or 401, _PAGE.format(title="401 Authorization Required"))
+        case "http_403_html":
+            return html_reply(status or 403, _BLOCKED)
+        case "http_404_html":
+            return html_reply(status or 404, _PAGE.format(title="404 Not Found"))
+        case "account_gone":
+            return no_account("this-address.zendesk.com")
         case "html_200":
             return html_reply(200, _PAGE.format(title="Welcome"))
         case "redirect":
@@ -218,7 +237,8 @@ def _canned(fault: Fault, target: str) -> Reply:  # noqa: C901, PLR0911, PLR0912
         case "mismatch":
             return text_reply(401, "Authorization failed due to integration mismatch")
         case "http_403_admin":
-            return text_reply(403, "Only admin user is allowed")
+            # Each of the two in its own form.
+            return text_reply(403, "Only admin user is allowed") if "/services/zis/" in target else forbidden()
         case "http_403_scope":
             return scope_missing("read")
         case "http_404":

@@ -8,6 +8,15 @@ def not_found() -> Reply:
     return json_reply(404, {"error": "RecordNotFound", "description": "Not found"})
 
 
+def no_account(host: str) -> Reply:
+    """Return what every path of an address without an account answers (public clients, 2026)."""
+    message = (
+        "There is no help desk configured at this address. This means that the address is available and that you can "
+        "claim it at http://www.zendesk.com/signup"
+    )
+    return json_reply(404, {"error": {"title": f"No help desk at {host}", "message": message}})
+
+
 def forbidden() -> Reply:
     """Return the API's 403 for somebody of too small a role; `error` is an object in it."""
     message = (

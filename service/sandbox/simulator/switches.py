@@ -70,7 +70,10 @@ CHOICES: dict[str, Choice] = {
     "rate_limit_every": Choice("every which request meets the limit"),
     "transport": Choice(
         "what every ZIS call meets",
-        ("ok", "http_500_zis", "http_502_html", "http_503_html", "hang", "reset", "http_401_text"),
+        ("ok", "http_500_zis", "http_502_html", "http_503_html", "http_403_html", "hang", "reset", "http_401_text"),
+    ),
+    "account_gone": Choice(
+        "every path answers 404, No help desk: the account was renamed or closed; `no`: it is there", ("no", "yes")
     ),
     "sub_form": Choice("`sub` of signed requests", ("number", "string", "url")),
     "iss_form": Choice("`iss` of signed requests: bare host, or with scheme", ("host", "https")),
@@ -115,6 +118,7 @@ class Switches:
     rate_limit: str = "off"
     rate_limit_every: int = 1
     transport: str = "ok"
+    account_gone: str = "no"
     sub_form: str = "number"
     iss_form: str = "host"
     opener: str = "kept"

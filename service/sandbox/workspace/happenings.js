@@ -9,6 +9,7 @@ export const FAULTS = [
   { id: "hang", label: "Hang", what: "ZIS takes calls and never answers.", fault: fault("registry", "hang") },
   { id: "break", label: "Break ZIS", what: "ZIS answers 500, Server Error.", fault: fault("registry", "http_500_zis") },
   { id: "gateway", label: "Break the gateway", what: "A page with status 502 comes in place of ZIS's answer.", fault: fault("registry", "http_502_html") },
+  { id: "blocked", label: "Block this service", what: "A firewall's page with status 403 comes in place of every answer.", fault: fault("all", "http_403_html") },
   { id: "lost", label: "Lose answers to changes", what: "Install and uninstall take effect, then the connection breaks.", fault: fault("change", "reset", { after_effect: true }) },
   { id: "mismatch", label: "Refuse the integration", what: "ZIS says the token is not this integration's.", fault: fault("registry", "mismatch") },
   { id: "roles", label: "Hide roles", what: "Zendesk does not say who is an admin (404 for users).", fault: fault("users", "http_404") },
@@ -17,6 +18,7 @@ export const FAULTS = [
 /** Toggles that are switches: on while the switch has this value. */
 export const SWITCHES = [
   { id: "lost-refresh", label: "Lose the refreshed pair", what: "A refresh takes effect, its answer is lost: the grant is gone.", name: "refresh", value: "answer_lost" },
+  { id: "gone", label: "Rename the account away", what: "Every path of the old address answers 404, No help desk.", name: "account_gone", value: "yes" },
   { id: "silent", label: "Keep quiet about uploads", what: "After a bundle upload specs look installed and do not fire.", name: "upload", value: "silent" },
 ];
 
