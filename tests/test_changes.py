@@ -211,7 +211,7 @@ def test_an_unknown_job_spec_is_not_found_with_zendesks_words(style: str, admin:
      ({"kind": "http_403_html"}, 502, "zendesk_unavailable", None),
      ({"kind": "http_404_html"}, 502, "zendesk_unavailable", None),
      ({"kind": "redirect"}, 502, "zendesk_unavailable", None)],
-    ids=["admin", "scope", "mismatch", "400", "429", "500", "503", "redirect"],
+    ids=["admin", "scope", "mismatch", "400", "429", "500", "503", "403-html", "404-html", "redirect"],
 )  # fmt: skip
 @pytest.mark.parametrize("method", ["DELETE", "POST"])
 def test_a_refusal_is_passed_on_with_zendesks_words_and_not_repeated(

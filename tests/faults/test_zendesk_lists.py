@@ -77,6 +77,9 @@ CASES = {
         fault={"kind": "http_403_admin"}, seen="403 admin_required", words="Only admin", integration="forbidden",
         connection=ADMIN_LOST,
     ),
+    "401-html": Case(fault={"kind": "http_401_html"}, seen="502 zendesk_unavailable"),
+    "403-html": Case(fault={"kind": "http_403_html"}, seen="502 zendesk_unavailable"),
+    "404-html": Case(fault={"kind": "http_404_html"}, seen="502 zendesk_unavailable"),
     "403-scope": Case(
         fault={"kind": "http_403_scope"}, seen="403 scope_insufficient", words="scopes", integration="forbidden"
     ),
