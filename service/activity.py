@@ -5,16 +5,15 @@ clear (Unix seconds), a colon, and the entry, sealed. A list, because its order 
 entries, whatever clocks say; the instant in clear, so that what is too old can be dropped where it lies.
 """
 
-import json
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import structlog
 
-from service import metrics
+from service import metrics, records
 from service.errors import InternalError, ServiceError, StoreUnavailable, error_class
 from service.store import Command, Store
 from service.subdomains import Subdomain
@@ -150,14 +149,14 @@ class Activity:
     def opened(self, account: Subdomain, items: list[bytes]) -> list[dict[str, Any]]:
         """Return the entries in the reply to `reading` as our API shows them, newest first.
 
-        What no key opens and what is older than 90 days is left out.
+        What no key opens, what a newer release alone can name, and what is older than 90 days is left out.
         """
         earliest = self._clock() - LIFE_SECONDS
         entries = []
         closed = 0
         for item in items:
             try:
-                entry = json.loads(self._vault.open(activity_key(account), item.partition(b":")[2]))
+                entry = self._vault.parsed(activity_key(account), item.partition(b":")[2], _entry)
             except KeyMissing:
                 closed += 1
                 continue
@@ -224,4 +223,23 @@ class Activity:
             "installation_id": author.installation_id,
             "request_id": self._request_id(),
         }
-        return self._vault.seal(activity_key(account), json.dumps(entry, separators=(",", ":")).encode())
+        return self._vault.seal(activity_key(account), records.write(entry))
+
+
+def _entry(plaintext: bytes) -> dict[str, Any]:
+    """Return the entry in a record as our API shows it.
+
+    Raises:
+        Unreadable: it does not say what was done, when, or what became of it.
+    """
+    members = records.read(plaintext)
+    if members.get("action") not in get_args(Action) or not {"at", "result"} <= members.keys():
+        raise records.Unreadable
+    actor = members.get("actor")
+    known: dict[str, Any] = {"at": members["at"], "action": members["action"], "actor": "operator"}
+    if actor != "operator":
+        actor = actor if isinstance(actor, dict) else {}
+        known["actor"] = {"id": actor.get("id"), "name": actor.get("name")}
+    for name in ("integration", "job_spec", "result", "installation_id", "request_id"):
+        known[name] = members.get(name)
+    return known

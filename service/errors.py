@@ -239,6 +239,22 @@ class Failure:
         """Return a new error of the same kind with the same members."""
         return self.kind(**self.members)
 
+    def to_record(self) -> dict[str, Any]:
+        """Return the members of a stored record; the kind is kept as its code."""
+        return {"code": self.kind.code, **{name: value for name, value in self.members.items() if value is not None}}
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any], otherwise: type[ServiceError]) -> "Failure":
+        """Return the failure in the members of a stored record, which another release may have written.
+
+        `otherwise`: the kind where the code is missing, or not one of ours.
+        """
+        kind = error_class(str(record.get("code")))
+        if kind.code != record.get("code"):
+            kind = otherwise
+        members = {field.name: record[field.name] for field in fields(kind) if field.name in record}
+        return cls(kind, {"detail": f"{kind.title}.", **members})
+
 
 def problem(error: ServiceError, *, public_url: str, request_id: str) -> dict[str, Any]:
     """Return the problem document of `error` (RFC 9457, section 3)."""

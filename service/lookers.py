@@ -4,9 +4,9 @@ One Redis hash an account: the user id, and the instant in clear (Unix seconds),
 this user. Sealed although no secret: whoever can write to Redis would otherwise let in whom they like.
 """
 
-import json
 from collections.abc import Callable
 
+from service import records
 from service.store import Command, Store
 from service.subdomains import Subdomain
 from service.vault import KeyMissing, Vault
@@ -63,7 +63,7 @@ class Lookers:
             StoreUnavailable: Redis did not take it.
         """
         at = int(self._clock())
-        value = f"{at}:{self._vault.seal(looker_record(account, str(user_id)), json.dumps({'at': at}).encode())}"
+        value = f"{at}:{self._vault.seal(looker_record(account, str(user_id)), records.write({'at': at}))}"
         arguments: list[object] = [user_id, value, LIFE_SECONDS, MOST_LOOKERS, LEFT_WHEN_FULL]
         self._store.run(_REMEMBER, [lookers_key(account)], arguments)
 
@@ -84,11 +84,11 @@ class Lookers:
         if value is None or user_id is None:
             return False
         try:
-            record = json.loads(self._vault.open(looker_record(account, str(user_id)), value.partition(b":")[2]))
+            at = self._vault.parsed(looker_record(account, str(user_id)), value.partition(b":")[2], _instant)
         except KeyMissing:
             return False
         # Not left to Redis's expiry: the hash lives as long as anybody in it, and older ones could be put back.
-        return bool(record["at"] >= self._clock() - LIFE_SECONDS)
+        return at >= self._clock() - LIFE_SECONDS
 
     def reseal(self, account: Subdomain, user: str, value: bytes) -> bool:
         """Seal a person's record anew, in its place; False: it was written or deleted since it was read.
@@ -101,3 +101,9 @@ class Lookers:
         record = looker_record(account, user)
         anew = at + b":" + self._vault.seal(record, self._vault.open(record, sealed)).encode()
         return bool(self._store.run(_RESEAL, [lookers_key(account)], [user, value, anew]))
+
+
+def _instant(plaintext: bytes) -> float:
+    """Return when the person looked (Unix seconds); one that does not say counts as long ago."""
+    at = records.read(plaintext).get("at")
+    return float(at) if isinstance(at, int | float) else 0.0

@@ -20,6 +20,7 @@ from joserfc.jwk import OctKey
 from joserfc.registry import HeaderParameter
 
 from service.memo import Memo
+from service.records import Unreadable
 
 T = TypeVar("T")
 
@@ -40,7 +41,7 @@ _OWNER = re.compile(r"\{[^}]*\}")
 
 
 class KeyMissing(Exception):
-    """No key of the ring opens the record, or the record is not what its name says."""
+    """No key of the ring opens the record, or what is in it is not what its name says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,19 +117,31 @@ class Vault:
             self._found[record] = self._found[_owner(record)] = key
         return opened.plaintext
 
+    def parsed(self, record: str, sealed: bytes, parse: Callable[[bytes], T]) -> T:
+        """Return what `parse` makes of a sealed record; what it finds unreadable counts as not opened.
+
+        Raises:
+            KeyMissing: as `open`, or `parse` raised `Unreadable`.
+        """
+        plaintext = self.open(record, sealed)
+        try:
+            return parse(plaintext)
+        except Unreadable as fault:
+            raise KeyMissing(record) from fault
+
     def opened(self, record: str, sealed: bytes, parse: Callable[[bytes], T]) -> T:
-        """Return what `parse` makes of a sealed record: an immutable value, the same for the same `sealed`.
+        """Return what `parsed` does: an immutable value, the same for the same `sealed`.
 
         It is opened once, because opening costs more than the rest of a cached list. The bytes come from Redis each
         time, so what was deleted or replaced there is not remembered as being there. One `parse` a record.
 
         Raises:
-            KeyMissing: as `open`.
+            KeyMissing: as `parsed`.
         """
         if self._found is not None:
             # Every opening counts.
-            return parse(self.open(record, sealed))
-        value: T = self._opened.get((record, sealed), lambda: parse(self.open(record, sealed)))
+            return self.parsed(record, sealed, parse)
+        value: T = self._opened.get((record, sealed), lambda: self.parsed(record, sealed, parse))
         return value
 
     def key_id(self, sealed: bytes) -> str | None:

@@ -8,19 +8,22 @@ One hash an integration:
   grant     id of the grant it was asked with; another's is not served
   etag      of the rows
   rows      the JSON rows without brackets, ready to be joined and sent
-and a string for the last failure, which lives as long as it is remembered; it names its grant, too.
+  version   of the rows' form; a list of an earlier form is not served, one of a later form is
+and a record for the last failure, which lives as long as it is remembered; it names its grant, too.
 """
 
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any
 
-from service.errors import ServiceError, error_class
+from service import records
+from service.errors import Failure, ServiceError, ZendeskUnavailable
 from service.store import Command, Store
 from service.subdomains import Subdomain
 from service.zis_registry import JobSpec
 
+# Raised when the rows get another member, which every answer has to hold from then on. The first release wrote none.
+ROWS_VERSION = 1
 # Served stale, with its error, up to this age.
 STALE_SECONDS = 600
 # What instants are counted in: two commands of one process would often meet in a millisecond.
@@ -34,7 +37,7 @@ local kept = tonumber(redis.call('HGET', KEYS[1], 'asked_at') or '0')
 if kept > now then kept = 0 end
 local asked_at = tonumber(ARGV[1])
 if asked_at < floor or asked_at < kept or asked_at > now then return 0 end
-redis.call('HSET', KEYS[1], 'asked_at', ARGV[1], 'grant', ARGV[2], 'etag', ARGV[3], 'rows', ARGV[4])
+redis.call('HSET', KEYS[1], 'asked_at', ARGV[1], 'grant', ARGV[2], 'etag', ARGV[3], 'rows', ARGV[4], 'version', ARGV[6])
 redis.call('EXPIRE', KEYS[1], ARGV[5])
 redis.call('DEL', KEYS[2])
 return 1
@@ -102,16 +105,17 @@ def _failure_key(account: Subdomain, integration: str) -> str:
 def reading(account: Subdomain, integration: str) -> tuple[Command, Command]:
     """Return the commands whose replies `kept_in` takes."""
     return (
-        ("HMGET", _key(account, integration), "asked_at", "floor", "grant", "etag", "rows"),
+        ("HMGET", _key(account, integration), "asked_at", "floor", "grant", "etag", "rows", "version"),
         ("GET", _failure_key(account, integration)),
     )
 
 
 def kept_in(fields: list[bytes | None], failure: bytes | None, grant_id: str, now: int) -> Kept:
     """Return what is kept for the account's present grant; `now` in microseconds of Redis's clock."""
-    asked_at, floor, grant, etag, rows = fields
+    asked_at, floor, grant, etag, rows, version = fields
     held = None
-    if asked_at is not None and etag is not None and rows is not None and grant == grant_id.encode():
+    is_ours = grant == grant_id.encode() and int(version or 1) >= ROWS_VERSION
+    if asked_at is not None and etag is not None and rows is not None and is_ours:
         held = KeptList(int(asked_at), etag.decode(), rows) if int(asked_at) <= now else None
     return Kept(held, min(now, int(floor or 0)), None if failure is None else _failure_in(failure, grant_id))
 
@@ -124,7 +128,7 @@ def microseconds(time: tuple[int, int]) -> int:
 def keep(store: Store, account: Subdomain, integration: str, grant_id: str, held: KeptList) -> None:
     """Keep a list, unless a newer one is kept or a change was sent since it was asked."""
     keys = [_key(account, integration), _failure_key(account, integration)]
-    store.run(_STORE, keys, [held.asked_at, grant_id, held.etag, held.rows, STALE_SECONDS])
+    store.run(_STORE, keys, [held.asked_at, grant_id, held.etag, held.rows, STALE_SECONDS, ROWS_VERSION])
 
 
 def mark_changed(store: Store, account: Subdomain, integration: str) -> None:
@@ -134,11 +138,15 @@ def mark_changed(store: Store, account: Subdomain, integration: str) -> None:
 
 def remembering(account: Subdomain, integration: str, grant_id: str, failure: ServiceError, seconds: float) -> Command:
     """Return the command that remembers a failure for `seconds`."""
-    told: dict[str, Any] = {"grant": grant_id, "code": failure.code, "detail": failure.detail, **failure.members()}
-    return ("SET", _failure_key(account, integration), json.dumps(told), "PX", max(1, int(seconds * 1000)))
+    record = records.write({"grant": grant_id, **Failure.of(failure).to_record()})
+    return ("SET", _failure_key(account, integration), record, "PX", max(1, int(seconds * 1000)))
 
 
 def _failure_in(remembered: bytes, grant_id: str) -> ServiceError | None:
-    """Return the remembered failure; None: another grant met it."""
-    told = json.loads(remembered)
-    return error_class(told.pop("code"))(**told) if told.pop("grant") == grant_id else None
+    """Return the remembered failure; None: another grant met it, or it cannot be read."""
+    try:
+        record = records.read(remembered)
+    except records.Unreadable:
+        return None
+    is_ours = record.get("grant") == grant_id
+    return Failure.from_record(record, ZendeskUnavailable).error() if is_ours else None

@@ -58,7 +58,8 @@ class Conditions:
         """Return why the grant cannot be used; None: it can."""
         now = self._clock()
         if grant.dead is not None:
-            return grant.dead
+            # Another release may have written a reason that this one does not know.
+            return grant.dead if grant.dead in REASONS else "grant_revoked"
         if grant.client_id != self._settings.zendesk_client_id:
             return "client_changed"
         if grant.expires_at is not None and grant.expires_at <= now:
@@ -98,7 +99,6 @@ class Conditions:
 
     def required(self, account: Subdomain, reason: str | None) -> AuthorizationRequired:
         """Return the error that asks to connect; `reason` None: the account is not connected."""
-        # Another release may have written a reason that this one does not know.
         known = REASONS.get(reason, "The authorization can no longer be used.") if reason else None
         why = known or "This Zendesk account is not connected."
         return AuthorizationRequired(

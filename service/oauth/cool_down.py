@@ -3,10 +3,10 @@
 Durations are Redis's own, so that machines whose clocks differ agree.
 """
 
-import json
 import random
 
-from service.errors import ServiceError, error_class
+from service import records
+from service.errors import Failure, ServiceError, ZendeskUnavailable
 from service.store import Store
 from service.subdomains import Subdomain
 
@@ -41,9 +41,14 @@ class CoolDown:
         remembered, milliseconds = self._store.read(("GET", _key(account)), ("PTTL", _key(account)))
         if remembered is None or milliseconds <= 0:
             return None
-        told = json.loads(remembered)
-        kind = error_class(told.pop("code"))
-        return kind(**told, retry_after=max(1, -(-milliseconds // 1000)))
+        try:
+            record = records.read(remembered)
+        except records.Unreadable:
+            # That there is one is what keeps everybody from asking.
+            record = {}
+        failure = Failure.from_record(record, ZendeskUnavailable).error()
+        failure.retry_after = max(1, -(-milliseconds // 1000))
+        return failure
 
     def begin(self, account: Subdomain, failure: ServiceError) -> None:
         """Wait 2 s after the first failure, doubling to 30 s, or its Retry-After up to 60 s.
@@ -58,13 +63,8 @@ class CoolDown:
         wait *= random.uniform(0.75, 1.0)  # noqa: S311 - spreads load, guards nothing
         if failure.retry_after is not None:
             wait = min(LONGEST_RETRY_AFTER_SECONDS, max(wait, float(failure.retry_after)))
-        told = {
-            "code": failure.code,
-            "detail": failure.detail,
-            "upstream_status": failure.upstream_status,
-            "upstream_detail": failure.upstream_detail,
-        }
-        self._store.write(("SET", _key(account), json.dumps(told), "PX", int(wait * 1000)))
+        record = records.write(Failure.of(failure).to_record())
+        self._store.write(("SET", _key(account), record, "PX", int(wait * 1000)))
         failure.retry_after = max(1, round(wait))
 
     def clear(self, account: Subdomain) -> None:

@@ -12,13 +12,13 @@ Beside them one sorted set of all accounts, by the instant at which each one's g
 be counted without opening a record. It is written by the scripts that write the records, so these are in one Redis.
 """
 
-import json
 import math
 import secrets
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from service import records
 from service.oauth.authorization_server import ACCESS_TOKEN_SECONDS, TokenPair
 from service.store import Command, Store
 from service.subdomains import Subdomain
@@ -165,13 +165,29 @@ class Grant:
         return replace(self, generation=secrets.token_hex(16), **fields)
 
     def to_bytes(self) -> bytes:
-        return json.dumps(asdict(self), separators=(",", ":")).encode()
+        return records.write(asdict(self))
 
     @classmethod
     def from_bytes(cls, plaintext: bytes) -> "Grant":
-        fields = json.loads(plaintext)
-        by = fields.pop("authorized_by")
-        return cls(**fields, authorized_by=None if by is None else Person(**by))
+        """Return the grant in a record.
+
+        Raises:
+            Unreadable: it lacks what nothing can stand for.
+        """
+        members = records.read(plaintext)
+        by = members.get("authorized_by")
+        members["authorized_by"] = records.made(Person, by, name=None) if isinstance(by, dict) else None
+        obtained_at = members.get("obtained_at", 0.0)
+        return records.made(
+            cls,
+            members,
+            scope="",
+            refresh_token=None,
+            obtained_at=obtained_at,
+            expires_at=None,
+            refresh_token_expires_at=None,
+            authorized_at=obtained_at,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +202,21 @@ class MintedToken:
     """None: Zendesk named no expiry; used until refused."""
     sealed: bytes = field(default=b"", repr=False, compare=False)
     """As read from Redis; b"": not stored yet."""
+
+    def to_bytes(self) -> bytes:
+        members = asdict(self)
+        del members["sealed"]
+        return records.write(members)
+
+    @classmethod
+    def from_bytes(cls, plaintext: bytes, sealed: bytes) -> "MintedToken":
+        """Return the token in a record that was read as `sealed`.
+
+        Raises:
+            Unreadable: it lacks the token.
+        """
+        members = records.read(plaintext) | {"sealed": sealed}
+        return records.made(cls, members, token_id=None, obtained_at=0.0, expires_at=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,13 +408,7 @@ class Grants:
             StoreUnavailable: Redis did not answer; whether it was written is not known.
         """
         field_name = _minted_field(integration)
-        body = {
-            "access_token": minted.access_token,
-            "token_id": minted.token_id,
-            "obtained_at": minted.obtained_at,
-            "expires_at": minted.expires_at,
-        }
-        sealed = self._vault.seal(minted_record(account, field_name), json.dumps(body).encode())
+        sealed = self._vault.seal(minted_record(account, field_name), minted.to_bytes())
         arguments: list[object] = [grant_id, field_name, held.sealed if held else b"", sealed]
         answer = int(self._store.run(_SAVE_MINTED, [grant_key(account)], arguments))
         return None if answer < 0 else bool(answer)
@@ -459,7 +484,7 @@ class Grants:
             return self._vault.opened(
                 minted_record(account, field_name),
                 sealed,
-                lambda plaintext: MintedToken(**json.loads(plaintext), sealed=sealed),
+                lambda plaintext: MintedToken.from_bytes(plaintext, sealed),
             )
         except KeyMissing:
             return MintedToken("", None, 0.0, 0.0, sealed)

@@ -33,6 +33,7 @@ class Probe:
     detail: str | None
 
 
+STATES = frozenset({"ready", "mismatch", "not_registered", "forbidden", "unavailable", "unknown"})
 UNKNOWN = Probe("unknown", None)
 READY = Probe("ready", None)
 
@@ -104,7 +105,8 @@ def probes_in(reply: dict[bytes, bytes]) -> dict[str, Probe]:
     found = {}
     for integration, value in reply.items():
         state, _, detail = value.decode().partition("\n")
-        found[integration.decode()] = Probe(state, detail or None)
+        # Another release may know more states.
+        found[integration.decode()] = Probe(state, detail or None) if state in STATES else UNKNOWN
     return found
 
 

@@ -6,10 +6,10 @@ browser by a secret that only that browser's cookie holds (RFC 9700, section 4.7
 
 import hashlib
 import hmac
-import json
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
+from service import records
 from service.errors import InvalidState, StoreUnavailable
 from service.store import Store
 from service.subdomains import Subdomain
@@ -29,6 +29,20 @@ class IssuedState:
     state: str = field(repr=False)
     browser_secret: str = field(repr=False)
     code_verifier: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """What is stored of a state."""
+
+    account: str
+    verifier: str = field(repr=False)
+    browser: str = field(repr=False)
+    """Hash of the secret in the browser's cookie."""
+
+    @classmethod
+    def from_bytes(cls, plaintext: bytes) -> "_Record":
+        return records.made(cls, records.read(plaintext))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +78,11 @@ class States:
         """
         state, browser_secret = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
         verifier = secrets.token_urlsafe(64)  # 86 characters; RFC 7636, section 4.1, allows 43 to 128
-        record = {"account": account, "verifier": verifier, "browser": _digest(browser_secret)}
+        record = _Record(account, verifier, _digest(browser_secret))
         if not self._store.has_room():
             raise StoreUnavailable("The store (Redis) is nearly full. Its operator has to make room.", retry_after=60)
         key = _state_key(state)
-        self._store.write(("SET", key, self._vault.seal(key, json.dumps(record).encode()), "EX", STATE_TTL_SECONDS))
+        self._store.write(("SET", key, self._vault.seal(key, records.write(asdict(record))), "EX", STATE_TTL_SECONDS))
         return IssuedState(label_of(state), state, browser_secret, verifier)
 
     def consume(self, state: str, browser_secret: str | None) -> PendingAuthorization:
@@ -85,12 +99,12 @@ class States:
         if sealed is None or browser_secret is None:
             raise refusal
         try:
-            record = json.loads(self._vault.open(key, sealed))
+            record = self._vault.parsed(key, sealed, _Record.from_bytes)
         except KeyMissing:
             raise refusal from None
-        if not hmac.compare_digest(record["browser"], _digest(browser_secret)):
+        if not hmac.compare_digest(record.browser, _digest(browser_secret)):
             raise refusal
-        return PendingAuthorization(Subdomain(record["account"]), record["verifier"])
+        return PendingAuthorization(Subdomain(record.account), record.verifier)
 
 
 def _digest(secret: str) -> str:

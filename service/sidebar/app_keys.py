@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import structlog
 from joserfc.jwk import RSAKey
 
+from service import records
 from service.deadlines import Deadline
 from service.errors import Failure, ServiceError, StoreUnavailable, ZendeskUnavailable
 from service.settings import Settings
@@ -64,6 +65,14 @@ class AppKeys:
         self.fetches = KeyFetches()
         # Where any account may connect anybody can name one; the others were named by the operator.
         self._takes_any = settings.zendesk_subdomains is None
+        self._leaves_store = False
+
+    def leave_store_as_found(self) -> None:
+        """Keep from now on what is fetched in this process alone.
+
+        For a process of a release that is not live yet: what it seals, the live one may not have the key to open.
+        """
+        self._leaves_store = True
 
     def get(self, account: Subdomain, app_id: int, deadline: Deadline, asker: str | None = None) -> RSAKey:
         """Return the key, fetched at most a day ago; up to a week old while it cannot be fetched.
@@ -175,10 +184,13 @@ class AppKeys:
                 upstream_status=reply.status,
             )
         known.key, known.fetched_at, known.failure = key, self._clock(), None
+        if self._leaves_store:
+            return key
         try:
             # Sealed although public: whoever could plant a key here could open the page as anybody.
             name = _key(account, app_id)
-            self._store.write(("SET", name, self._vault.seal(name, reply.body), "EX", LAST_GOOD_SECONDS))
+            record = records.write({"pem": reply.body.decode()})
+            self._store.write(("SET", name, self._vault.seal(name, record), "EX", LAST_GOOD_SECONDS))
         except StoreUnavailable as failure:
             _log.warning("app_key_not_kept", account=account, code=failure.code)
         return key
@@ -188,7 +200,7 @@ class AppKeys:
         name = _key(account, app_id)
         try:
             sealed, milliseconds = self._store.read(("GET", name), ("PTTL", name))
-            key = None if sealed is None else _key_of(self._vault.open(name, sealed))
+            key = None if sealed is None else self._vault.parsed(name, sealed, _stored_key)
         except (StoreUnavailable, KeyMissing):
             return False
         if key is None:
@@ -205,6 +217,14 @@ def _key(account: Subdomain, app_id: int) -> str:
 
 def _key_in(reply: Reply) -> RSAKey | None:
     return _key_of(reply.body) if reply.is_success else None
+
+
+def _stored_key(plaintext: bytes) -> RSAKey | None:
+    """Return the key in a record, or in the bare PEM that the first release stored; None: there is none."""
+    if plaintext.startswith(b"{"):
+        pem = records.read(plaintext).get("pem")
+        return _key_of(pem.encode()) if isinstance(pem, str) else None
+    return _key_of(plaintext)
 
 
 def _key_of(pem: bytes) -> RSAKey | None:

@@ -4,7 +4,6 @@ This service acts with an admin's grant for whoever looks at the sidebar (the co
 recent answer of Zendesk is needed; to look, anyone will do who is not known to be outside.
 """
 
-import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -14,6 +13,7 @@ from typing import TypeGuard
 
 import structlog
 
+from service import records
 from service.deadlines import Deadline
 from service.errors import AgentRequired, AuthorizationRequired, ManagerRoleRequired, ServiceError, ZendeskTimeout
 from service.lookers import Lookers
@@ -291,7 +291,7 @@ class Managers:
             unless_known = ("NX",)
         else:
             role = Role.of(ZendeskUser.from_reply(reply), now)
-        sealed = self._vault.seal(key, json.dumps(asdict(role)).encode())
+        sealed = self._vault.seal(key, records.write(asdict(role)))
         try:
             self._store.write(("SET", key, sealed, "EX", REMEMBERED_SECONDS, *unless_known))
             if role.is_outsider:

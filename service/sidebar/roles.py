@@ -1,8 +1,8 @@
 """What Zendesk's answer about a person allows them, and the sentence that says why not. Asks nobody."""
 
-import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
+from service import records
 from service.oauth.people import ZendeskUser, described
 
 
@@ -36,9 +36,12 @@ class Role:
 
     @classmethod
     def from_bytes(cls, plaintext: bytes) -> "Role":
-        """Return the role in a stored record; members of another release are ignored."""
-        known = {one.name for one in fields(cls)}
-        return cls(**{name: value for name, value in json.loads(plaintext).items() if name in known})
+        """Return the role in a stored record; what says who may do what has no default.
+
+        Raises:
+            Unreadable: it lacks one of these.
+        """
+        return records.made(cls, records.read(plaintext), name=None)
 
     @property
     def is_known(self) -> bool:

@@ -172,3 +172,26 @@ def test_a_release_that_no_longer_has_the_old_key_leaves_what_is_under_the_new(
         admin.open_sidebar()
         assert admin.status()["connection"]["state"] == "connected"
     assert {record.key_id for record in collaborator(admin.app, SealedRecords).all()} == {key_id(NEW)}
+
+
+def stored_under_seal(redis: Redis) -> dict[bytes, bytes | None]:
+    """Return everything that is sealed, as Redis dumps it."""
+    return {key: redis.dump(key) for key in redis.scan_iter("zis:{*") if b"limit" not in key and b"lease" not in key}
+
+
+@pytest.mark.parametrize("wrong", [NEW, f"{NEW},{OLD}"])
+def test_a_release_with_wrong_keys_writes_nothing_that_the_running_one_cannot_open(
+    wrong: str, admin: Admin, make_app: MakeApp, redis: Redis
+) -> None:
+    """As it was found: the release phase stored the app's key under a key that only it had, and rotating failed."""
+    before = stored_under_seal(redis)
+    assert b"zis:{acme}:app_key:500001" in before
+    examine(make_app(SECRET_KEYS=wrong))
+    after = stored_under_seal(redis)
+    assert {key for key in before if before[key] != after.get(key)} <= {b"zis:{acme}:probes"}
+    # Those that were not there are not put there, either: globex and initech have an app, too.
+    assert {key for key in after if b":app_key:" in key or b":role:" in key} <= before.keys()
+
+    assert {record.key_id for record in collaborator(admin.app, SealedRecords).all()} == {key_id(OLD)}
+    answer = run(make_app(SECRET_KEYS=f"the-next-key-of-the-doctor-tests-0123456789,{OLD}"), "rotate-keys")
+    assert answer.status == 0, answer.out
