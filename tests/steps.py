@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from flask import Flask
 from werkzeug.test import TestResponse
 
+from service.oauth.access_tokens import AccessTokens
 from service.sandbox.simulator import Simulator, secret_of
 from service.sandbox.simulator.faults import Fault
 from service.sandbox.simulator.world import Call
@@ -56,6 +57,25 @@ def wait_until(is_so: Callable[[], bool], seconds: float = 10.0) -> None:
     raise AssertionError("it did not come about in time")
 
 
+def settle(app: Flask) -> None:
+    """Return once the application has nothing in hand any more that it can store or revoke now."""
+    collaborator(app, AccessTokens).unsaved.finish(30)
+
+
+def give_up(app: Flask) -> None:
+    """Let an application end as its process would: what it cannot settle now is not tried again."""
+    collaborator(app, AccessTokens).unsaved.begin_no_more()
+    settle(app)
+    for thread in background_threads():
+        thread.join(30)
+
+
+def background_threads() -> list[threading.Thread]:
+    """Return the threads that still call Zendesk for a request that has been answered."""
+    names = ("role-", "loose-tokens", "unsaved-pairs")
+    return [thread for thread in threading.enumerate() if thread.name.startswith(names)]
+
+
 class Admin:
     """A person with a browser (cookies) and an opened sidebar."""
 
@@ -64,6 +84,10 @@ class Admin:
         self.browser = app.test_client()
         self.simulator = simulator
         self.session_token = ""
+
+    def settle(self) -> None:
+        """Wait until the service has revoked what it revokes after its answers."""
+        settle(self.app)
 
     def authorize(self, account: str = "acme") -> str:
         """Begin to connect; return the consent page's address."""

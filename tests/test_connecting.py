@@ -12,7 +12,6 @@ from redis.retry import Retry
 
 from service.activity import Activity
 from service.app import create_app
-from service.oauth.access_tokens import AccessTokens
 from service.sandbox.simulator import CLIENT_ID, Account, Simulator
 from service.sandbox.simulator.faults import Fault
 from service.settings import Settings
@@ -132,7 +131,7 @@ def test_what_there_is_no_time_to_revoke_is_revoked_after_the_answer(
     assert person.come_back(consented(person)).status_code == 200
     assert acme.live_tokens()[CLIENT_ID] == 2
     person.meets()
-    collaborator(person.app, AccessTokens).unsaved.finish(10)
+    person.settle()
     assert acme.live_tokens()[CLIENT_ID] == 1
 
 
@@ -145,7 +144,7 @@ def test_what_a_refused_consent_gave_is_revoked_after_the_answer_without_time_le
     assert_failed(person.come_back(consented(person, 103)), 403, "admin_required")
     assert acme.live_tokens() == {CLIENT_ID: 1}
     person.meets()
-    collaborator(person.app, AccessTokens).unsaved.finish(10)
+    person.settle()
     assert acme.live_tokens() == {}
 
 
@@ -178,7 +177,7 @@ def test_a_limit_of_an_hour_does_not_keep_a_revocation_in_hand_for_an_hour(
 def test_what_zendesk_refuses_to_revoke_is_tried_once(person: Admin) -> None:
     person.meets({"where": "revoke", "kind": "http_403_scope"})
     assert_failed(person.come_back(consented(person, 103)), 403, "admin_required")
-    collaborator(person.app, AccessTokens).unsaved.finish(10)
+    person.settle()
     assert len(person.calls("/oauth/tokens/", method="DELETE")) == 1
 
 
@@ -286,7 +285,7 @@ def test_a_grant_of_which_nobody_knows_whether_it_was_stored_is_revoked_once_tha
     # It may be stored, so it is neither revoked nor forgotten yet.
     assert simulator.world.account("acme").live_tokens() == {"zis_acme_orders": 1}
     LeavingConnection.is_back.set()
-    collaborator(person.app, AccessTokens).unsaved.finish(10)
+    person.settle()
     assert simulator.world.account("acme").live_tokens() == {}
     assert not redis.exists(GRANT_KEY)
     pool.disconnect()
@@ -323,7 +322,7 @@ def test_a_grant_that_was_stored_after_all_is_kept_once_that_is_known_and_record
 
     assert_failed(person.come_back(consented(person)), 503, "store_unavailable")
     VanishingConnection.is_back.set()
-    collaborator(person.app, AccessTokens).unsaved.finish(10)
+    person.settle()
     assert simulator.world.account("acme").live_tokens() == {"zis_acme_orders": 1}
     assert stored(redis)
     assert [entry["action"] for entry in collaborator(person.app, Activity).latest(Subdomain("acme"))] == ["connected"]

@@ -310,6 +310,7 @@ def test_a_disconnect_during_a_mint_leaves_no_live_token(after_effect: bool, adm
         assert admin.disconnect().get_json() == {"revoked": True}
         admin.simulator.release()
     assert listed[0].status_code in {409, 502}
+    admin.settle()
     assert live(admin) == {}
     assert not redis.exists(GRANT)
 

@@ -140,6 +140,7 @@ def test_a_zendesk_that_does_not_answer_ends_with_the_requests_own_time(
     finally:
         person.simulator.release()
     assert stored(redis) == {}
+    person.settle()
     assert acme.live_tokens() == {}
 
 

@@ -175,7 +175,8 @@ def test_its_end_is_what_zendesk_says(mint: str, asks: int, make_admin: MakeAdmi
         assert token.expires_at is None
     else:
         assert token.expires_at is not None
-        assert 1790 <= token.expires_at - token.obtained_at <= 1800
+        # Zendesk's clock, in whole seconds, and ours are apart by what the call took.
+        assert 1740 <= token.expires_at - token.obtained_at <= 1801
     assert len(admin.calls(f"{TOKENS}/current", method="GET")) == asks
 
 
@@ -198,6 +199,7 @@ def test_an_expired_token_is_minted_again_and_its_predecessor_revoked(make_admin
         assert admin.list_fresh().status_code == 200
         after = held(admin)
         assert after.access_token != before.access_token
+        admin.settle()
         assert live(admin) == 1
     assert f"{TOKENS}/{before.token_id}" in {call.path for call in admin.calls(method="DELETE")}
     assert {call.status for call in admin.calls("/registry/")} == {200}
@@ -209,6 +211,7 @@ def test_a_refused_token_is_minted_again_once_and_the_call_repeated_once(admin: 
     with time_machine.travel(time.time() + 120, tick=True):
         assert admin.list_fresh().status_code == 200
     assert [call.status for call in admin.calls("/registry/")] == [401, 200]
+    admin.settle()
     assert (mints(admin), live(admin)) == (1, 1)
     assert f"{TOKENS}/{before.token_id}" in {call.path for call in admin.calls(method="DELETE")}
 
@@ -290,6 +293,7 @@ def test_a_mint_that_finds_its_grant_gone_revokes_what_it_got(admin: Admin, redi
         redis.hset("zis:{acme}:grant", "id", "another authorization")
         admin.simulator.release()
     assert outcome(listed[0]) == (409, "authorization_required")
+    admin.settle()
     assert live(admin) == 0
 
 
@@ -302,6 +306,7 @@ def test_a_mint_that_finds_another_stored_revokes_its_own_and_uses_that(admin: A
         redis.hset("zis:{acme}:grant", "minted:acme_orders", sealed)
         admin.simulator.release()
     assert listed[0].status_code == 200
+    admin.settle()
     assert (mints(admin), live(admin)) == (1, 1)
 
 
@@ -315,6 +320,7 @@ def test_a_mint_that_cannot_be_stored_is_revoked(admin: Admin, redis: Redis) -> 
         admin.simulator.release()
     redis.config_set("maxmemory", 0)
     assert outcome(listed[0]) == (503, "store_unavailable")
+    admin.settle()
     assert live(admin) == 0
 
 
@@ -327,6 +333,7 @@ def test_a_mint_whose_grant_can_no_longer_be_opened_revokes_what_it_got(admin: A
         redis.hset("zis:{acme}:grant", mapping={"id": "another", "sealed": "sealed by nobody"})
         admin.simulator.release()
     assert outcome(listed[0]) == (409, "authorization_required")
+    admin.settle()
     assert live(admin) == 0
 
 

@@ -110,6 +110,23 @@ def test_what_there_was_no_thread_for_is_settled_once_there_is_one() -> None:
     assert pair.is_settled
 
 
+def test_what_an_ending_process_has_called_lost_is_not_tried_again() -> None:
+    unsaved = UnsavedPairs()
+    tries = []
+
+    def put_off() -> None:
+        tries.append(threading.current_thread())
+        raise NotYet
+
+    unsaved.keep(ACME, put_off, is_pair=False)
+    unsaved.begin_no_more()
+    unsaved.finish(10)
+    [thread] = tries
+    thread.join(10)
+    assert not thread.is_alive()
+    assert tries == [thread]
+
+
 def test_an_ending_process_expects_nothing_new() -> None:
     unsaved = UnsavedPairs()
     with unsaved.expecting(ACME) as may_begin:

@@ -97,7 +97,10 @@ class UnsavedPairs:
             self._is_ending = True
 
     def finish(self, seconds: float) -> None:
-        """Give what waits or is expected up to `seconds` to be stored; for a process that ends."""
+        """Give what waits or is expected up to `seconds` to be stored; for a process that ends.
+
+        After `begin_no_more` nobody comes later: what is left then is given up.
+        """
         end = time.monotonic() + seconds
         with self._changed:
             self._start_missing()
@@ -107,6 +110,9 @@ class UnsavedPairs:
                 _log.critical("pair_lost", account=account, consequence="the account has to be connected again")
             for account in {one.account for one in self._waiting if not one.is_pair}:
                 _log.warning("token_left", account=account, consequence="it may live on at Zendesk, used by nobody")
+            if self._is_ending:
+                self._waiting.clear()
+                self._changed.notify_all()
 
     def _start_missing(self) -> None:
         """Start the threads for which there was no room before."""
@@ -147,7 +153,9 @@ class UnsavedPairs:
             for one in waiting:
                 if self._is_settled(one):
                     with self._changed:
-                        self._waiting.remove(one)
+                        # `finish` may have given it up meanwhile.
+                        if one in self._waiting:
+                            self._waiting.remove(one)
                         self._put_off.discard(one)
                         self._changed.notify_all()
             with self._changed:

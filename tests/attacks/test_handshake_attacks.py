@@ -200,6 +200,7 @@ def test_of_handshakes_that_end_at_once_one_grant_is_left_and_no_other_token(mak
     assert pages == [200] * 4
     grant = collaborator(first.app, Grants).get(ACME)
     assert grant is not None
+    first.settle()
     live = first.simulator.world.account("acme").live_tokens()
     assert live["job_specs_sidebar"] == 1
     assert set(live) <= {"job_specs_sidebar", "zis_acme_orders"}
