@@ -100,6 +100,9 @@ def _answer_error(error: ServiceError) -> Response:
 
 def _counted(error: ServiceError) -> ServiceError:
     """Return the error, or that too many refused requests came from this address."""
+    if isinstance(error, errors.RateLimited) and error.upstream_status is None:
+        # Our own limit: looked at before any work was done, so there is nothing to count.
+        return error
     # A request to open the page that was not verified may have cost a question to Zendesk, whatever came of it.
     is_unverified = _room() == "sidebar" and "framing_account" not in g
     if not is_unverified and (error.status not in _REFUSED_STATUSES or _room() not in _COUNTED_ROOMS):

@@ -149,7 +149,8 @@ def _assemble(app: Flask, settings: Settings, store: Store) -> None:
         settings=settings, store=store, registry=registry, zis_tokens=zis_tokens, listing=listing, activity=activity
     )
     managers = Managers(settings, store, vault, calls, zis_tokens, lookers, clock)
-    app_keys = AppKeys(settings, store, vault, calls, clock)
+    limits = RateLimits(settings, store)
+    app_keys = AppKeys(settings, store, vault, calls, limits, clock)
     connection = Connection(
         settings=settings,
         store=store,
@@ -190,6 +191,6 @@ def _assemble(app: Flask, settings: Settings, store: Store) -> None:
         Upkeep(store, grants, conditions, access_tokens, clock),
         Sessions(settings, clock),
         ZAFTokens(settings, app_keys, clock),
-        RateLimits(settings, store),
+        limits,
         Release.current(),
     )

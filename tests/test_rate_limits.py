@@ -1,14 +1,27 @@
 """Our own limits, by address, through HTTP: who is counted, who is not, and what happens while Redis is away."""
 
+from typing import Any
+
 import pytest
 from flask.testing import FlaskClient
 from redis import Redis
 
-from service.rate_limits import OAUTH_REQUESTS, REFUSED_REQUESTS, address_group
+from service.errors import RateLimited
+from service.rate_limits import (
+    FAILED_EXCHANGES,
+    OAUTH_REQUESTS,
+    REFUSED_REQUESTS,
+    REMEMBERED_OVER,
+    RateLimits,
+    address_group,
+)
+from service.sandbox.simulator.signing import signed_claims
+from tests.attacks.attackers import VIP, cookies_of, query_of, segment
 from tests.conftest import MakeAdmin, MakeApp
-from tests.steps import Admin
+from tests.steps import ORDERS_ONLY, Admin, collaborator
+from tests.workers import at_once
 
-FLOODER = "198.51.100.7"
+FLOODER, OTHER = "198.51.100.7", "198.51.100.8"
 DOWN = "redis://127.0.0.1:1/0"
 
 
@@ -78,16 +91,141 @@ def test_nothing_else_is_limited(browser: FlaskClient, path: str, status: int) -
     assert begun(browser) == [302]
 
 
-def test_whoever_has_a_session_still_passes_from_a_flooded_address(make_admin: MakeAdmin) -> None:
-    person = make_admin(TRUSTED_PROXIES="1")
+def test_from_a_flooded_address_what_costs_nothing_passes_and_nothing_else_is_begun(make_admin: MakeAdmin) -> None:
+    person = make_admin(TRUSTED_PROXIES="1", **ORDERS_ONLY)
+    person.connect("acme")
+    assert person.job_specs()["job_specs"]
     use_up(person.browser)
+    person.simulator.world.clear_calls()
     headers = {"X-Forwarded-For": FLOODER}
 
-    page = person.browser.post("/sidebar", data={"token": person.simulator.sign("acme", 101)}, headers=headers)
-    assert page.status_code == 200
-    person.open_sidebar()
-    assert person.call("GET", "/status", headers=headers).status_code == 200
+    for path in ("/job_specs", "/status", "/activity"):
+        assert person.call("GET", path, headers=headers).status_code == 200
     assert person.call("POST", "/session", headers=headers).status_code == 200
+    signed = {"token": person.simulator.sign("acme", 101)}
+    assert person.browser.post("/sidebar", data=signed, headers=headers).status_code == 429
+    for method, path in (("POST", f"/job_specs/{VIP}/install"), ("DELETE", "/connection")):
+        assert person.call(method, path, headers=headers).status_code == 429
+    assert person.calls() == []
+
+    assert person.post_sidebar(signed["token"]).status_code == 200, "from any other address"
+    assert person.install(VIP).status_code == 200
+
+
+def test_an_address_over_the_limit_makes_us_ask_zendesk_nothing(make_admin: MakeAdmin, make_app: MakeApp) -> None:
+    """As it was found: 400 answers of 429 cost 800 calls. The second process has not seen the flood itself."""
+    flooder = make_admin(TRUSTED_PROXIES="1", ZENDESK_SUBDOMAINS="*")
+    use_up(flooder.browser)
+    other_process = make_app(TRUSTED_PROXIES="1", ZENDESK_SUBDOMAINS="*").test_client()
+    headers = {"X-Forwarded-For": FLOODER}
+    for number in range(20):
+        claims = signed_claims(flooder.simulator.world.account("acme"), 101) | {"iss": f"made-up-{number}.zendesk.com"}
+        forged = {"token": f"{segment({'alg': 'RS256'})}.{segment(claims)}.AAAA"}
+        for browser in (flooder.browser, other_process):
+            assert browser.post("/sidebar", data=forged, headers=headers).status_code == 429
+
+    assert flooder.calls() == []
+
+
+def test_a_key_that_has_changed_is_not_fetched_for_an_address_over_the_limit(make_admin: MakeAdmin) -> None:
+    person = make_admin(TRUSTED_PROXIES="1")
+    person.open_sidebar()
+    other_process = make_admin(TRUSTED_PROXIES="1")
+    use_up(other_process.browser)
+    person.simulator.world.clear_calls()
+
+    forged = {"token": person.simulator.sign("acme", 101, wrong_key=True)}
+    reply = person.browser.post("/sidebar", data=forged, headers={"X-Forwarded-For": FLOODER})
+    assert reply.status_code == 429
+    assert person.calls("public_key") == []
+    assert person.browser.post("/sidebar", data=forged).status_code == 401
+    assert len(person.calls("public_key")) == 1, "the minute's one question is still there for others"
+
+
+def test_an_address_within_the_limit_costs_the_page_no_round_trip(make_admin: MakeAdmin, redis: Redis) -> None:
+    person = make_admin()
+    person.open_sidebar()
+    before = redis.info("commandstats")
+    person.open_sidebar()
+    after = redis.info("commandstats")
+
+    def calls(stats: Any, name: str) -> int:
+        return int(stats.get(f"cmdstat_{name}", {}).get("calls", 0))
+
+    assert all(calls(after, name) == calls(before, name) for name in ("get", "evalsha", "mget"))
+
+
+def test_an_address_that_is_over_is_forgotten_where_very_many_are(make_app: MakeApp) -> None:
+    limits = collaborator(make_app(), RateLimits)
+    for number in range(REMEMBERED_OVER + 5):
+        limits._remember_over(("refused", str(number)), 0.0)
+    assert len(limits._over) == REMEMBERED_OVER
+    assert ("refused", "0") not in limits._over
+
+
+def guess(person: Admin, times: int = 1) -> list[int]:
+    """Come back with a right state and a code that nobody gave out."""
+    statuses = []
+    for _ in range(times):
+        state = query_of(person.authorize("acme"))["state"]
+        statuses.append(person.browser.get(f"/oauth/callback?state={state}&code=guessed").status_code)
+    return statuses
+
+
+def test_ten_failed_exchanges_a_minute_and_address(make_admin: MakeAdmin, redis: Redis) -> None:
+    """As it was found: each guessed code showed our client secret at the account's token endpoint."""
+    person = make_admin()
+    assert FAILED_EXCHANGES.amount == 10
+    assert guess(person, 14) == [409] * 10 + [429] * 4
+    assert len(person.calls("/oauth/tokens")) == 10
+
+    location = person.simulator.consent(person.authorize("acme"), 101)
+    reply = person.come_back(location)
+    assert reply.status_code == 429
+    assert 1 <= int(reply.headers["Retry-After"]) <= 60
+    assert len(person.calls("/oauth/tokens")) == 10
+    for key in redis.keys("zis:limit*exchanges*"):
+        redis.expireat(key, 1)
+    assert person.come_back(location).status_code == 200, "neither the state nor its cookie was used up"
+
+
+def test_an_exchange_that_succeeds_or_is_not_made_does_not_count(make_admin: MakeAdmin) -> None:
+    person = make_admin()
+    for _ in range(FAILED_EXCHANGES.amount + 1):
+        state = query_of(person.authorize("acme"))["state"]
+        assert person.browser.get(f"/oauth/callback?state={state}&error=access_denied").status_code == 403
+        assert person.browser.get("/oauth/callback?state=unknown&code=c").status_code == 400
+        assert person.connect("acme").status_code == 200
+        assert person.connect("acme", 102).status_code == 403, "no admin, but the exchange was a right one"
+
+
+def test_guesses_that_come_at_once_are_counted_before_they_are_made(make_admin: MakeAdmin) -> None:
+    person = make_admin()
+    states = [query_of(person.authorize("acme"))["state"] for _ in range(20)]
+    cookies = dict(cookies_of(person))
+    clients = [person.app.test_client() for _ in states]
+    for client in clients:
+        for name, value in cookies.items():
+            client.set_cookie(name, value)
+    statuses = at_once(
+        20, lambda number: clients[number].get(f"/oauth/callback?state={states[number]}&code=guessed").status_code
+    )
+
+    assert sorted(statuses) == [409] * 10 + [429] * 10
+    assert len(person.calls("/oauth/tokens")) == 10
+
+
+def test_without_redis_failed_exchanges_are_counted_too(make_app: MakeApp) -> None:
+    limits = collaborator(make_app(REDIS_URL=DOWN), RateLimits)
+    for _ in range(FAILED_EXCHANGES.amount):
+        with limits.attempt(FAILED_EXCHANGES, OTHER) as attempt:
+            attempt.is_made = True
+        with limits.attempt(FAILED_EXCHANGES, FLOODER):
+            pass
+    with limits.attempt(FAILED_EXCHANGES, FLOODER) as attempt:
+        assert not attempt.is_made
+    with pytest.raises(RateLimited), limits.attempt(FAILED_EXCHANGES, OTHER):
+        pass
 
 
 def test_a_limited_sidebar_may_still_be_framed(browser: FlaskClient) -> None:

@@ -27,6 +27,7 @@ from service.oauth.people import NOT_READABLE, ZendeskUser, ask_me
 from service.oauth.revocation import LEAST_SECONDS, Revocation
 from service.oauth.states import IssuedState, States
 from service.oauth.zis_tokens import ZISTokens
+from service.rate_limits import Attempt
 from service.settings import Settings
 from service.store import Store
 from service.subdomains import Subdomain
@@ -125,9 +126,16 @@ class Handshake:
         return self._conditions.authorize_url(account)
 
     def complete(
-        self, account: Subdomain, authorization_code: str, code_verifier: str, deadline: Deadline
+        self,
+        account: Subdomain,
+        authorization_code: str,
+        code_verifier: str,
+        deadline: Deadline,
+        exchange: Attempt | None = None,
     ) -> Connected:
         """Exchange the code, check what was granted, store it, and make ready what the time allows.
+
+        `exchange` is told whether the exchange was made and has failed; None: nobody counts that.
 
         A failed check, or one that could not be made, revokes what was granted and leaves an older grant untouched.
 
@@ -136,6 +144,8 @@ class Handshake:
             ScopeInsufficient, AdminRequired, AccountMismatch: a check failed.
             ServiceError: Zendesk or Redis failed.
         """
+        exchange = exchange or Attempt()
+        exchange.is_made = True
         try:
             pair = self._server.exchange_code(account, authorization_code, code_verifier, deadline)
         except InvalidGrant:
@@ -143,6 +153,7 @@ class Handshake:
                 "Zendesk no longer accepts this authorization: it waited too long or was used already. Connect again.",
                 authorize_url=self._conditions.authorize_url(account),
             ) from None
+        exchange.is_made = False
         minted: dict[str, MintedToken] = {}
         try:
             grant = self._checked(account, pair, minted, deadline)

@@ -1,13 +1,13 @@
 """/oauth/authorize and /oauth/callback, opened in a top-level window."""
 
-from flask import Blueprint, make_response, redirect, render_template, request
+from flask import Blueprint, g, make_response, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
 from service.errors import AccessDenied, InvalidRequest, InvalidState, ZendeskUnavailable
 from service.oauth.handshake import Connected, Handshake
 from service.oauth.states import STATE_TTL_SECONDS, States, label_of
-from service.rate_limits import OAUTH_REQUESTS, RateLimits, address_group
+from service.rate_limits import FAILED_EXCHANGES, OAUTH_REQUESTS, Attempt, RateLimits, address_group
 from service.settings import Settings
 from service.subdomains import Subdomain, parse_subdomain
 from service.web import collaborator, deadline, name_account
@@ -54,6 +54,14 @@ def callback() -> ResponseReturnValue:
     state = _parameter("state")
     if state is None:
         raise InvalidState("This address is where Zendesk sends people back to. Begin at the front page.")
+    # Each exchange shows our secret to an account's token endpoint, whatever the code. Counted before the state is
+    # consumed: whoever comes from a flooded address may come back with it.
+    with collaborator(RateLimits).attempt(FAILED_EXCHANGES, address_group(request.remote_addr)) as exchange:
+        return _connected_page(_completed(state, exchange))
+
+
+def _completed(state: str, exchange: Attempt) -> Connected:
+    g.used_state = state
     secret = request.cookies.get(_cookie_name(label_of(state)))
     pending = collaborator(States).consume(state, secret)
     name_account(pending.account)
@@ -67,15 +75,13 @@ def callback() -> ResponseReturnValue:
     if code is None:
         raise InvalidRequest("Zendesk sent neither a code nor an error. Connect again.")
     _check_issuer(pending.account)
-    connected = handshake.complete(pending.account, code, pending.code_verifier, deadline())
-    return _connected_page(connected)
+    return handshake.complete(pending.account, code, pending.code_verifier, deadline(), exchange)
 
 
 def forget_cookie(response: Response) -> None:
-    """Drop the cookie of the state this callback has used, whatever came of it."""
-    state = request.args.get("state")
-    if state:
-        _drop_cookie(response, _cookie_name(label_of(state)))
+    """Drop the cookie of the state this callback has used, whatever came of it; one over a limit has used none."""
+    if "used_state" in g:
+        _drop_cookie(response, _cookie_name(label_of(g.used_state)))
 
 
 def _connected_page(connected: Connected) -> Response:

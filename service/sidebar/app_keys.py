@@ -15,6 +15,7 @@ from joserfc.jwk import RSAKey
 from service import records
 from service.deadlines import Deadline
 from service.errors import Failure, ServiceError, StoreUnavailable, ZendeskUnavailable
+from service.rate_limits import REFUSED_REQUESTS, RateLimits
 from service.settings import Settings
 from service.settings_parsing import parse_public_key
 from service.sidebar.key_fetches import KeyFetches
@@ -52,13 +53,20 @@ class AppKeys:
     """Keeps one key per account and app; instants are Unix seconds."""
 
     def __init__(
-        self, settings: Settings, store: Store, vault: Vault, calls: ZendeskCalls, clock: Callable[[], float]
+        self,
+        settings: Settings,
+        store: Store,
+        vault: Vault,
+        calls: ZendeskCalls,
+        limits: RateLimits,
+        clock: Callable[[], float],
     ) -> None:
         pem = settings.zendesk_app_public_key
         self._configured = None if pem is None else RSAKey.import_key(pem)
         self._store = store
         self._vault = vault
         self._calls = calls
+        self._limits = limits
         self._clock = clock
         self._known: OrderedDict[tuple[Subdomain, int], _Known] = OrderedDict()
         self._lock = threading.Lock()
@@ -80,6 +88,7 @@ class AppKeys:
         `asker` is the address that makes us ask, as it is counted; None: this service itself.
 
         Raises:
+            RateLimited: there is none, and too many refused requests came from `asker`.
             ServiceError: there is none, and it cannot be fetched; remembered for a minute.
         """
         if self._configured is not None:
@@ -94,6 +103,7 @@ class AppKeys:
             # Looked at here, too, so that nobody takes a place for what is known already.
             if known.failure is not None and now - known.failed_at < FAILURE_SECONDS:
                 raise known.failure.error()
+            self._look(asker)
             return self._joined(
                 account, app_id, known, asker, deadline, lambda limit: self._fetch_once(account, app_id, known, limit)
             )
@@ -108,11 +118,16 @@ class AppKeys:
         """Return a newer key than `refused`, with which a signature did not hold; None: there is none to be had.
 
         One is fetched at most once a minute; whoever comes meanwhile waits for it.
+
+        Raises:
+            RateLimited: too many refused requests came from `asker`.
         """
         if self._configured is not None:
             return None
         known = self._entry(account, app_id)
         now = self._clock()
+        if now - known.again_at >= AGAIN_SECONDS:
+            self._look(asker)
         with self._lock:
             may_ask = now - known.again_at >= AGAIN_SECONDS
             if may_ask:
@@ -152,6 +167,15 @@ class AppKeys:
             if len(self._known) > KNOWN_APPS:
                 self._known.popitem(last=False)
             return known
+
+    def _look(self, asker: str | None) -> None:
+        """Return if refused requests do not forbid `asker` to make us ask Zendesk.
+
+        Raises:
+            RateLimited: they do.
+        """
+        if asker is not None:
+            self._limits.look(REFUSED_REQUESTS, asker)
 
     def _fetch_once(self, account: Subdomain, app_id: int, known: _Known, limit: Deadline) -> RSAKey:
         """Fetch the key, unless that was done or failed just now: by whoever asked before this thread's turn."""

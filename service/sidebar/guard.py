@@ -5,6 +5,7 @@ from typing import cast
 from flask import g, request
 
 from service.activity import Author
+from service.rate_limits import REFUSED_REQUESTS, RateLimits, address_group
 from service.settings import Settings
 from service.sidebar.managers import Standing
 from service.sidebar.sessions import Session, Sessions
@@ -22,14 +23,20 @@ def bearer() -> str | None:
 def require_session() -> None:
     """Let in whoever shows a valid session token of an allowed account.
 
+    To change anything the address has to be within the limit of refused requests, too.
+
     Raises:
         Unauthenticated: missing, invalid or expired.
         AccountNotAllowed: the account was taken off the list.
+        RateLimited: too many refused requests came from this address.
     """
     session = collaborator(Sessions).read(bearer())
     name_account(session.account)
     collaborator(Settings).require_allowed(session.account)
     g.session = session
+    # What is read is at hand, or shared by all who ask; a change asks Zendesk, and its refusal would have, too.
+    if request.method not in {"GET", "HEAD"}:
+        collaborator(RateLimits).look(REFUSED_REQUESTS, address_group(request.remote_addr))
 
 
 def current_session() -> Session:

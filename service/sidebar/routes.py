@@ -9,7 +9,7 @@ from service.documents.account import SessionDocument
 from service.documents.queries import NoQuery
 from service.errors import MethodNotAllowed
 from service.oauth.conditions import Conditions
-from service.rate_limits import address_group
+from service.rate_limits import REFUSED_REQUESTS, RateLimits, address_group
 from service.settings import Settings
 from service.sidebar.guard import bearer
 from service.sidebar.sessions import Session, Sessions
@@ -36,7 +36,10 @@ def require_renewable_session() -> None:
 @page.post("/sidebar")
 def open_sidebar() -> ResponseReturnValue:
     """Answer Zendesk's signed request with the page; a redirect would lose the token."""
-    signed = collaborator(ZAFTokens).verify(request.form.get("token"), deadline(), address_group(request.remote_addr))
+    asker = address_group(request.remote_addr)
+    # Before the signature is looked at. Whoever was not over the limit is asked about again where a key is fetched.
+    collaborator(RateLimits).look_if_over(REFUSED_REQUESTS, asker)
+    signed = collaborator(ZAFTokens).verify(request.form.get("token"), deadline(), asker)
     g.framing_account = signed.account
     name_account(signed.account)
     token, session = collaborator(Sessions).issue(

@@ -97,7 +97,8 @@ CURES: dict[str, Cure] = {
     ),
     "rate_limited": Cure(
         "Zendesk's limit (`upstream_status` is 429), or this service's own: 60 changes and 60 lists with `no-cache` a "
-        "minute and person; 300 requests that connect, and 300 refused ones, a minute and address.",
+        "minute and person; 300 requests that connect, 10 failed exchanges of a code, and 300 refused requests, "
+        "a minute and address.",
         "Wait for `retry_after` seconds.",
     ),
     "client_misconfigured": Cure(
