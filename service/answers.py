@@ -19,7 +19,7 @@ LARGEST_BODY_BYTES = 64 * 1024
 # Named by the first part of a path. Where errors are problem documents; elsewhere they are pages.
 _PROBLEM_ROOMS = frozenset({"api", "livez", "readyz", "metrics", "openapi.json"})
 # Refusals of these count against the address they come from.
-_COUNTED_ROOMS = frozenset({"api", "sidebar"})
+_COUNTED_ROOMS = frozenset({"api", "metrics", "sidebar"})
 _REFUSED_STATUSES = frozenset({400, 401, 403, 404, 405, 413})
 _SDK = "https://static.zdassets.com"
 
