@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException, InternalServerError
 from service import errors, metrics
 from service.errors import InternalError, InvalidRequest, MethodNotAllowed, NotFound, PayloadTooLarge, ServiceError
 from service.oauth import routes as oauth_routes
+from service.plain_http import require_https
 from service.rate_limits import REFUSED_REQUESTS, RateLimits, address_group
 from service.settings import DEFAULT_ZENDESK_URL_TEMPLATE, Settings
 from service.web import begin_request, collaborator, deadline, end_request, request_id, seconds_taken
@@ -40,7 +41,7 @@ def register_answers(app: Flask) -> None:
     app.register_error_handler(Exception, _answer_unforeseen)
 
 
-def _begin() -> None:
+def _begin() -> Response | None:
     begin_request()
     metrics.REQUESTS_IN_PROGRESS.inc()
     _require_readable_query()
@@ -52,6 +53,7 @@ def _begin() -> None:
         raise PayloadTooLarge("The request's body is larger than 64 KiB.")
     if deadline().left() <= 0:
         raise errors.ZendeskTimeout("This request waited too long before it could begin. Try again.", retry_after=1)
+    return require_https(collaborator(Settings), _room(), is_api=_room() in _PROBLEM_ROOMS)
 
 
 def _require_readable_query() -> None:
