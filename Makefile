@@ -7,17 +7,38 @@ PORT ?= 9000
 TESTS ?=
 CHECK ?=
 QUICK ?=
+COVERAGE ?=
+# Processes that tests run in: as many as there are processors.
+WORKERS ?= auto
+PYTEST := -m pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal
 
-.PHONY: sandbox test venv check format lock bench
+.PHONY: sandbox test quick nightly mutants venv check format lock bench
 
 sandbox: venv
 	@exec $(BIN)/python -m service.sandbox --port $(PORT)
 
+# FULL=1 searches every schedule of the model and gives the fuzzers ten times the cases; COVERAGE=1 measures and reports
+# what was run, also where a test failed.
 test: venv
+ifeq ($(COVERAGE),1)
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(TESTS)
-	$(BIN)/coverage combine -q
-	$(BIN)/coverage report
+	$(BIN)/coverage run $(PYTEST) $(TESTS); status=$$?; \
+	$(BIN)/coverage combine -q && $(BIN)/coverage report; exit $$status
+else
+	$(BIN)/python $(PYTEST) $(TESTS)
+endif
+
+# Without what starts a browser, gunicorn or a store of its own, and without the model.
+quick: venv
+	$(BIN)/python $(PYTEST) -m "not browser and not processes and not model" $(TESTS)
+
+# What takes too long for every change: each mutant, and the model with one interruption and one fault more.
+nightly: mutants
+	FULL=1 $(BIN)/python $(PYTEST)
+	TOKEN_MODEL_DEPTH=1 TOKEN_MODEL_SCHEDULES=20000 $(BIN)/python $(PYTEST) tests/model/test_token_hand_out.py
+
+mutants: venv
+	$(BIN)/python -m tests.mutants $(TESTS)
 
 check: venv
 	$(BIN)/python tools/lock.py --check

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from jinja2.bccache import Bucket, BytecodeCache
 from playwright.sync_api import Browser, expect, sync_playwright
 from redis import Redis
 
@@ -14,10 +15,29 @@ from service.settings import Settings
 from service.store import Store
 from tests.leftovers import watch
 from tests.programs import CHROMIUM_FLAGS, chromium_path
+from tests.seeding import seed
 from tests.steps import PUBLIC_URL, SECRET_KEYS, Admin, background_threads, collaborator, give_up
 from tests.workers import LiveService, free_port, running_valkey
 
+
+class TemplatesInMemory(BytecodeCache):
+    """Compiled templates of this process."""
+
+    def __init__(self) -> None:
+        self._code: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if bucket.key in self._code:
+            bucket.bytecode_from_string(self._code[bucket.key])
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._code[bucket.key] = bucket.bytecode_to_string()
+
+
 pytest_plugins = ["tests.searched"]
+_COMPILED = TemplatesInMemory()
+# Each starts a browser, gunicorn, or a store that a test may stop.
+_PROCESS_FIXTURES = {"browser", "live_service", "platform_service", "running_site", "theatre", "platform", "upstream"}
 # A busy machine is no fault of the page.
 expect.set_options(timeout=20_000)
 
@@ -25,6 +45,13 @@ expect.set_options(timeout=20_000)
 def pytest_configure() -> None:
     """End what this run leaves running, however it ends."""
     watch()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what starts processes of its own, so that `make quick` can leave it out."""
+    for item in items:
+        if _PROCESS_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("processes")
 
 
 @pytest.fixture(scope="session")
@@ -103,6 +130,8 @@ def make_app(environment: dict[str, str], simulator: Simulator) -> Iterator[Make
     def make(**changes: str | None) -> Flask:
         merged: dict[str, str | None] = {**environment, **changes}
         app = create_app(Settings.from_env({name: value for name, value in merged.items() if value is not None}))
+        # Compiled once a process, not once an application.
+        app.jinja_env.bytecode_cache = _COMPILED
         made.append(app)
         return app
 
@@ -131,9 +160,10 @@ def make_admin(make_app: MakeApp, simulator: Simulator) -> MakeAdmin:
 
 @pytest.fixture
 def admin(make_admin: MakeAdmin) -> Admin:
-    """Acme's admin, connected."""
+    """Acme's admin, connected, with the sidebar open."""
     person = make_admin()
-    person.connect("acme")
+    seed(person.app, person.simulator, "acme", 101)
+    person.open_sidebar("acme", 101)
     return person
 
 

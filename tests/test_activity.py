@@ -112,7 +112,9 @@ def test_the_newest_comes_first(admin: Admin) -> None:
     assert told(admin) == [("disconnected", "ok"), ("uninstalled", "ok"), ("installed", "ok"), ("connected", "ok")]
 
 
-def test_a_connection_is_its_admins_and_comes_from_no_installation(admin: Admin) -> None:
+def test_a_connection_is_its_admins_and_comes_from_no_installation(make_admin: MakeAdmin) -> None:
+    admin = make_admin()
+    admin.connect("acme")
     (entry,) = entries(admin)
     assert (entry["action"], entry["actor"], entry["result"]) == ("connected", ADA, "ok")
     assert (entry["integration"], entry["job_spec"], entry["installation_id"]) == (None, None, None)

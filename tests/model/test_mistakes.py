@@ -11,7 +11,7 @@ from tests.model.bench import Beginning
 from tests.model.explorer import Bounds
 from tests.model.search import Cast, searching
 
-pytestmark = [pytest.mark.faults]
+pytestmark = [pytest.mark.faults, pytest.mark.model]
 
 EXPIRED, STALE, MINT = Beginning("expired"), Beginning("stale"), Beginning("fresh", mode="mint")
 ONE_FAULT, TWO_INTERRUPTIONS = Bounds(faults=1, preemptions=1), Bounds(faults=1, preemptions=2)

@@ -22,7 +22,7 @@ SAMPLE = 40
 DEEPER = int(os.environ.get("TOKEN_MODEL_DEPTH", "0"))
 MOST_SCHEDULES = int(os.environ.get("TOKEN_MODEL_SCHEDULES", UNBOUNDED))
 
-pytestmark = [pytest.mark.faults, *([pytest.mark.timeout(0)] if DEEPER else [])]
+pytestmark = [pytest.mark.faults, pytest.mark.model, *([pytest.mark.timeout(0)] if DEEPER else [])]
 
 EXPIRED, STALE, FRESH, NONE = Beginning("expired"), Beginning("stale"), Beginning("fresh"), Beginning("none")
 MINT = Beginning("fresh", mode="mint")
