@@ -14,6 +14,7 @@ zis_registry            the ZIS Registry API: pages, names, refusals
 activity, lookers       who did what to an account, and when; who has looked at it
 zendesk/                reaching one account: address, transport, deadlines, what a failure means
 vault, rate_limits      sealing records; our own limits
+plain_http              what came by http where PUBLIC_URL is https
 store, shared_reads     the only door to Redis; what threads read from it together
 redis_pool, redis_faults, network_faults   its connections; what a failure means
 settings, errors        every environment variable; the error tree and how it is shown

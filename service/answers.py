@@ -11,6 +11,7 @@ from werkzeug.exceptions import HTTPException, InternalServerError
 from service import errors, metrics
 from service.errors import InternalError, InvalidRequest, MethodNotAllowed, NotFound, PayloadTooLarge, ServiceError
 from service.oauth import routes as oauth_routes
+from service.plain_http import require_https
 from service.rate_limits import REFUSED_REQUESTS, RateLimits, address_group
 from service.settings import DEFAULT_ZENDESK_URL_TEMPLATE, Settings
 from service.web import begin_request, collaborator, deadline, end_request, request_id, seconds_taken
@@ -19,7 +20,7 @@ LARGEST_BODY_BYTES = 64 * 1024
 # Named by the first part of a path. Where errors are problem documents; elsewhere they are pages.
 _PROBLEM_ROOMS = frozenset({"api", "livez", "readyz", "metrics", "openapi.json"})
 # Refusals of these count against the address they come from.
-_COUNTED_ROOMS = frozenset({"api", "sidebar"})
+_COUNTED_ROOMS = frozenset({"api", "metrics", "sidebar"})
 _REFUSED_STATUSES = frozenset({400, 401, 403, 404, 405, 413})
 _SDK = "https://static.zdassets.com"
 
@@ -40,7 +41,7 @@ def register_answers(app: Flask) -> None:
     app.register_error_handler(Exception, _answer_unforeseen)
 
 
-def _begin() -> None:
+def _begin() -> Response | None:
     begin_request()
     metrics.REQUESTS_IN_PROGRESS.inc()
     _require_readable_query()
@@ -52,6 +53,7 @@ def _begin() -> None:
         raise PayloadTooLarge("The request's body is larger than 64 KiB.")
     if deadline().left() <= 0:
         raise errors.ZendeskTimeout("This request waited too long before it could begin. Try again.", retry_after=1)
+    return require_https(collaborator(Settings), _room(), is_api=_room() in _PROBLEM_ROOMS)
 
 
 def _require_readable_query() -> None:

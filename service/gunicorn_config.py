@@ -89,6 +89,20 @@ def threads_within(limit: int, concurrency: str) -> int:
     return max(FEWEST_THREADS, min(MOST_THREADS, room))
 
 
+def addresses_of(port: str) -> list[str]:
+    """Return where to listen on a port: on all addresses of the machine, of IPv4 alone where it has no IPv6."""
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::", 0))
+            takes_ipv4 = not probe.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+    except OSError:
+        return [f"0.0.0.0:{port}"]
+    # Linux takes IPv4 at the same socket, unless net.ipv6.bindv6only is set.
+    return [f"[::]:{port}"] if takes_ipv4 else [f"[::]:{port}", f"0.0.0.0:{port}"]
+
+
+if os.environ.get("PORT"):
+    bind = addresses_of(os.environ["PORT"])
 worker_class = Worker
 # Far above the cores: the work is waiting for Zendesk and Redis. In the first three seconds in which an account hangs
 # its callers may hold as many as come, so there are more than one account is likely to fill.
@@ -104,7 +118,8 @@ graceful_timeout = 27
 # Above the 90 s for which the router keeps idle connections.
 keepalive = 95
 # Only a proxy on this machine may say what a client's request was; the addresses come from TRUSTED_PROXIES alone.
-forwarded_allow_ips = "127.0.0.1"
+# The last is the first as an IPv6 socket sees it.
+forwarded_allow_ips = "127.0.0.1,::1,::ffff:127.0.0.1"
 forwarder_headers = ""
 control_socket_disable = True
 accesslog = "-"

@@ -10,8 +10,18 @@ import click
 from redis.connection import parse_url
 
 from service.errors import AccountNotAllowed
-from service.settings_parsing import Faults, origin_of, parse_app_ids, parse_public_key, parse_user_ids
-from service.subdomains import Subdomain, parse_subdomain
+from service.settings_parsing import (
+    Faults,
+    origin_of,
+    parse_app_ids,
+    parse_metrics_token,
+    parse_printable,
+    parse_public_key,
+    parse_secret_keys,
+    parse_user_ids,
+    refuse,
+)
+from service.subdomains import NO_ACCOUNTS, Subdomain, parse_subdomain
 
 # What a deployment button fills in for what can only be known after the first start: the service runs, and its front
 # page says what to set.
@@ -19,7 +29,6 @@ PLACEHOLDER = "set-me-later"
 DEFAULT_ZENDESK_URL_TEMPLATE = "https://{subdomain}.zendesk.com"
 # A fetched list is kept this long to be served stale; a longer "young" would make no sense.
 LONGEST_LIST_CACHE_SECONDS = 600
-SHORTEST_SECRET_KEY = 32
 # Zendesk: 1-64 of a-z, 0-9, - and _ (building-your-first-zis-integration, 2026-11).
 LONGEST_INTEGRATION = 64
 # A name or an IPv4 address in ASCII, or an IPv6 address.
@@ -52,7 +61,9 @@ VARIABLES = (
     Variable("REDIS_URL", "yes", None, "`redis://`, `rediss://` or `unix://`"),
     Variable("REDIS_TLS_VERIFY", "no", "true", "`false` accepts a self-signed certificate"),
     Variable("REDIS_TLS_CA", "no", None, "file with the CA that signed Redis's certificate"),
-    Variable("SECRET_KEYS", "yes", None, "comma-separated, newest first, each at least 32 characters"),
+    Variable(
+        "SECRET_KEYS", "yes", None, "comma-separated, newest first, each at least 32 characters that nobody can guess"
+    ),
     Variable("ZENDESK_SUBDOMAINS", "yes", None, "comma-separated accounts that may connect, or `*`"),
     Variable(
         "ZENDESK_CLIENT_ID", "yes", None, "the OAuth client's identifier; one that starts with `zis_` is *direct*"
@@ -75,7 +86,7 @@ VARIABLES = (
     Variable("LIST_CACHE_SECONDS", "no", "15", "how long a list is served without asking again; `0` keeps nothing"),
     Variable("TRUSTED_PROXIES", "no", "1", "reverse proxies in front; `0` for none"),
     Variable("RATE_LIMITS", "no", "on", "`off` switches our own limits off"),
-    Variable("METRICS_TOKEN", "no", None, "bearer token for `/metrics`; unset, there is none"),
+    Variable("METRICS_TOKEN", "no", None, "bearer token for `/metrics`, at least 16 characters; unset, there is none"),
     Variable("LOG_FORMAT", "no", "logfmt", "`logfmt` or `json`"),
 )
 
@@ -141,7 +152,9 @@ class Settings:
 
     def allows(self, account: Subdomain) -> bool:
         """Return whether the account is on the allow-list."""
-        return self.zendesk_subdomains is None or account in self.zendesk_subdomains
+        if self.zendesk_subdomains is None:
+            return account not in NO_ACCOUNTS
+        return account in self.zendesk_subdomains
 
     def require_allowed(self, account: Subdomain) -> None:
         """Let in an account on the allow-list.
@@ -149,6 +162,11 @@ class Settings:
         Raises:
             AccountNotAllowed: it is not.
         """
+        if self.zendesk_subdomains is None and account in NO_ACCOUNTS:
+            raise AccountNotAllowed(
+                f"{account}.zendesk.com is one of Zendesk's own addresses and no account. Write the name that stands "
+                "before .zendesk.com where your agents sign in."
+            )
         if not self.allows(account):
             raise AccountNotAllowed(
                 f"The Zendesk account {account} is not enabled here. The operator of this service can add it to "
@@ -174,17 +192,17 @@ class Settings:
         faults = Faults(environ, {variable.name: variable.default for variable in VARIABLES})
         public_url = faults.parse("PUBLIC_URL", parse_public_url)
         tls_ca = faults.parse("REDIS_TLS_CA", _existing_file)
-        client_id = faults.parse("ZENDESK_CLIENT_ID", _printable)
+        client_id = faults.parse("ZENDESK_CLIENT_ID", parse_printable)
         subdomains = faults.parse("ZENDESK_SUBDOMAINS", _subdomains)
         values = {
             "public_url": public_url,
             "redis_url": faults.parse("REDIS_URL", _redis_url),
             "redis_tls_verify": faults.flag("REDIS_TLS_VERIFY"),
             "redis_tls_ca": tls_ca,
-            "secret_keys": faults.parse("SECRET_KEYS", _secret_keys),
+            "secret_keys": faults.parse("SECRET_KEYS", parse_secret_keys),
             "zendesk_subdomains": None if subdomains == "*" else subdomains,
             "zendesk_client_id": client_id,
-            "zendesk_client_secret": faults.parse("ZENDESK_CLIENT_SECRET", _printable),
+            "zendesk_client_secret": faults.parse("ZENDESK_CLIENT_SECRET", parse_printable),
             "zendesk_scope": faults.parse("ZENDESK_SCOPE", _scope),
             "integration_names": _integrations(faults, client_id, subdomains),
             "zendesk_apps": faults.parse("ZENDESK_APPS", parse_app_ids),
@@ -195,7 +213,7 @@ class Settings:
             "list_cache_seconds": faults.number("LIST_CACHE_SECONDS", 0, LONGEST_LIST_CACHE_SECONDS),
             "trusted_proxies": faults.number("TRUSTED_PROXIES", 0, 10),
             "rate_limits": faults.flag("RATE_LIMITS"),
-            "metrics_token": faults.parse("METRICS_TOKEN", _printable),
+            "metrics_token": faults.parse("METRICS_TOKEN", parse_metrics_token),
             "log_format": faults.choice("LOG_FORMAT", ("logfmt", "json")),
         }
         for variable in VARIABLES:
@@ -240,51 +258,33 @@ def _existing_file(text: str) -> Path:
     return Path(text)
 
 
-def _secret_keys(text: str) -> tuple[str, ...]:
-    keys = tuple(key.strip() for key in text.split(","))
-    for position, key in enumerate(keys, start=1):
-        if len(key) < SHORTEST_SECRET_KEY:
-            raise ValueError(f"entry {position} has {len(key)} characters, at least {SHORTEST_SECRET_KEY} are needed")
-    if len(set(keys)) != len(keys):
-        raise ValueError("names the same key twice")
-    return keys
-
-
 def _subdomains(text: str) -> frozenset[Subdomain] | str:
     if text.strip() == "*":
         return "*"
     names = [name.strip() for name in text.split(",")]
     wrong = [name for name in names if parse_subdomain(name) is None]
-    if wrong:
-        raise ValueError(f"{wrong[0]!r} is no subdomain: write `acme` for acme.zendesk.com")
+    refuse([f"{name!r} is no subdomain: write `acme` for acme.zendesk.com" for name in wrong])
     return frozenset(Subdomain(name.lower()) for name in names)
-
-
-def _printable(text: str) -> str:
-    if not (text.isascii() and text.isprintable()) or " " in text:
-        raise ValueError("must be printable ASCII without spaces")
-    return text
 
 
 def _scope(text: str) -> str:
     scopes = text.split()
-    if not all(scope.isascii() and scope.isprintable() and not set(scope) & set('"\\') for scope in scopes):
-        raise ValueError("must be scope names separated by spaces")
+    wrong = [one for one in scopes if not (one.isascii() and one.isprintable()) or set(one) & set('"\\')]
+    refuse([f"{scope!r} is no scope's name: write them separated by spaces" for scope in wrong])
     return " ".join(scopes)
 
 
 def _manager_roles(text: str) -> frozenset[str]:
     roles = {role.strip() for role in text.split(",")}
-    if not roles <= {"admin", "agent"}:
-        raise ValueError("may name `admin` and `agent`, comma-separated")
+    wrong = sorted(roles - {"admin", "agent"})
+    refuse([f"may name `admin` and `agent`, comma-separated, and not {role!r}" for role in wrong])
     return frozenset(roles | {"admin"})
 
 
 def _integration_names(text: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(","))
-    for name in names:
-        if not _is_integration_name(name.replace("{subdomain}", "a")):
-            raise ValueError(f"{name!r} is no integration name: 1 to 64 of a-z, 0-9, - and _")
+    wrong = [name for name in names if not _is_integration_name(name.replace("{subdomain}", "a"))]
+    refuse([f"{name!r} is no integration name: 1 to 64 of a-z, 0-9, - and _" for name in wrong])
     return names
 
 
@@ -295,22 +295,26 @@ def _integrations(faults: Faults, client_id: str | None, subdomains: frozenset[S
         longest = max((len(name.replace("{subdomain}", account)) for account in accounts), default=0)
         if longest > LONGEST_INTEGRATION:
             faults.add("ZIS_INTEGRATIONS", f"{name!r} becomes longer than {LONGEST_INTEGRATION} characters")
-    if client_id is None:
+    # The text, so that a missing or faulty identifier hides no fault of the names.
+    client = faults.text("ZENDESK_CLIENT_ID") or ""
+    if not client.startswith("zis_"):
+        if faults.text("ZIS_INTEGRATIONS") is None:
+            unless = "" if client else " (only a ZENDESK_CLIENT_ID that starts with `zis_` names its own)"
+            faults.add("ZIS_INTEGRATIONS", f"is not set{unless}")
         return names
-    if not client_id.startswith("zis_"):
-        faults.require("ZIS_INTEGRATIONS")
-        return names
-    own = client_id.removeprefix("zis_")
+    own = client.removeprefix("zis_")
     if not _is_integration_name(own):
-        faults.add(
-            "ZENDESK_CLIENT_ID", f"{client_id!r} names no integration behind `zis_`: 1 to 64 of a-z, 0-9, - and _"
-        )
+        if client_id is not None:
+            fault = f"{client!r} names no integration behind `zis_`: 1 to 64 of a-z, 0-9, - and _"
+            faults.add("ZENDESK_CLIENT_ID", fault)
         return names
     for name in names or ():
+        if subdomains is None and "{subdomain}" in name:
+            # Which accounts there are is a fault of its own.
+            continue
         if name != own and own not in {name.replace("{subdomain}", account) for account in accounts}:
-            fault = f"must be {own!r} or unset: the client {client_id!r} serves that one integration"
+            fault = f"must be {own!r} or unset, and not {name!r}: the client {client!r} serves that one integration"
             faults.add("ZIS_INTEGRATIONS", fault)
-            break
     return (own,)
 
 
@@ -325,7 +329,8 @@ def _url_template(text: str, public_url: str | None) -> str:
     if text.count("{subdomain}") != 1 or parts.scheme not in {"http", "https"} or parts.query or parts.fragment:
         raise ValueError("must be an http(s) address with {subdomain} in it once")
     loopback = {"localhost", "127.0.0.1", "::1"}
-    if parts.hostname not in loopback or urlsplit(public_url or "").hostname not in loopback:
+    # Without a PUBLIC_URL that can be read there is a fault already.
+    if parts.hostname not in loopback or (public_url and urlsplit(public_url).hostname not in loopback):
         raise ValueError("is for the sandbox and tests: its host and PUBLIC_URL's host must both be loopback")
     # Raises for a port that is none, instead of failing at the first page.
     origin_of(text)

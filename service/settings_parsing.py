@@ -21,6 +21,31 @@ SHORTEST_MODULUS_BITS = 2048
 _PAIR = re.compile(r"([^:]+):([1-9]\d{0,18})", re.ASCII)
 
 
+SHORTEST_SECRET_KEY = 32
+# A key of random text has many more.
+FEWEST_CHARACTERS_OF_A_KEY = 8
+SHORTEST_METRICS_TOKEN = 16
+MAKE_KEY = "python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+
+
+class SeveralFaults(ValueError):
+    """A list has several bad items; each is a fault of its own."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = faults
+
+
+def refuse(faults: list[str]) -> None:
+    """Raise the faults of a list's items.
+
+    Raises:
+        SeveralFaults: there is at least one.
+    """
+    if faults:
+        raise SeveralFaults(faults)
+
+
 class Faults:
     """Reads variables one by one and remembers what is wrong with each."""
 
@@ -49,9 +74,12 @@ class Faults:
             return None
         try:
             return parser(text)
+        except SeveralFaults as several:
+            for fault in several.faults:
+                self.add(name, fault)
         except ValueError as fault:
             self.add(name, str(fault))
-            return None
+        return None
 
     def flag(self, name: str) -> bool | None:
         """Return a yes-or-no variable."""
@@ -103,8 +131,8 @@ def parse_app_ids(text: str) -> dict[Subdomain, int] | int:
     if re.fullmatch(r"[1-9]\d{0,18}", text, re.ASCII):
         return int(text)
     pairs = _pairs(text)
-    if len(dict(pairs)) != len(pairs):
-        raise ValueError("names two apps for one account")
+    accounts = [account for account, _ in pairs]
+    refuse([f"names two apps for {one}" for one in sorted(set(accounts)) if accounts.count(one) > 1])
     return dict(pairs)
 
 
@@ -114,14 +142,63 @@ def parse_user_ids(text: str) -> frozenset[tuple[Subdomain, int]]:
 
 
 def _pairs(text: str) -> list[tuple[Subdomain, int]]:
-    pairs = []
+    pairs, wrong = [], []
     for item in text.split(","):
         match = _PAIR.fullmatch(item.strip())
         account = parse_subdomain(match[1].strip()) if match else None
         if match is None or account is None:
-            raise ValueError(f"{item.strip()!r} is not of the form subdomain:number")
-        pairs.append((account, int(match[2])))
+            wrong.append(f"{item.strip()!r} is not of the form subdomain:number")
+        else:
+            pairs.append((account, int(match[2])))
+    refuse(wrong)
     return pairs
+
+
+def parse_secret_keys(text: str) -> tuple[str, ...]:
+    """Return the keys in their order; a fault names an entry by its place, never by what it is.
+
+    Raises:
+        SeveralFaults: entries are too short, or can be guessed: whoever has a session token could try them.
+    """
+    keys = tuple(key.strip() for key in text.split(","))
+    refuse([f"entry {place} {fault}" for place, key in enumerate(keys, start=1) if (fault := _fault_of_key(key))])
+    if len(set(keys)) != len(keys):
+        raise ValueError("names the same key twice")
+    return keys
+
+
+def _fault_of_key(key: str) -> str | None:
+    if len(key) < SHORTEST_SECRET_KEY:
+        return f"has {len(key)} characters, at least {SHORTEST_SECRET_KEY} are needed; make one with: {MAKE_KEY}"
+    is_repeated = any(key[length:] == key[:-length] for length in range(1, len(key) // 2 + 1))
+    if is_repeated or len(set(key)) < FEWEST_CHARACTERS_OF_A_KEY:
+        return f"can be guessed: it repeats itself or has few different characters; make one with: {MAKE_KEY}"
+    return None
+
+
+def parse_metrics_token(text: str) -> str:
+    """Return the token.
+
+    Raises:
+        ValueError: it cannot stand in a header, or is too short.
+    """
+    parse_printable(text)
+    if len(text) < SHORTEST_METRICS_TOKEN:
+        raise ValueError(
+            f"has {len(text)} characters, at least {SHORTEST_METRICS_TOKEN} are needed; make one with: {MAKE_KEY}"
+        )
+    return text
+
+
+def parse_printable(text: str) -> str:
+    """Return a text that can stand in a header.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    if not (text.isascii() and text.isprintable()) or " " in text:
+        raise ValueError("must be printable ASCII without spaces")
+    return text
 
 
 def parse_public_key(text: str) -> str:

@@ -154,7 +154,8 @@ class Registry:
             ZendeskTimeout: not all pages came within the deadline.
             ServiceError: Zendesk refused, failed, or answered what cannot be a list.
         """
-        rows: dict[str, JobSpec] = {}
+        # Not by the uuid alone: rows were seen to share one. A row that repeats is as new as its last page.
+        rows: dict[tuple[str | None, str], JobSpec] = {}
         cursors: set[str] = set()
         cursor: str | None = None
         for _ in range(MOST_PAGES):
@@ -166,10 +167,12 @@ class Registry:
             body = reply.json_object()
             for row in _rows(body):
                 spec = JobSpec.from_row(row, integration)
-                rows.setdefault(spec.uuid or spec.name, spec)
+                rows[spec.uuid, spec.name] = spec
             cursor = _next_cursor(body)
-            if cursor is None or cursor in cursors:
-                return tuple(sorted(rows.values(), key=lambda spec: spec.name))
+            if cursor is None:
+                return tuple(sorted(rows.values(), key=lambda spec: (spec.name, spec.uuid or "")))
+            if cursor in cursors:
+                raise _goes_nowhere()
             cursors.add(cursor)
         raise ZendeskUnavailable("Zendesk's list of job specs does not end. Ask Zendesk's support.")
 
@@ -275,14 +278,22 @@ def _rows(body: dict[str, Any]) -> list[Any]:
 
 
 def _next_cursor(body: dict[str, Any]) -> str | None:
-    """Return the opaque cursor of the next page; None: this was the last."""
+    """Return the opaque cursor of the next page; None: this was the last.
+
+    Raises:
+        ZendeskUnavailable: the list says that it goes on, and not where; or what it says cannot be read.
+    """
     meta = body.get("meta")
-    if not isinstance(meta, dict) or meta.get("has_more") is not True:
+    if not meta:
+        return None
+    if not isinstance(meta, dict) or not isinstance(meta.get("has_more"), bool | None):
+        raise _unreadable()
+    if not meta.get("has_more"):
         return None
     after = meta.get("after")
     # Typed as a page number in one edition of the reference.
-    if not isinstance(after, str | int) or not str(after):
-        return None
+    if isinstance(after, bool) or not isinstance(after, str | int) or not str(after):
+        raise _goes_nowhere()
     if not str(after).isprintable():
         # A lone surrogate cannot even be sent.
         raise _unreadable()
@@ -292,6 +303,13 @@ def _next_cursor(body: dict[str, Any]) -> str | None:
 def _text(row: dict[str, Any], name: str) -> str | None:
     value = row.get(name)
     return value if isinstance(value, str) else None
+
+
+def _goes_nowhere() -> ZendeskUnavailable:
+    return ZendeskUnavailable(
+        "Zendesk's list of job specs says that it goes on, but not where, so that only a part of it is known. Try "
+        "again; if it stays so, ask Zendesk."
+    )
 
 
 def _unreadable() -> ZendeskUnavailable:

@@ -127,6 +127,57 @@ def test_an_oversized_post_to_the_sidebar_may_be_framed_too(browser: FlaskClient
     assert policy(reply)["frame-ancestors"] == simulator.address
 
 
+BY_HTTP = {"X-Forwarded-Proto": "http", "Host": "evil.example"}
+
+
+@pytest.mark.parametrize(
+    ("address", "method"),
+    [("/", "GET"), ("/?subdomain=acme&x=%C3%A9", "GET"), ("/oauth/authorize?subdomain=acme", "GET"), ("/docs", "HEAD"),
+     ("/sidebar?origin=x", "POST"), ("/static/sidebar.css", "GET"), ("/nowhere", "GET")],
+)  # fmt: skip
+def test_a_page_by_plain_http_is_sent_to_the_public_url(address: str, method: str, make_app: MakeApp) -> None:
+    app = make_app(**SECURE, TRUSTED_PROXIES="1")
+    path, _, query = address.partition("?")
+    reply = app.test_client().open(path, query_string=query, method=method, headers=BY_HTTP)
+
+    assert reply.status_code == 308
+    assert reply.location == f"https://zis.example.com{address}"
+    assert "evil.example" not in reply.text
+    assert "Set-Cookie" not in reply.headers
+
+
+@pytest.mark.parametrize("path", ["/api/v1/status", "/api/v1/session", "/openapi.json", "/metrics"])
+def test_the_api_by_plain_http_is_refused_in_words(path: str, make_app: MakeApp) -> None:
+    reply = make_app(**SECURE, TRUSTED_PROXIES="1").test_client().post(path, headers=BY_HTTP)
+
+    assert (reply.status_code, reply.get_json()["code"]) == (400, "invalid_request")
+    assert "plain http" in reply.get_json()["detail"]
+    assert "https://zis.example.com" in reply.get_json()["detail"]
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz"])
+def test_a_platforms_probes_may_come_by_plain_http(path: str, make_app: MakeApp) -> None:
+    assert make_app(**SECURE, TRUSTED_PROXIES="1").test_client().get(path, headers=BY_HTTP).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("proxies", "scheme", "status"),
+    [("1", None, 200), ("1", "https", 200), ("1", "HTTP", 308), ("1", "https, http", 308), ("1", "http, https", 200),
+     ("2", "https, http", 200), ("2", "http, https", 308), ("2", "http", 200), ("0", "http", 200)],
+)  # fmt: skip
+def test_only_a_trusted_proxy_says_that_it_was_http(
+    proxies: str, scheme: str | None, status: int, make_app: MakeApp
+) -> None:
+    headers = {} if scheme is None else {"X-Forwarded-Proto": scheme}
+    assert make_app(**SECURE, TRUSTED_PROXIES=proxies).test_client().get("/", headers=headers).status_code == status
+
+
+@pytest.mark.parametrize("public_url", [PUBLIC_URL, "https://set-me-later.invalid"])
+def test_without_an_address_of_https_nobody_is_sent_away(public_url: str, make_app: MakeApp) -> None:
+    app = make_app(**{**SECURE, "PUBLIC_URL": public_url}, TRUSTED_PROXIES="1")
+    assert app.test_client().get("/", headers=BY_HTTP).status_code == 200
+
+
 def test_https_is_remembered_by_browsers(make_app: MakeApp) -> None:
     reply = make_app(**SECURE).test_client().get("/livez")
 

@@ -120,6 +120,16 @@ def test_another_token_is_refused(make_app: MakeApp, authorization: str | None) 
     assert "zis_" not in reply.text
 
 
+def test_wrong_tokens_are_limited_like_other_refused_requests(make_app: MakeApp) -> None:
+    browser = make_app(METRICS_TOKEN=TOKEN).test_client()
+    wrong = {"Authorization": f"Bearer {TOKEN}x"}
+    with time_machine.travel(time.time() // 60 * 60 + 1, tick=False):
+        assert {browser.get("/metrics", headers=wrong).status_code for _ in range(300)} == {401}
+        reply = browser.get("/metrics", headers=wrong)
+
+    assert (reply.status_code, reply.get_json()["code"]) == (429, "rate_limited")
+
+
 def test_a_session_of_the_sidebar_does_not_open_it(admin: Admin) -> None:
     assert admin.browser.get("/metrics", headers={"Authorization": f"Bearer {admin.session_token}"}).status_code == 401
 

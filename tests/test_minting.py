@@ -1,5 +1,6 @@
 """An integration's own token: made once for everybody, again when it has ended, and never left behind."""
 
+import json
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -149,7 +150,27 @@ def test_a_list_of_clients_that_never_ends_says_nothing_of_the_integration(envir
     assert "does not end" in raised.value.detail
 
 
-@pytest.mark.parametrize("clients", [[{"id": "2", "identifier": ORDERS}], None, "text"])
+@pytest.mark.parametrize(
+    "meta",
+    [{"has_more": True}, {"has_more": True, "after_cursor": ""}, {"has_more": True, "after": "x"},
+     {"has_more": "true", "after_cursor": "x"}, {"has_more": True, "after_cursor": "\ud800"}, "text"],
+    ids=json.dumps,
+)  # fmt: skip
+def test_a_list_of_clients_that_goes_on_and_does_not_say_where_says_nothing_of_the_integration(
+    meta: Any, environment: dict[str, str]
+) -> None:
+    with pytest.raises(ServiceError) as raised:
+        minted_by([{"clients": [{"id": 1, "identifier": "other"}], "meta": meta}], environment)
+    assert raised.value.code == "zendesk_unavailable"
+
+
+def test_clients_that_are_no_list_are_unreadable(environment: dict[str, str]) -> None:
+    with pytest.raises(ServiceError) as raised:
+        minted_by([{"clients": "text", "meta": None}], environment)
+    assert raised.value.code == "zendesk_unavailable"
+
+
+@pytest.mark.parametrize("clients", [[{"id": "2", "identifier": ORDERS}], None])
 def test_a_client_without_a_number_is_none(clients: Any, environment: dict[str, str]) -> None:
     with pytest.raises(ServiceError) as raised:
         minted_by([{"clients": clients, "meta": None}], environment)

@@ -1,6 +1,7 @@
 """What became of a change: read back, and only Zendesk's own answer is passed on as verified."""
 
 import time
+from dataclasses import replace
 
 import pytest
 from redis import Redis
@@ -150,3 +151,62 @@ def test_a_store_that_is_full_takes_no_change(admin: Admin, redis: Redis) -> Non
     redis.config_set("maxmemory", 0)
     assert outcome(reply) == (503, "store_unavailable")
     assert admin.changes_sent() == []
+
+
+# --- a name that is listed twice ---
+
+
+class Twice:
+    """A registry that lists a name twice, under two uuids, and takes it for one."""
+
+    def __init__(self, admin: Admin, *installed: bool) -> None:
+        integration = admin.simulator.world.account("acme").integrations["acme_orders"]
+        spec = integration.find(VIP)
+        assert spec is not None
+        self.specs = [replace(spec, uuid=f"u{number}", installed=is_so) for number, is_so in enumerate(installed)]
+        integration.job_specs[:] = [one for one in integration.job_specs if one.name != VIP] + self.specs
+        self._admin = admin
+
+    def change(self, method: str, *, turns: int | None) -> TestResponse:
+        """Change the name while one of the two turns; None: Zendesk accepts, and none does."""
+        self._admin.meets({"where": "change", "kind": "hold", "after_effect": True})
+        before = [one.installed for one in self.specs]
+        with meanwhile(lambda: self._admin.call(method, f"/job_specs/{VIP}/install")) as replies:
+            self._admin.simulator.world.wait_until_held(1)
+            for number, (spec, was) in enumerate(zip(self.specs, before, strict=True)):
+                spec.installed = method == "POST" if number == turns else was
+            self._admin.simulator.release()
+        return replies[0]
+
+
+def test_both_rows_of_a_name_are_listed(admin: Admin) -> None:
+    Twice(admin, True, False)
+    rows = [row for row in admin.list_fresh().get_json()["job_specs"] if row["name"] == VIP]
+    assert [(row["uuid"], row["installed"]) for row in rows] == [("u0", True), ("u1", False)]
+
+
+@pytest.mark.parametrize(
+    ("method", "before", "turns", "expected"),
+    [
+        ("POST", (False, False), 1, (True, True)),
+        ("POST", (True, False), 1, (True, True)),
+        ("POST", (True, False), None, (True, True)),
+        ("DELETE", (True, True), 1, (False, True)),
+        ("DELETE", (False, True), 1, (False, True)),
+        # Accepted, and what is shown neither confirms nor contradicts it.
+        ("DELETE", (True, False), None, (False, False)),
+    ],
+)
+def test_a_change_to_a_name_that_is_listed_twice_is_told_as_it_is(
+    method: str, before: tuple[bool, bool], turns: int | None, expected: tuple[bool, bool], admin: Admin
+) -> None:
+    reply = Twice(admin, *before).change(method, turns=turns)
+    assert said(reply) == expected
+    if turns is not None:
+        assert reply.get_json()["job_spec"]["uuid"] == f"u{turns}"
+
+
+@pytest.mark.parametrize(("method", "before"), [("POST", (False, False)), ("DELETE", (True, True))])
+def test_a_change_that_neither_row_shows_is_an_error(method: str, before: tuple[bool, bool], admin: Admin) -> None:
+    reply = Twice(admin, *before).change(method, turns=None)
+    assert outcome(reply) == (502, "zendesk_unavailable")

@@ -1,17 +1,20 @@
 """Every environment variable: its default, what it takes, and that every fault is named at once without its secret."""
 
 import os
+import secrets
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from service.errors import AccountNotAllowed
 from service.sandbox.simulator import public_key_pem
 from service.settings import VARIABLES, Settings, SettingsError
-from service.subdomains import Subdomain
+from service.subdomains import NO_ACCOUNTS, Subdomain
 from tests.workers import ROOT
 
 KEY = "a-secret-key-of-the-settings-tests-0123456789"
@@ -72,7 +75,7 @@ def test_everything_missing_is_reported_at_once_by_name() -> None:
     with pytest.raises(SettingsError) as caught:
         Settings.from_env({})
 
-    missing = {one.name for one in VARIABLES if one.required == "yes"}
+    missing = {one.name for one in VARIABLES if one.required == "yes"} | {"ZIS_INTEGRATIONS"}
     assert {fault.split()[0] for fault in caught.value.faults} == missing
     assert all(name in caught.value.message for name in missing)
     assert caught.value.exit_code == 1
@@ -149,6 +152,87 @@ def test_all_wrong_values_are_reported_together() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "value", "count"),
+    [
+        ("SECRET_KEYS", f"short,{KEY},{'0' * 32}", 2),
+        ("ZENDESK_SUBDOMAINS", "acme,a.b,globex,c d", 2),
+        ("ZENDESK_SCOPE", 'read "write" \\zis', 2),
+        ("ZIS_INTEGRATIONS", "Orders,acme_orders,acme orders", 2),
+        ("ZENDESK_APPS", "acme:1,globex,initech:x", 2),
+        ("ZENDESK_APPS", "acme:1,globex:1,acme:2,globex:2", 2),
+        ("MANAGER_ROLES", "owner,admin,light agent", 2),
+        ("MANAGER_USER_IDS", "acme:1,globex:x,acme", 2),
+    ],
+)
+def test_every_bad_item_of_a_list_is_a_fault(name: str, value: str, count: int) -> None:
+    faults = faults_of(**{name: value})
+
+    assert [fault.split()[0] for fault in faults] == [name] * count
+    assert len(set(faults)) == count
+
+
+@pytest.mark.parametrize("client_id", ["", "with space"])
+def test_a_client_id_that_is_missing_or_faulty_hides_no_fault_of_the_integrations(client_id: str) -> None:
+    faults = faults_of(ZENDESK_CLIENT_ID=client_id, ZIS_INTEGRATIONS="")
+    assert {fault.split()[0] for fault in faults} == {"ZENDESK_CLIENT_ID", "ZIS_INTEGRATIONS"}
+
+
+def test_no_fault_is_made_up_for_what_depends_on_a_faulty_variable() -> None:
+    faults = faults_of(**{**DIRECT, "ZIS_INTEGRATIONS": "{subdomain}_orders", "ZENDESK_SUBDOMAINS": "a.b"})
+    assert [fault.split()[0] for fault in faults] == ["ZENDESK_SUBDOMAINS"]
+    faults = faults_of(PUBLIC_URL="localhost", ZENDESK_URL_TEMPLATE="http://127.0.0.1:9000/a/{subdomain}")
+    assert [fault.split()[0] for fault in faults] == ["PUBLIC_URL"]
+
+
+def test_in_direct_mode_every_other_integration_is_named() -> None:
+    faults = faults_of(**{**DIRECT, "ZIS_INTEGRATIONS": "acme_shipping,acme_archive"})
+    assert [fault.split()[0] for fault in faults] == ["ZIS_INTEGRATIONS"] * 2
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["0" * 32, "changeme" * 4, "changeme-" * 8, "abcdefg" * 5, "correcthorsebattery" * 2, "0123456" + "6" * 40,
+     "changeme" * 4 + "chan"],
+)  # fmt: skip
+@pytest.mark.parametrize("place", [1, 2])
+def test_a_key_that_can_be_guessed_is_refused_with_the_command_that_makes_a_good_one(key: str, place: int) -> None:
+    (fault,) = faults_of(SECRET_KEYS=f"{key},{KEY}" if place == 1 else f"{KEY},{key}")
+    assert fault.startswith(f"SECRET_KEYS entry {place} can be guessed")
+    assert "secrets.token_urlsafe(48)" in fault
+    assert key not in fault
+
+
+@pytest.mark.parametrize("make", [secrets.token_urlsafe, secrets.token_hex])
+def test_a_key_as_it_is_made_is_taken(make: Callable[[int], str]) -> None:
+    assert all(make_settings(SECRET_KEYS=make(24)).secret_keys for _ in range(50))
+
+
+@pytest.mark.parametrize(("token", "is_taken"), [("t" * 15, False), ("t" * 16, True)])
+def test_a_metrics_token_has_at_least_16_characters(token: str, is_taken: bool) -> None:
+    if is_taken:
+        assert make_settings(METRICS_TOKEN=token).metrics_token == token
+    else:
+        (fault,) = faults_of(METRICS_TOKEN=token)
+        assert fault.startswith("METRICS_TOKEN has 15 characters, at least 16")
+        assert token not in fault
+
+
+@pytest.mark.parametrize("name", sorted(NO_ACCOUNTS))
+def test_a_star_allows_no_address_of_zendesks_own(name: str) -> None:
+    settings = make_settings(ZENDESK_SUBDOMAINS="*")
+    assert not settings.allows(Subdomain(name))
+    with pytest.raises(AccountNotAllowed, match=f"{name}.zendesk.com is one of Zendesk's own"):
+        settings.require_allowed(Subdomain(name))
+    # An operator who names it knows better than the list.
+    assert make_settings(ZENDESK_SUBDOMAINS=name).allows(Subdomain(name))
+
+
+@pytest.mark.parametrize("name", ["support", "wwww", "go-acme", "acme"])
+def test_what_may_be_an_account_is_none_of_them(name: str) -> None:
+    assert make_settings(ZENDESK_SUBDOMAINS="*").allows(Subdomain(name))
+
+
+@pytest.mark.parametrize(
     ("name", "value", "secret"),
     [
         ("SECRET_KEYS", "canary-short", "canary"),
@@ -165,7 +249,7 @@ def test_a_fault_never_repeats_a_secret(name: str, value: str, secret: str) -> N
 
 def test_the_repr_shows_no_secret() -> None:
     settings = make_settings(
-        METRICS_TOKEN="canary-metrics",
+        METRICS_TOKEN="canary-metrics-token",
         SECRET_KEYS=f"canary-{KEY}",
         ZENDESK_CLIENT_SECRET="canary-secret",
         REDIS_URL="redis://:canary-password@127.0.0.1",

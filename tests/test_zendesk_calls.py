@@ -1,5 +1,7 @@
 """One call: what is repeated, what a failure means, and how many go at once."""
 
+import contextlib
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,7 +14,7 @@ from service.errors import AccountGone, RateLimited, ServiceError, ZendeskTimeou
 from service.settings import Settings
 from service.subdomains import Subdomain
 from service.zendesk.bulkhead import Bulkhead
-from service.zendesk.calls import ForeignReply, NotSent, ReplyLate, ReplyLost, ZendeskCalls
+from service.zendesk.calls import ForeignReply, NotReached, NotSent, ReplyLate, ReplyLost, ZendeskCalls
 from service.zendesk.replies import Reply
 from service.zendesk.transport import ZendeskAdapter
 from tests.raw_server import RawServer, http_reply, make_calls, soon
@@ -363,3 +365,41 @@ def test_four_calls_go_at_once_for_an_account(admin: Admin, environment: dict[st
         admin.meets()
     assert {reply.status for reply in replies[0]} == {401}
     assert len(admin.calls("/api/v2/users", account="acme")) == 10
+
+
+# --- what was not sent ---
+
+
+class HangingAccount:
+    """Lets connections in and never speaks TLS with them."""
+
+    def __init__(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"https://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+@pytest.mark.parametrize("call", [get, change])
+def test_a_connection_that_does_not_come_about_in_time_has_had_no_effect(
+    call: Callable[[ZendeskCalls, Deadline], Reply], environment: dict[str, str]
+) -> None:
+    with contextlib.closing(HangingAccount()) as account, pytest.raises(NotReached):
+        call(make_calls(environment, account.address), Deadline.after(0.3))
+
+
+def test_a_call_without_a_thread_that_would_keep_its_time_is_not_sent(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_thread(_self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with RawServer(scripted(OK)) as server:
+        calls = make_calls(environment, server.address)
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", no_thread)
+            with pytest.raises(NotSent):
+                change(calls)
+        assert server.connections == 0
+        assert change(calls).status == 200

@@ -25,6 +25,7 @@ from urllib3.exceptions import ConnectTimeoutError
 from service.zendesk import transport
 from service.zendesk.transport import (
     LARGEST_REPLY_BYTES,
+    NotConnected,
     ReplyTooLarge,
     TotalTimeout,
     Watch,
@@ -216,7 +217,7 @@ def test_a_certificate_nobody_vouches_for_is_refused(session: requests.Session, 
         thread.start()
         address = f"https://127.0.0.1:{listener.getsockname()[1]}"
         for verify in (True, False):
-            with pytest.raises(requests.exceptions.SSLError):
+            with pytest.raises(NotConnected, match="CERTIFICATE_VERIFY_FAILED"):
                 session.get(address, timeout=5, verify=verify)
         thread.join()
     assert seen == []
@@ -300,6 +301,22 @@ def test_the_next_address_is_tried_where_one_does_not_answer(
 
 
 # --- a watch ---
+
+
+def test_without_a_thread_for_the_watchdog_the_call_is_not_made_and_the_next_one_is(
+    session: requests.Session, monkeypatch: pytest.MonkeyPatch, over: threading.Event
+) -> None:
+    def no_thread(_self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with RawServer(lambda _: HANGS["no headers"](over)) as server:
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", no_thread)
+            with pytest.raises(NotConnected):
+                session.get(server.address, timeout=5)
+        assert server.connections == 0
+        with pytest.raises(TotalTimeout):
+            session.get(server.address, timeout=SHORT_SECONDS)
 
 
 def test_a_connection_that_comes_too_late_is_not_used() -> None:

@@ -68,9 +68,10 @@ def test_a_row_that_comes_twice_is_shown_once(admin: Admin) -> None:
     assert len(listed) == len(set(listed)) == 250
 
 
-def test_a_cursor_that_repeats_ends_the_list(admin: Admin) -> None:
+def test_a_cursor_that_repeats_is_an_error(admin: Admin) -> None:
     admin.switch(paging="repeat_cursor")
-    assert len(admin.job_specs("?integration=acme_orders")["job_specs"]) == 6
+    reply = admin.call("GET", "/job_specs?integration=acme_orders")
+    assert (reply.status_code, reply.get_json()["code"]) == (502, "zendesk_unavailable")
     assert admin.lists_asked() == 2
 
 
@@ -118,15 +119,59 @@ def test_a_cursor_may_be_a_number(environment: dict[str, str]) -> None:
     assert [spec.name for spec in listed_by([first, second], environment)] == ["bill", "ship"]
 
 
+def test_rows_that_share_a_uuid_are_told_apart_by_name(environment: dict[str, str]) -> None:
+    rows = [make_row(), make_row(name="bill"), make_row(name="bill", uuid="u2"), make_row()]
+    found = [(spec.name, spec.uuid) for spec in listed_by([{"job_specs": rows}], environment)]
+    assert found == [("bill", "u1"), ("bill", "u2"), ("ship", "u1")]
+
+
+def test_a_row_that_comes_again_on_a_later_page_is_as_new_as_that_page(environment: dict[str, str]) -> None:
+    pages = [
+        {"job_specs": [make_row(installed=False)], "meta": {"has_more": True, "after": "u1"}},
+        {"job_specs": [make_row(installed=True)], "meta": {"has_more": False}},
+    ]
+    assert [spec.installed for spec in listed_by(pages, environment)] == [True]
+
+
+def test_rows_as_public_bundles_have_them_are_read(environment: dict[str, str]) -> None:
+    """Without a description, with a qualified flow, or one of another integration; names with placeholders and dots."""
+    bare = {"name": "{{name}}.Copy-1", "installed": False, "flow_name": "zis:acme_orders:flow:copy"}
+    common = make_row(name="b", description=None, flow_name="zis:common:flow:copy")
+    first, second = listed_by([{"job_specs": [common, bare]}], environment)
+    assert (first.name, first.description, first.flow_name) == ("b", None, "zis:common:flow:copy")
+    assert (second.name, second.description, second.flow_name, second.uuid) == ("{{name}}.Copy-1", None, "copy", None)
+
+
 def test_rows_without_uuid_are_told_apart_by_name(environment: dict[str, str]) -> None:
     rows = [make_row(uuid=None), make_row(uuid=None), make_row(name="Ship", uuid=None)]
     assert [spec.name for spec in listed_by([{"job_specs": rows}], environment)] == ["Ship", "ship"]
 
 
-@pytest.mark.parametrize("meta", [None, [], {"has_more": "yes", "after": "x"}, {"has_more": True, "after": ""},
-                                  {"has_more": True, "after": None}, {"has_more": True}])  # fmt: skip
-def test_a_list_without_a_usable_cursor_ends(meta: Any, environment: dict[str, str]) -> None:
+@pytest.mark.parametrize("meta", [None, [], {}, {"has_more": None}, {"has_more": False, "after": "u1"}])
+def test_a_list_that_does_not_say_that_it_goes_on_ends(meta: Any, environment: dict[str, str]) -> None:
     assert len(listed_by([{"job_specs": [make_row()], "meta": meta}], environment)) == 1
+
+
+GOES_NOWHERE: list[Any] = [
+    {"has_more": True},
+    {"has_more": True, "after": None},
+    {"has_more": True, "after": ""},
+    {"has_more": True, "after": True},
+    {"has_more": True, "after": ["u1"]},
+    {"has_more": True, "after_cursor": "u1"},
+    {"has_more": True, "before": "u1"},
+    {"has_more": "true", "after": "u1"},
+    {"has_more": "false"},
+    {"has_more": 1, "after": "u1"},
+    "u1",
+]
+
+
+@pytest.mark.parametrize("meta", GOES_NOWHERE, ids=json.dumps)
+def test_a_list_that_goes_on_and_does_not_say_where_is_an_error(meta: Any, environment: dict[str, str]) -> None:
+    """The first page was shown as the whole list."""
+    with pytest.raises(ZendeskUnavailable):
+        listed_by([{"job_specs": [make_row()], "meta": meta}], environment)
 
 
 def test_texts_of_other_types_are_unknown(environment: dict[str, str]) -> None:

@@ -54,8 +54,8 @@ class Changed:
 class _Target:
     name: SpecName
     """Qualified."""
-    listed: JobSpec | None
-    """As last listed; None: not listed, or not looked."""
+    listed: tuple[JobSpec, ...] = ()
+    """The rows of that name as last listed: one, as a rule; none: not listed, or not looked."""
 
 
 class Changes:
@@ -119,7 +119,7 @@ class Changes:
             ZendeskUnavailable: Zendesk accepted, and twice showed the opposite.
             ServiceError: Zendesk refused or failed.
         """
-        target = _Target(spec, None) if qualified else self._resolved(account, grant_id, spec, deadline)
+        target = _Target(spec) if qualified else self._resolved(account, grant_id, spec, deadline)
         integration = target.name.integration or ""
         kept_lists.mark_changed(self._store, account, integration)
         action: Action = "installed" if install else "uninstalled"
@@ -143,7 +143,8 @@ class Changes:
             if answer.list is None:
                 raise answer.error or _unsettled()
         for answer in answers:
-            installed = [row["name"] for row in json.loads(_array(answer)) if row["installed"]]
+            # A name may be listed twice.
+            installed = list(dict.fromkeys(row["name"] for row in json.loads(_array(answer)) if row["installed"]))
             if installed:
                 self._uninstall_each(account, answer.integration, installed, author, deadline)
 
@@ -217,16 +218,16 @@ class Changes:
             now, kept = self._listing.look(account, names, grant_id)
             wanted = [Wanted(account, name, grant_id, now if fresh else None, deadline) for name in names]
             answers = self._listing.answers(wanted, kept, now)
-            found = [match for answer in answers if (match := _find(answer, spec.name)) is not None]
+            found = [rows for answer in answers if (rows := _find(answer, spec.name))]
             if len(found) > 1:
-                holders = ", ".join(match.integration for match in found)
+                holders = ", ".join(rows[0].integration for rows in found)
                 raise IntegrationRequired(f"{spec.name} exists in {holders}. Say which integration is meant.")
             failure = next((answer.error for answer in answers if answer.list is None and answer.error), None)
             if failure is not None:
                 # The one that cannot be listed may hold the name, too.
                 raise failure
             if found:
-                return _Target(SpecName(spec.name, found[0].integration), found[0])
+                return _Target(SpecName(spec.name, found[0][0].integration), found[0])
         raise JobSpecNotFound(f"No integration of {account} lists a job spec named {spec.name}.")
 
     def _judged(
@@ -250,9 +251,10 @@ class Changes:
                     return Changed(_assumed(target, install), is_verified=False)
                 raise lost or answer.error or _unsettled()
             listed = _find(answer, target.name.name)
-            if listed is not None and listed.installed is install:
-                return Changed(listed, is_verified=True)
-            if listed is None and not install and (lost is None or target.listed is not None):
+            shown = _shown(listed, target.listed, install)
+            if shown is not None and (shown.is_verified or acknowledged):
+                return shown
+            if not listed and not install and (lost is None or target.listed):
                 # What an earlier bundle left behind is listed only as long as it is installed.
                 if acknowledged or lost is not None:
                     return Changed(_assumed(target, install), is_verified=True)
@@ -279,10 +281,26 @@ class Changes:
         return self._listing.answer(Wanted(account, integration, grant_id, now, deadline), kept[0], now)
 
 
-def _find(answer: Answer, name: str) -> JobSpec | None:
-    """Return the job spec of that short name in an answer; None: not listed."""
-    row = next((row for row in json.loads(_array(answer)) if row["name"] == name), None)
-    return None if row is None else JobSpec.from_row(row, answer.integration)
+def _find(answer: Answer, name: str) -> tuple[JobSpec, ...]:
+    """Return the rows of that short name in an answer: one, as a rule; none: not listed."""
+    rows = json.loads(_array(answer))
+    return tuple(JobSpec.from_row(row, answer.integration) for row in rows if row["name"] == name)
+
+
+def _shown(listed: tuple[JobSpec, ...], before: tuple[JobSpec, ...], install: bool) -> Changed | None:
+    """Return a change as the rows of its name show it; None: they show the opposite.
+
+    A name may be listed several times, while Zendesk takes it for one. It is installed where one of its rows is, and
+    uninstalled where none is. Where some are still installed, one that has changed shows that the change was made;
+    where none has, the rows neither confirm nor contradict it.
+    """
+    fitting = [row for row in listed if row.installed is install]
+    if not fitting:
+        return None
+    was_otherwise = {row.uuid for row in before if row.installed is not install}
+    turned = next((row for row in fitting if row.uuid in was_otherwise), None)
+    is_verified = turned is not None or install or len(fitting) == len(listed)
+    return Changed(turned or fitting[0], is_verified)
 
 
 def _array(answer: Answer) -> bytes:
@@ -296,8 +314,10 @@ def _unsettled() -> ZendeskTimeout:
 
 def _assumed(target: _Target, install: bool) -> JobSpec:
     """Return the job spec as it is after an acknowledged change that was not read back; unknown fields are None."""
-    if target.listed is not None:
-        return replace(target.listed, installed=install)
+    if target.listed:
+        # Of several the one that there was something to change about.
+        changed = next((row for row in target.listed if row.installed is not install), target.listed[0])
+        return replace(changed, installed=install)
     return JobSpec(
         name=target.name.name,
         integration=target.name.integration or "",

@@ -24,7 +24,7 @@ from service.settings import Settings
 from service.store import Command, Store, StoreRefused
 from service.subdomains import Subdomain
 from service.zendesk.bulkhead import Bulkhead
-from service.zendesk.calls import ReplyLate
+from service.zendesk.calls import NotReached, ReplyLate
 from service.zendesk.flights import Flights
 from service.zis_registry import Registry
 
@@ -300,7 +300,7 @@ def _is_own_hurry(failure: ServiceError, deadline: Deadline) -> bool:
     """Return whether a time-out says more of the caller's deadline than of Zendesk."""
     if not isinstance(failure, ZendeskTimeout):
         return False
-    return not isinstance(failure, ReplyLate) or deadline.left() < 1
+    return not isinstance(failure, ReplyLate | NotReached) or deadline.left() < 1
 
 
 def _stood_in(wanted: Wanted, kept: Kept, now: int, failure: ServiceError) -> Answer:

@@ -29,7 +29,7 @@ from service.oauth.unsaved import RETRY_SECONDS, PairInHand, UnsavedPairs
 from service.store import Store
 from service.subdomains import Subdomain
 from service.vault import KeyMissing
-from service.zendesk.calls import CALL_SECONDS, ForeignReply, NotSent
+from service.zendesk.calls import CALL_SECONDS, ForeignReply, NotReached, NotSent
 from service.zendesk.replies import Reply
 
 # A refresh that cannot be finished and stored within the deadline is not begun.
@@ -344,7 +344,7 @@ class AccessTokens:
         )
         status = failure.upstream_status
         is_refusal = status is not None and 300 <= status < 500 and not isinstance(failure, ForeignReply)
-        if isinstance(failure, NotSent) or is_refusal:
+        if isinstance(failure, NotSent | NotReached) or is_refusal:
             self._take_note_back(account, read, noted)
         try:
             self._cool_down.begin(account, failure)

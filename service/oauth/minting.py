@@ -83,15 +83,15 @@ class Minting:
                 raise _refusal(reply)
             body = reply.json_object()
             clients = body.get("clients")
-            for client in clients if isinstance(clients, list) else []:
+            if not isinstance(clients, list | None):
+                raise _unreadable()
+            for client in clients or []:
                 if isinstance(client, dict) and client.get("identifier") == identifier:
                     number = client.get("id")
                     if isinstance(number, int):
                         return number
-            meta = body.get("meta")
-            meta = meta if isinstance(meta, dict) else {}
-            cursor = meta.get("after_cursor")
-            if meta.get("has_more") is True and isinstance(cursor, str) and cursor.isprintable():
+            cursor = _next_cursor(body)
+            if cursor is not None:
                 if cursor in seen:
                     raise _endless()
                 seen.add(cursor)
@@ -118,8 +118,31 @@ class Minting:
             return None
 
 
+def _next_cursor(body: dict[str, Any]) -> str | None:
+    """Return the cursor of the next page of clients; None: this was the last, or pages are numbered.
+
+    Raises:
+        ZendeskUnavailable: the list says that it goes on, and not where. The client may be on a page that is not known.
+    """
+    meta = body.get("meta") or {}
+    if not isinstance(meta, dict) or not isinstance(meta.get("has_more"), bool | None):
+        raise _unreadable()
+    if not meta.get("has_more"):
+        return None
+    cursor = meta.get("after_cursor")
+    if not isinstance(cursor, str) or not cursor or not cursor.isprintable():
+        raise _unreadable()
+    return cursor
+
+
 def _endless() -> ZendeskUnavailable:
     return ZendeskUnavailable("Zendesk's list of OAuth clients does not end. Ask Zendesk's support.")
+
+
+def _unreadable() -> ZendeskUnavailable:
+    return ZendeskUnavailable(
+        "Zendesk's list of OAuth clients could not be read to its end. Try again; if it stays so, ask Zendesk."
+    )
 
 
 def _page_call(

@@ -10,7 +10,6 @@ from urllib.parse import urlencode
 from weakref import WeakValueDictionary
 
 import requests
-from urllib3.exceptions import MaxRetryError, NewConnectionError
 
 from service.deadlines import Deadline
 from service.errors import AccountGone, RateLimited, ServiceError, ZendeskTimeout, ZendeskUnavailable
@@ -20,7 +19,7 @@ from service.zendesk.bulkhead import Bulkhead
 from service.zendesk.flights import NAP_SECONDS
 from service.zendesk.measured import Kind, Measured
 from service.zendesk.replies import Reply
-from service.zendesk.transport import ReplyTooLarge, ZendeskAdapter
+from service.zendesk.transport import NotConnected, NotConnectedInTime, ReplyTooLarge, ZendeskAdapter
 
 CALL_SECONDS = 10.0
 # Whether ZIS counts for the account's limit is not known; four at once are polite and enough.
@@ -43,6 +42,10 @@ class ReplyLost(ZendeskUnavailable):
 
 class ReplyLate(ZendeskTimeout):
     """No reply in time: the request may have taken effect."""
+
+
+class NotReached(ZendeskTimeout):
+    """No connection in time: the request had no effect."""
 
 
 class NotSent(ZendeskUnavailable):
@@ -131,17 +134,19 @@ class ZendeskCalls:
         """Turn failures of the network into ours.
 
         Raises:
-            ReplyLate, ReplyLost, NotSent: see there.
+            ReplyLate, ReplyLost, NotReached, NotSent: see there.
         """
         try:
             yield
+        except NotConnectedInTime as fault:
+            raise NotReached("Zendesk could not be reached in time. Try again in a moment.") from fault
+        except NotConnected as fault:
+            raise NotSent("Zendesk could not be reached. Try again in a moment.") from fault
         except requests.Timeout as fault:
             raise ReplyLate("Zendesk did not answer in time. Try again in a moment.") from fault
         except ReplyTooLarge as fault:
             raise ZendeskUnavailable("Zendesk's answer was larger than 5 MB and was not read.") from fault
         except requests.ConnectionError as fault:
-            if _is_not_sent(fault):
-                raise NotSent("Zendesk could not be reached. Try again in a moment.") from fault
             raise ReplyLost("The connection to Zendesk broke. Try again in a moment.") from fault
         except requests.RequestException as fault:
             raise ReplyLost("Zendesk's answer could not be read. Try again in a moment.") from fault
@@ -273,8 +278,3 @@ def _foreign(reply: Reply) -> ForeignReply:
         "service.",
         upstream_status=reply.status,
     )
-
-
-def _is_not_sent(fault: requests.ConnectionError) -> bool:
-    cause = fault.args[0] if fault.args else None
-    return isinstance(cause, MaxRetryError) and isinstance(cause.reason, NewConnectionError)

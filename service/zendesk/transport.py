@@ -19,11 +19,11 @@ import requests
 from requests.adapters import DEFAULT_CA_BUNDLE_PATH, HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, NewConnectionError
 from urllib3.poolmanager import PoolKey, PoolManager
-from urllib3.util.connection import allowed_gai_family
 
 from service.memo import Memo
+from service.zendesk.addresses import Addresses, NameTimeout
 from service.zendesk.tls import ResumingContext
 
 CONNECT_SECONDS = 3.0
@@ -40,6 +40,14 @@ class TotalTimeout(requests.Timeout):
     """The whole call took longer than it may."""
 
 
+class NotConnected(requests.ConnectionError):
+    """No connection came about, so nothing was sent; its cause says why."""
+
+
+class NotConnectedInTime(TotalTimeout):
+    """No connection came about within the call's time, so nothing was sent."""
+
+
 class ReplyTooLarge(requests.RequestException):
     """The reply is larger than anything Zendesk has to say."""
 
@@ -52,6 +60,8 @@ class Watch:
         self._lock = threading.Lock()
         self._connection: HTTPConnection | None = None
         self.expired = False
+        self.is_connected = False
+        """The request may have been sent, from then on: there is a connection, under TLS where that is due."""
         self.is_over = False
         """The call has ended; there is nothing left to watch."""
 
@@ -99,16 +109,27 @@ class _Watchdog:
         self._thread: threading.Thread | None = None
 
     def watch(self, seconds: float) -> Watch:
-        """Return a watch that expires in `seconds`."""
+        """Return a watch that expires in `seconds`.
+
+        Raises:
+            NotConnected: the system gives this process no thread for it; the next call tries again.
+        """
         watch = Watch(seconds)
         with self._changed:
+            if self._thread is None or not self._thread.is_alive():
+                self._start()
             heapq.heappush(self._due, (time.monotonic() + seconds, next(self._numbers), watch))
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="zendesk-watchdog", daemon=True)
-                self._thread.start()
             if self._due[0][2] is watch:
                 self._changed.notify()
         return watch
+
+    def _start(self) -> None:
+        thread = threading.Thread(target=self._run, name="zendesk-watchdog", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as fault:
+            raise NotConnected("no thread can be started") from fault
+        self._thread = thread
 
     def _run(self) -> None:
         while True:
@@ -129,6 +150,7 @@ class _Watchdog:
 
 class _CallInProgress(threading.local):
     watch: Watch | None = None
+    addresses: Addresses | None = None
 
 
 _call = _CallInProgress()
@@ -140,13 +162,13 @@ class _Watched:
     def connect(self) -> None:
         self._tell()
         super().connect()  # type: ignore[misc]  # mixed into connections only
-        self._tell()
+        self._tell(is_connected=True)
 
     def _new_conn(self) -> socket.socket:
         """Connect to the first address that answers, all within the call's time: urllib3 gives its limit to each."""
         connection: Any = self
         host, timeout = connection._dns_host, connection.timeout  # noqa: SLF001 - what urllib3 connects to
-        *others, last = _addresses(host, connection.port)
+        *others, last = self._found(host)
         try:
             for address in others:
                 with contextlib.suppress(NewConnectionError, ConnectTimeoutError):
@@ -155,6 +177,20 @@ class _Watched:
         finally:
             # The name is what TLS verifies.
             connection._dns_host, connection.timeout = host, timeout  # noqa: SLF001 - likewise
+
+    def _found(self, host: str) -> list[str]:
+        """Return the host's addresses, looked up within the call's time."""
+        connection: Any = self
+        if _call.watch is None or _call.addresses is None:
+            return [host]
+        try:
+            return _call.addresses.find(host, connection.port, _call.watch.left())
+        except socket.gaierror as fault:
+            raise NameResolutionError(host, connection, fault) from fault
+        except NameTimeout as fault:
+            raise ConnectTimeoutError(connection, "the host's addresses were not found in time") from fault
+        except RuntimeError as fault:
+            raise NewConnectionError(connection, "no thread to look the host up with") from fault
 
     def _connected(self, address: str, timeout: float) -> socket.socket:
         connection: Any = self
@@ -165,20 +201,15 @@ class _Watched:
         return super()._new_conn()  # type: ignore[misc,no-any-return]  # mixed into connections only
 
     def request(self, *args: Any, **kwargs: Any) -> None:
-        self._tell()
+        # One without TLS connects only now.
+        connection: Any = self
+        self._tell(is_connected=connection.sock is not None)
         super().request(*args, **kwargs)  # type: ignore[misc]  # likewise
 
-    def _tell(self) -> None:
+    def _tell(self, *, is_connected: bool = False) -> None:
         if _call.watch is not None:
             _call.watch.uses(self)  # type: ignore[arg-type]  # likewise
-
-
-def _addresses(host: str, port: int) -> list[str]:
-    """Return a host's addresses; where it has none, its name, which whoever connects to it will find out."""
-    with contextlib.suppress(OSError, UnicodeError):
-        found = socket.getaddrinfo(host, port, allowed_gai_family(), socket.SOCK_STREAM)
-        return [str(address[0]) for *_, address in found] or [host]
-    return [host]
+            _call.watch.is_connected |= is_connected
 
 
 class _WatchedHTTPConnection(_Watched, HTTPConnection):
@@ -212,6 +243,7 @@ class ZendeskAdapter(HTTPAdapter):
 
     def __init__(self) -> None:
         self._watchdog = _Watchdog()
+        self._addresses = Addresses()
         self._places: Memo[str, _Place] = Memo(POOLED_ACCOUNTS)
         self._tls = ResumingContext.trusting(DEFAULT_CA_BUNDLE_PATH)
         super().__init__(pool_connections=POOLED_ACCOUNTS, pool_maxsize=CONNECTIONS_PER_ACCOUNT)
@@ -283,6 +315,7 @@ class ZendeskAdapter(HTTPAdapter):
 
         Raises:
             TotalTimeout: not done within `timeout` seconds.
+            NotConnectedInTime, NotConnected: nothing was sent.
             ReplyTooLarge: the body is over 5 MB.
             requests.RequestException: any other failure of the network.
         """
@@ -290,13 +323,17 @@ class ZendeskAdapter(HTTPAdapter):
             raise ValueError("a call to Zendesk needs a time limit")
         if timeout <= 0:
             raise TotalTimeout(request=request)
-        watch = _call.watch = self._watchdog.watch(timeout)
+        watch = self._watchdog.watch(timeout)
+        _call.watch, _call.addresses = watch, self._addresses
         try:
             connect = min(CONNECT_SECONDS, timeout)
             response = super().send(request, stream=True, timeout=(connect, timeout), verify=True)
             response._content = _read(response)  # noqa: SLF001 - as requests' own does
             response._content_consumed = True  # type: ignore[attr-defined]  # noqa: SLF001 - likewise
         except (requests.RequestException, HTTPError, OSError) as fault:
+            if not watch.is_connected:
+                is_late = watch.expired or isinstance(fault, requests.Timeout)
+                raise (NotConnectedInTime if is_late else NotConnected)(fault, request=request) from fault
             if watch.expired:
                 raise TotalTimeout(request=request) from fault
             if isinstance(fault, requests.RequestException):
@@ -304,7 +341,7 @@ class ZendeskAdapter(HTTPAdapter):
             raise requests.ConnectionError(fault, request=request) from fault
         finally:
             watch.end()
-            _call.watch = None
+            _call.watch = _call.addresses = None
         if watch.expired:
             # A shut socket can look like the regular end of a body without a length.
             raise TotalTimeout(request=request)

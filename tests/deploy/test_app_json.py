@@ -1,6 +1,7 @@
 """app.json, with which a platform's button deploys: what it asks for is what the service reads."""
 
 import json
+import secrets
 from typing import Any
 
 import pytest
@@ -23,7 +24,7 @@ NOT_ASKED = {"REDIS_URL", "REDIS_TLS_CA", "ZENDESK_URL_TEMPLATE", "TRUSTED_PROXI
 def first_environment(redis_url: str) -> dict[str, str]:
     """Return what the first start sees, when only the required questions were answered."""
     filled = {name: one["value"] for name, one in APP["env"].items() if "value" in one}
-    generated = {name: "0123456789abcdef" * 4 for name, one in APP["env"].items() if one.get("generator") == "secret"}
+    generated = {name: secrets.token_hex(32) for name, one in APP["env"].items() if one.get("generator") == "secret"}
     answered = {"ZENDESK_SUBDOMAINS": "acme", "ZIS_INTEGRATIONS": "acme_orders"}
     assert answered.keys() == {name for name, one in APP["env"].items() if one.get("required") is True}
     return {**filled, **generated, **answered, "REDIS_URL": redis_url}

@@ -34,11 +34,11 @@ def test_every_fault_is_a_line_of_its_own_and_ends_it_with_1() -> None:
     assert answer.status == 1
     lines = answer.lines()
     assert all(line.startswith("FAIL settings: ") for line in lines)
-    assert len({line.split()[2] for line in lines}) == len(lines) == 7
+    assert len({line.split()[2] for line in lines}) == len(lines) == 8
     assert "FAIL settings: REDIS_URL is not set. Expected: `redis://`, `rediss://` or `unix://`." in lines
     assert any(line.startswith("FAIL settings: PUBLIC_URL must be an https:// origin") for line in lines)
     assert "ZENDESK_SUBDOMAIN " not in answer.out
-    assert "Failures: 7, warnings: 0." in answer.err
+    assert "Failures: 8, warnings: 0." in answer.err
     assert "Traceback" not in answer.err
 
 
@@ -117,7 +117,11 @@ def test_nothing_secret_is_said(admin: Admin) -> None:
 
 def test_a_service_that_nobody_is_connected_to_is_warned_of(make_app: MakeApp) -> None:
     checks = examine(make_app(ZENDESK_SUBDOMAINS="*"))
-    assert trouble(checks) == {("warn", None, "accounts"), ("warn", None, "clock")}
+    assert trouble(checks) == {
+        ("warn", None, "accounts"),
+        ("warn", None, "allowed accounts"),
+        ("warn", None, "clock"),
+    }
     assert "Open http://localhost:9001/" in verdict(checks, "accounts")[1]
     assert "No account is known yet" in verdict(checks, "clock")[1]
 
@@ -130,6 +134,8 @@ def test_a_service_that_nobody_is_connected_to_is_warned_of(make_app: MakeApp) -
     [
         ("rate limits", {}, {}, "ok", "on"),
         ("rate limits", {}, {"RATE_LIMITS": "off"}, "warn", "RATE_LIMITS is off"),
+        ("allowed accounts", {}, {}, "ok", "names 2"),
+        ("allowed accounts", {}, {"ZENDESK_SUBDOMAINS": "*"}, "warn", "client secret"),
         ("metrics", {}, {}, "ok", "404"),
         ("metrics", {}, {"METRICS_TOKEN": "canary-0123456789"}, "ok", "is set"),
         ("address", {}, REAL, "ok", f"{PUBLIC}/oauth/callback"),

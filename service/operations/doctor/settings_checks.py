@@ -31,6 +31,7 @@ def check_settings(settings: Settings, environ: Mapping[str, str]) -> Iterator[F
             "FAIL", "settings", "WEB_CONCURRENCY is no whole number.", "gunicorn will not start: correct or unset it."
         )
     yield _address(settings, environ)
+    yield _accounts(settings)
     yield _client(settings)
     yield _proxies(settings, environ)
     yield _rate_limits(settings)
@@ -47,6 +48,15 @@ def _address(settings: Settings, environ: Mapping[str, str]) -> Finding:
     if settings.zendesk_url_template != DEFAULT_ZENDESK_URL_TEMPLATE:
         return Finding("ok", "address", f"{says} Zendesk is simulated at {settings.zendesk_url_template}.")
     return Finding("ok", "address", says)
+
+
+def _accounts(settings: Settings) -> Finding:
+    check, allowed = "allowed accounts", settings.zendesk_subdomains
+    if allowed is None:
+        says = "ZENDESK_SUBDOMAINS is *: every Zendesk account may connect."
+        advice = "Name the accounts: the client secret is shown at any address under zendesk.com that a caller names."
+        return Finding("warn", check, says, advice)
+    return Finding("ok", check, f"ZENDESK_SUBDOMAINS names {len(allowed)}.")
 
 
 def _client(settings: Settings) -> Finding:

@@ -1,0 +1,77 @@
+"""Where the production process listens."""
+
+import socket
+from typing import Any
+
+import pytest
+
+from service.gunicorn_config import addresses_of
+from tests.deploy.procfile import Dyno
+from tests.steps import wait_until
+from tests.workers import free_port
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
+class SystemSocket(socket.socket):
+    """A socket of a system that differs from this one."""
+
+    has_ipv6 = True
+    ipv6_only = 0
+
+    def __init__(self, family: int = socket.AF_INET, *arguments: Any, **options: Any) -> None:
+        if family == socket.AF_INET6 and not self.has_ipv6:
+            raise OSError("Address family not supported by protocol")
+        super().__init__(socket.AF_INET, *arguments, **options)
+
+    def bind(self, _address: Any) -> None:
+        pass
+
+    def getsockopt(self, *_arguments: Any) -> int:  # type: ignore[override]  # with a size it returns bytes
+        return self.ipv6_only
+
+
+@pytest.mark.parametrize(
+    ("has_ipv6", "ipv6_only", "addresses"),
+    [
+        (True, 0, ["[::]:8000"]),
+        (True, 1, ["[::]:8000", "0.0.0.0:8000"]),
+        (False, 0, ["0.0.0.0:8000"]),
+    ],
+    ids=["one socket for both", "a socket for each", "no IPv6"],
+)
+def test_it_listens_on_all_addresses_that_the_system_has(
+    has_ipv6: bool, ipv6_only: int, addresses: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SystemSocket, "has_ipv6", has_ipv6)
+    monkeypatch.setattr(SystemSocket, "ipv6_only", ipv6_only)
+    monkeypatch.setattr(socket, "socket", SystemSocket)
+    assert addresses_of("8000") == addresses
+
+
+def answers(family: socket.AddressFamily, host: str, port: int) -> bool:
+    with socket.socket(family) as sock:
+        sock.settimeout(10)
+        try:
+            sock.connect((host, port))
+        except OSError:
+            return False
+        sock.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        return sock.recv(64).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this system has no IPv6")
+def test_the_procfile_serves_ipv4_and_ipv6(environment: dict[str, str]) -> None:
+    port = free_port()
+    dyno = Dyno("web", **environment, PORT=str(port))
+    try:
+        wait_until(lambda: answers(socket.AF_INET, "127.0.0.1", port), 40)
+        assert answers(socket.AF_INET6, "::1", port)
+    finally:
+        dyno.stop()
