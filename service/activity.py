@@ -2,13 +2,18 @@
 
 One Redis list an account, which survives a disconnect, the newest entry at its head. An item is the entry's instant in
 clear (Unix seconds), a colon, and the entry, sealed. A list, because its order is the one in which Redis took the
-entries, whatever clocks say; the instant in clear, so that what is too old can be dropped where it lies.
+entries, whatever clocks say; the instant in clear, so that what is too old can be dropped where it lies. Behind the
+instant of a connection stands `.c`: connections have room of their own, so that changes do not push them out, nor they
+changes.
+
+The same change by the same person again, with nothing in between, is counted in its entry and is no other.
 """
 
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Literal, get_args
 
 import structlog
@@ -20,7 +25,11 @@ from service.subdomains import Subdomain
 from service.timestamps import parse_timestamp, timestamp
 from service.vault import KeyMissing, Vault
 
+# Changes, and beside them connections, disconnections and ends of grants.
 MOST_ENTRIES = 500
+MOST_CONNECTIONS = 100
+# After this a repetition is an entry of its own, so that the time of the first is not lost.
+RUN_SECONDS = 3600
 LIFE_SECONDS = 90 * 86_400
 OK = "ok"
 
@@ -28,8 +37,27 @@ Action = Literal["connected", "disconnected", "installed", "uninstalled", "reaut
 
 # One script, so that the list is never longer than it may be, and never without a life.
 _PUSH = """
-for position = 4, #ARGV do redis.call('LPUSH', KEYS[1], ARGV[position]) end
-redis.call('LTRIM', KEYS[1], 0, ARGV[1] - 1)
+local first = 7
+if ARGV[5] ~= '' and redis.call('LINDEX', KEYS[1], 0) == ARGV[5] then
+  redis.call('LSET', KEYS[1], 0, ARGV[6])
+  first = 8
+end
+for position = first, #ARGV do redis.call('LPUSH', KEYS[1], ARGV[position]) end
+if redis.call('LLEN', KEYS[1]) > tonumber(ARGV[1]) then
+  local connections, changes = 0, 0
+  for place, item in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do
+    local is_over
+    if string.find(item, '^%d+%.c:') then
+      connections = connections + 1
+      is_over = connections > tonumber(ARGV[4])
+    else
+      changes = changes + 1
+      is_over = changes > tonumber(ARGV[1])
+    end
+    if is_over then redis.call('LSET', KEYS[1], place - 1, '') end
+  end
+  redis.call('LREM', KEYS[1], 0, '')
+end
 local oldest = redis.call('LINDEX', KEYS[1], -1)
 while oldest and tonumber(string.match(oldest, '^%d+') or 0) < tonumber(ARGV[2]) do
   redis.call('RPOP', KEYS[1])
@@ -45,6 +73,10 @@ if not place then return 0 end
 redis.call('LSET', KEYS[1], place, ARGV[2])
 return 1
 """
+
+_CONNECTIONS = frozenset({"connected", "disconnected", "reauthorization_required"})
+# What makes a change the same one, beside who made it.
+_SAME = ("action", "integration", "job_spec", "result")
 
 _log = structlog.get_logger(__name__)
 
@@ -101,7 +133,7 @@ def activity_key(account: Subdomain) -> str:
 
 
 class Activity:
-    """Keeps the last 500 entries of an account, none for longer than 90 days.
+    """Keeps the last 500 changes and 100 connections of an account, none for longer than 90 days.
 
     `request_id` returns the id of the request at hand; None: there is none.
     """
@@ -146,6 +178,10 @@ class Activity:
         """Return the command whose reply `opened` takes; for callers that read more in the same round trip."""
         return ("LRANGE", activity_key(account), 0, limit - 1)
 
+    def _head(self, account: Subdomain) -> bytes | None:
+        item: bytes | None = self._store.read(("LINDEX", activity_key(account), 0))[0]
+        return item
+
     def opened(self, account: Subdomain, items: list[bytes]) -> list[dict[str, Any]]:
         """Return the entries in the reply to `reading` as our API shows them, newest first.
 
@@ -166,7 +202,7 @@ class Activity:
             _log.warning("activity_not_opened", account=account, entries=closed)
         return entries
 
-    def latest(self, account: Subdomain, limit: int = MOST_ENTRIES) -> list[dict[str, Any]]:
+    def latest(self, account: Subdomain, limit: int = MOST_ENTRIES + MOST_CONNECTIONS) -> list[dict[str, Any]]:
         """Return the account's entries, newest first; by default all there are.
 
         Raises:
@@ -195,24 +231,51 @@ class Activity:
         self._store.write(("DEL", activity_key(account)))
 
     def _keep(self, account: Subdomain, author: Author, deeds: tuple[Deed, ...]) -> None:
-        """Write entries in one round trip; where Redis does not take them, or has better use for its room, say so."""
+        """Write entries by one script; where Redis does not take them, or has better use for its room, say so."""
         for deed in deeds:
             metrics.CHANGES.labels(deed.action, deed.result).inc()
         if not deeds:
             return
         at = int(self._clock())
-        items = [f"{at}:{self._sealed(account, at, author, deed)}" for deed in deeds[-MOST_ENTRIES:]]
+        runs = _runs(deeds[-MOST_ENTRIES:])
         try:
             if self._store.has_room():
-                arguments: list[object] = [MOST_ENTRIES, at - LIFE_SECONDS, LIFE_SECONDS, *items]
-                self._store.run(_PUSH, [activity_key(account)], arguments)
+                items = [self._item(account, at, author, deed, count) for deed, count in runs]
+                head, before = self._repeated(account, at, author, runs[0][0])
+                # In the place of what it repeats, if that is the newest one still.
+                merged = self._item(account, at, author, runs[0][0], before + runs[0][1]) if head else b""
+                limits: list[object] = [MOST_ENTRIES, at - LIFE_SECONDS, LIFE_SECONDS, MOST_CONNECTIONS]
+                self._store.run(_PUSH, [activity_key(account)], [*limits, head, merged, *items])
             else:
                 _log.warning("activity_not_kept", account=account, entries=len(deeds), reason="store nearly full")
         except StoreUnavailable as failure:
             # What was done is done, and its answer does not depend on this.
             _log.warning("activity_not_kept", account=account, entries=len(deeds), code=failure.code)
 
-    def _sealed(self, account: Subdomain, at: int, author: Author, deed: Deed) -> str:
+    def _repeated(self, account: Subdomain, at: int, author: Author, deed: Deed) -> tuple[bytes, int]:
+        """Return the newest item and its count, if it is the same thing done by the same person; (b"", 0): it is not.
+
+        Raises:
+            StoreUnavailable: Redis did not answer.
+        """
+        head = self._head(account)
+        if head is None or (author.id is None and not author.is_operator):
+            return b"", 0
+        try:
+            entry = self._vault.parsed(activity_key(account), head.partition(b":")[2], _entry)
+        except KeyMissing:
+            return b"", 0
+        who = "operator" if author.is_operator else author.id
+        by = entry["actor"] if entry["actor"] == "operator" else entry["actor"]["id"]
+        is_same = (by, *(entry[name] for name in _SAME)) == (who, *(getattr(deed, name) for name in _SAME))
+        is_recent = at - (parse_timestamp(entry["at"]) or 0) <= RUN_SECONDS
+        return (head, entry["count"]) if is_same and is_recent else (b"", 0)
+
+    def _item(self, account: Subdomain, at: int, author: Author, deed: Deed, count: int) -> str:
+        mark = ".c" if deed.action in _CONNECTIONS else ""
+        return f"{at}{mark}:{self._sealed(account, at, author, deed, count)}"
+
+    def _sealed(self, account: Subdomain, at: int, author: Author, deed: Deed, count: int) -> str:
         entry = {
             "at": timestamp(at),
             "action": deed.action,
@@ -222,8 +285,14 @@ class Activity:
             "result": deed.result,
             "installation_id": author.installation_id,
             "request_id": self._request_id(),
+            "count": count,
         }
         return self._vault.seal(activity_key(account), records.write(entry))
+
+
+def _runs(deeds: tuple[Deed, ...]) -> list[tuple[Deed, int]]:
+    """Return the deeds in their order, those that repeat the one before as one with their number."""
+    return [(deed, len(list(same))) for deed, same in groupby(deeds)]
 
 
 def _entry(plaintext: bytes) -> dict[str, Any]:
@@ -242,4 +311,8 @@ def _entry(plaintext: bytes) -> dict[str, Any]:
         known["actor"] = {"id": actor.get("id"), "name": actor.get("name")}
     for name in ("integration", "job_spec", "result", "installation_id", "request_id"):
         known[name] = members.get(name)
+    # An older release counted nothing, and none keeps names in an entry.
+    count = members.get("count")
+    known["count"] = count if type(count) is int and count > 0 else 1
+    known["items"] = None
     return known

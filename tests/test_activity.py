@@ -1,6 +1,7 @@
 """The activity: every attempt has its entry, sealed, bounded, for whoever may look; and it never fails the attempt."""
 
 import base64
+import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,18 @@ import time_machine
 from redis import Redis
 from werkzeug.test import TestResponse
 
-from service.activity import LIFE_SECONDS, MOST_ENTRIES, NOBODY, OPERATOR, Activity, Author, Deed, activity_key, outcome
+from service.activity import (
+    LIFE_SECONDS,
+    MOST_ENTRIES,
+    NOBODY,
+    OPERATOR,
+    RUN_SECONDS,
+    Activity,
+    Author,
+    Deed,
+    activity_key,
+    outcome,
+)
 from service.deadlines import Deadline
 from service.errors import ServiceError, StoreUnavailable
 from service.lookers import Lookers
@@ -20,6 +32,7 @@ from service.oauth.grants import Grants
 from service.store import Store
 from service.subdomains import Subdomain
 from service.timestamps import timestamp
+from service.vault import Vault
 from service.zendesk.calls import CALLS_AT_ONCE
 from tests.conftest import MakeAdmin
 from tests.steps import DIRECT, SECRET_KEYS, Admin, collaborator
@@ -98,6 +111,8 @@ def test_a_change_says_who_what_when_where_and_in_which_request(admin: Admin) ->
             "result": "ok",
             "installation_id": admin.simulator.world.account("acme").installation_id,
             "request_id": reply.headers["X-Request-Id"],
+            "count": 1,
+            "items": None,
         }
     assert entries(admin)[0] == expected
     assert list(entries(admin)[0]) == list(expected)
@@ -473,19 +488,86 @@ def test_the_answer_is_not_for_caches(admin: Admin) -> None:
     assert admin.call("GET", "/activity").headers["Cache-Control"] == "no-store"
 
 
-def test_only_the_last_500_are_kept(admin: Admin, redis: Redis) -> None:
+def test_only_the_last_500_changes_are_kept_and_the_connections_beside_them(admin: Admin, redis: Redis) -> None:
     activity(admin).note(ACME, NOBODY, *deeds(300))
     activity(admin).note(ACME, NOBODY, *deeds(300, first=300))
-    assert names(activity(admin).latest(ACME)) == [f"spec_{number}" for number in range(599, 99, -1)]
-    assert redis.llen(KEY) == MOST_ENTRIES
+    assert names(activity(admin).latest(ACME)) == [*(f"spec_{number}" for number in range(599, 99, -1)), None]
+    assert redis.llen(KEY) == MOST_ENTRIES + 1
+    assert told(admin)[0] == ("installed", "ok")
+    assert entries(admin, "?limit=200")[-1]["action"] == "installed"
+
+
+def test_connections_push_out_no_change_and_only_the_last_100_are_kept(admin: Admin) -> None:
+    activity(admin).note(ACME, NOBODY, *deeds(450))
+    for number in range(120):
+        activity(admin).note(ACME, Author(number + 1), Deed("disconnected"))
+    found = activity(admin).latest(ACME)
+    assert [entry["actor"]["id"] for entry in found[:100]] == list(range(120, 20, -1))
+    assert names(found[100:]) == [f"spec_{number}" for number in range(449, -1, -1)]
+
+
+def test_500_times_the_same_change_by_the_same_person_is_one_entry(admin: Admin, redis: Redis) -> None:
+    ada, eve = Author(101, "Ada Morgan", 7), Author(105, "Eve Lindqvist")
+    same = Deed("installed", "acme_orders", VIP)
+    activity(admin).note(ACME, eve, same)
+    for _ in range(500):
+        activity(admin).note(ACME, ada, same)
+    found = entries(admin)
+    assert [(entry["actor"]["id"], entry["action"], entry["count"]) for entry in found] == [
+        (101, "installed", 500), (105, "installed", 1), (101, "connected", 1)]  # fmt: skip
+    assert {entry["items"] for entry in found} == {None}
+    assert redis.llen(KEY) == 3
+    activity(admin).note(ACME, OPERATOR, same, same)
+    activity(admin).note(ACME, OPERATOR, same)
+    assert [entry["count"] for entry in entries(admin)] == [3, 500, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [Deed("uninstalled", "acme_orders", VIP), Deed("installed", "acme_shipping", VIP),
+     Deed("installed", "acme_orders", "other"), Deed("installed", "acme_orders", VIP, "rate_limited")],
+)  # fmt: skip
+def test_another_change_or_the_same_one_later_is_an_entry_of_its_own(other: Deed, admin: Admin) -> None:
+    ada, same = Author(101, "Ada Morgan"), Deed("installed", "acme_orders", VIP)
+    for deed in (same, other, same):
+        activity(admin).note(ACME, ada, deed)
+    assert [entry["count"] for entry in activity(admin).latest(ACME)] == [1, 1, 1, 1]
+    with time_machine.travel(time.time() + RUN_SECONDS + 60, tick=False):
+        activity(admin).note(ACME, ada, same)
+    assert [entry["count"] for entry in activity(admin).latest(ACME)] == [1, 1, 1, 1, 1]
+
+
+def test_a_repetition_says_when_and_in_which_request_it_was_last_done(admin: Admin) -> None:
+    admin.install(QUALIFIED)
+    with time_machine.travel(int(time.time()) + 60, tick=False):
+        reply = admin.install(QUALIFIED)
+        (entry, _) = entries(admin)
+        assert (entry["count"], entry["at"]) == (2, timestamp(time.time()))
+        assert entry["request_id"] == reply.headers["X-Request-Id"]
+
+
+def test_an_entry_of_an_older_release_counts_as_one_and_is_repeated(admin: Admin, redis: Redis) -> None:
+    older = {"at": timestamp(time.time()), "action": "installed", "actor": ADA, "integration": "acme_orders",
+             "job_spec": VIP, "result": "ok", "installation_id": 7, "request_id": "x"}  # fmt: skip
+    sealed = collaborator(admin.app, Vault).seal(KEY, json.dumps(older).encode())
+    redis.lpush(KEY, f"{int(time.time())}:{sealed}")
+    assert (entries(admin)[0]["count"], entries(admin)[0]["items"]) == (1, None)
+    activity(admin).note(ACME, Author(101), Deed("installed", "acme_orders", VIP))
+    assert [entry["count"] for entry in entries(admin)] == [2, 1]
+
+
+def test_repetitions_at_once_are_all_counted(admin: Admin) -> None:
+    same = Deed("installed", "acme_orders", VIP)
+    at_once(8, lambda _: activity(admin).note(ACME, Author(101), same))
+    assert sum(entry["count"] for entry in activity(admin).latest(ACME) if entry["action"] == "installed") == 8
 
 
 def test_of_more_than_500_at_once_the_last_are_kept(admin: Admin, redis: Redis) -> None:
     redis.config_resetstat()
     activity(admin).note(ACME, NOBODY, *deeds(510))
     assert redis.info("commandstats")["cmdstat_lpush"]["calls"] == MOST_ENTRIES
-    assert names(activity(admin).latest(ACME)) == [f"spec_{number}" for number in range(509, 9, -1)]
-    assert redis.llen(KEY) == MOST_ENTRIES
+    assert names(activity(admin).latest(ACME)) == [*(f"spec_{number}" for number in range(509, 9, -1)), None]
+    assert redis.llen(KEY) == MOST_ENTRIES + 1
 
 
 def test_nothing_older_than_90_days_is_shown_and_the_next_entry_drops_it(admin: Admin, redis: Redis) -> None:
@@ -510,7 +592,7 @@ def test_the_whole_goes_90_days_after_its_last_entry(admin: Admin, redis: Redis)
 
 
 @pytest.mark.parametrize("count", [1, 60])
-def test_any_number_is_written_in_one_round_trip(count: int, admin: Admin, redis: Redis) -> None:
+def test_any_number_is_written_by_one_script(count: int, admin: Admin, redis: Redis) -> None:
     redis.config_resetstat()
     activity(admin).note(ACME, NOBODY, *deeds(count))
     calls = redis.info("commandstats")

@@ -102,6 +102,8 @@ class ActivityEntry(Document):
     result: Annotated[str, Field(description="`ok`, or the code of the error it ended in.", examples=["ok"])]
     installation_id: Annotated[int | None, Field(description="Of the Zendesk app it was done from.")]
     request_id: str | None
+    count: Annotated[int, Field(description="How often it was done in a row; times and ids are the last one's.", ge=1)]
+    items: Annotated[list[str] | None, Field(description="The names that `count` stands for; null: they are the same.")]
 
 
 class ActivityDocument(Document):

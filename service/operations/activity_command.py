@@ -20,7 +20,8 @@ def activity() -> None:
 def export(account: Subdomain) -> None:
     """Print the account's activity as JSON lines, newest first.
 
-    The last 500 entries of at most 90 days, as the API shows them; a disconnect does not end them.
+    The last 500 changes and 100 connections of at most 90 days, as the API shows them; a disconnect does not end them.
+    The same change by the same person again and again is one entry with its `count`.
     """
     entries = collaborator(Activity).latest(account)
     for entry in entries:

@@ -96,10 +96,11 @@ function entryOf(entry) {
   const values = { actor: actorName(entry.actor), name: entry.job_spec ?? "" };
   item.append(el("p", {}, t((isDone ? DONE : TRIED)[entry.action] ?? "activity.other", values)));
   if (!isDone) item.append(el("p", { class: "activity__result" }, problemTitle({ code: entry.result })));
+  const times = entry.count > 1 ? ` · ${t("activity.times", { count: entry.count })}` : "";
   const where = entry.integration && entry.job_spec ? ` · ${entry.integration}` : "";
   const time = el("time", { datetime: entry.at }, formatTime(new Date(entry.at)));
   setAttribute(time, "title", entry.at);
-  item.append(el("p", { class: "activity__when" }, time, where));
+  item.append(el("p", { class: "activity__when" }, time, where, times));
   return item;
 }
 

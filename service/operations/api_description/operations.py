@@ -98,7 +98,8 @@ OPERATIONS = (
     Operation(
         "GET", f"{API_BASE}/activity", "listActivity", "account",
         "Who did what, newest first",
-        "The last 500 entries of the last 90 days are kept. They survive a disconnect.",
+        "The last 500 changes and the last 100 connections of 90 days are kept, and survive a disconnect. The same "
+        "change by the same person again, within an hour and with nothing in between, is one entry with a `count`.",
         ActivityQuery, ActivityDocument, (*_ALWAYS, *_LOOKING, *_STORE),
     ),
     Operation(
