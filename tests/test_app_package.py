@@ -23,7 +23,7 @@ from service.operations.zendesk_app.package import pack
 from service.settings import Settings, SettingsError
 from service.web import collaborator
 from tests.test_settings import make_settings
-from tests.workers import ROOT
+from tests.workers import ROOT, inherited_environment
 
 URL = "https://zis.example.com"
 # Takes from root what lets it read every file.
@@ -45,10 +45,10 @@ def flask(
     environ: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run the flask command in an environment without any setting."""
-    keep = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME"} or "COV" in name}
+    whole = {**inherited_environment(), **(environ or {})}
     return subprocess.run(  # noqa: S603 - our own command
         [*runner, sys.executable, "-m", "flask", "--app", str(app), *map(str, arguments)],
-        cwd=cwd, env={**keep, **(environ or {})}, umask=umask, capture_output=True, text=True, check=False,
+        cwd=cwd, env=whole, umask=umask, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
 

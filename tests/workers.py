@@ -32,6 +32,12 @@ def free_port() -> int:
         return port
 
 
+def inherited_environment() -> dict[str, str]:
+    """Return what a process of ours gets from this one's environment: none of the service's settings."""
+    # By name, because in a thread's hands the names may change: pytest sets and removes one of its own.
+    return {name: os.environ[name] for name in list(os.environ) if name in {"PATH", "HOME"} or "COV" in name}
+
+
 @contextlib.contextmanager
 def running_valkey(port: int) -> Iterator[ValkeyServer]:
     """Run a Valkey on a loopback port while the block runs; it keeps nothing on disk."""
@@ -57,11 +63,15 @@ class LiveService:
         self._log = tempfile.NamedTemporaryFile(prefix="service-", suffix=".log")  # noqa: SIM115 - lives as long as this
         command = [sys.executable, "-m", "gunicorn", "--config", "python:service.gunicorn_config",
                    "--bind", f"127.0.0.1:{port}", "--workers", str(workers), "service.wsgi:app"]  # fmt: skip
-        keep = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME"} or "COV" in name}
         self.process = subprocess.Popen(  # noqa: S603 - our own interpreter
             command,
             cwd=ROOT,
-            env={**keep, **environment, "PUBLIC_URL": public_url or self.url, "PYTHONUNBUFFERED": "1"},
+            env={
+                **inherited_environment(),
+                **environment,
+                "PUBLIC_URL": public_url or self.url,
+                "PYTHONUNBUFFERED": "1",
+            },
             stdout=self._log,
             stderr=subprocess.STDOUT,
             start_new_session=True,

@@ -1,5 +1,7 @@
 """Changing many job specs at once: asked first, done under the person's eyes, and told what became of it."""
 
+import re
+
 import pytest
 from playwright.sync_api import expect
 from redis import Redis
@@ -148,10 +150,10 @@ def test_what_zendesk_no_longer_has_is_named_with_its_words(connected: Workspace
     expect_result(connected, "Done, but not all of it worked", "1 job spec is now installed.", "2 failed.")
     failure = connected.see("bulk-failure")
     expect(failure).to_have_attribute("data-code", "job_spec_not_found")
-    # In the order in which they failed.
     for name in ("escalate_vip_order", "order_number_changed"):
         expect(failure.get_by_role("listitem").filter(has_text=f"{name} ({ORDERS})")).to_have_count(1)
-    expect(failure).to_contain_text("one or more requested job specs is invalid: escalate_vip_order")
+    # Zendesk's words about whichever of them failed first: two run side by side.
+    expect(failure).to_contain_text(re.compile("invalid: (escalate_vip_order|order_number_changed)"))
     connected.shot("bulk_partly_gone")
     # The bundle comes back with them.
     connected.acme.integrations[ORDERS].upload_bundle([*INSTALLED, *OTHERS], clear_installed=False)

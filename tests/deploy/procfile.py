@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from tests.leftovers import end_with_us
-from tests.workers import ROOT, STOP_SECONDS
+from tests.workers import ROOT, STOP_SECONDS, inherited_environment
 
 # What Heroku's Python buildpack exports for a dyno with two workers, whatever the app asks for.
 DYNO = {
@@ -29,8 +29,8 @@ def lines() -> dict[str, str]:
 
 def dyno_environment(**variables: str) -> dict[str, str]:
     """Return a dyno's environment; its programs are those of the interpreter that runs the tests."""
-    inherited = {name: value for name, value in os.environ.items() if name == "HOME" or "COV" in name}
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    inherited = inherited_environment()
+    path = f"{Path(sys.executable).parent}{os.pathsep}{inherited['PATH']}"
     return {**inherited, **DYNO, "PATH": path, **variables}
 
 

@@ -154,21 +154,20 @@ class StoreProxy:
     def _relay_commands(
         self, connection: socket.socket, upstream: socket.socket, struck: "SimpleQueue[Moment | None]"
     ) -> None:
-        commands = connection.makefile("rb")
-        while (raw := _frame(commands)) is not None:
-            moment = self._struck(_words(raw))
-            if moment is not None and not moment.after_effect:
-                if not moment.passes():
-                    return
-                moment = None
-            struck.put(moment)
-            upstream.sendall(raw)
+        with connection.makefile("rb") as commands:
+            while (raw := _frame(commands)) is not None:
+                moment = self._struck(_words(raw))
+                if moment is not None and not moment.after_effect:
+                    if not moment.passes():
+                        return
+                    moment = None
+                struck.put(moment)
+                upstream.sendall(raw)
 
     def _relay_replies(
         self, upstream: socket.socket, connection: socket.socket, struck: "SimpleQueue[Moment | None]"
     ) -> None:
-        with _closing_both(connection, upstream):
-            replies = upstream.makefile("rb")
+        with _closing_both(connection, upstream), upstream.makefile("rb") as replies:
             while (raw := _frame(replies)) is not None:
                 moment = None if raw.startswith(b">") else struck.get()
                 if moment is not None and not moment.passes():

@@ -1,7 +1,6 @@
 """Running the commands: in this process, and as an operator does."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from flask import Flask
 
 from tests.leftovers import end_with_us
 from tests.steps import wait_until
-from tests.workers import ROOT
+from tests.workers import ROOT, inherited_environment
 
 # A Python process takes its time on a machine with other things to do.
 STARTING_SECONDS = 40.0
@@ -46,11 +45,10 @@ class LiveCommand:
     """`flask --app service …` as its own process, to be talked to while it runs."""
 
     def __init__(self, environment: dict[str, str], *arguments: str, stdout: int = subprocess.PIPE) -> None:
-        keep = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME"} or "COV" in name}
         self._process = subprocess.Popen(  # noqa: S603 - our own command
             [sys.executable, "-m", "flask", "--app", "service", *arguments],
             cwd=ROOT,
-            env={**keep, **environment},
+            env={**inherited_environment(), **environment},
             stdout=stdout,
             stderr=subprocess.PIPE,
             text=True,
