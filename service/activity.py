@@ -132,6 +132,21 @@ def activity_key(account: Subdomain) -> str:
     return f"zis:{{{account}}}:activity"
 
 
+def rehearse(store: Store, account: Subdomain) -> bool:
+    """Run every script of this module on a key of `account`, which no account has; return whether each took effect.
+
+    Raises:
+        StoreUnavailable: Redis did not answer, or refused a script.
+    """
+    key = f"zis:{{{account}}}:doctor:activity"
+    # The first is too old, and leaves the list by its other end.
+    store.run(_PUSH, [key], [MOST_ENTRIES, LIFE_SECONDS, LIFE_SECONDS, "0:old", f"{LIFE_SECONDS}:new"])
+    resealed = store.run(_RESEAL, [key], [f"{LIFE_SECONDS}:new", f"{LIFE_SECONDS}:anew"])
+    kept = store.read(("LRANGE", key, 0, -1))[0]
+    deleted = store.write(("DEL", key))[0]
+    return bool((resealed, kept, deleted) == (1, [b"%d:anew" % LIFE_SECONDS], 1))
+
+
 class Activity:
     """Keeps the last 500 changes and 100 connections of an account, none for longer than 90 days.
 

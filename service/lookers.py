@@ -48,6 +48,20 @@ def looker_record(account: Subdomain, user: str) -> str:
     return f"{lookers_key(account)}:{user}"
 
 
+def rehearse(store: Store, account: Subdomain) -> bool:
+    """Run every script of this module on a key of `account`, which no account has; return whether each took effect.
+
+    Raises:
+        StoreUnavailable: Redis did not answer, or refused a script.
+    """
+    key = f"zis:{{{account}}}:doctor:lookers"
+    # Room for one alone: the second pushes the first out.
+    store.run(_REMEMBER, [key], [1, "1:sealed", 60, 1, 1])
+    store.run(_REMEMBER, [key], [2, "2:sealed", 60, 1, 1])
+    resealed = store.run(_RESEAL, [key], [2, "2:sealed", "2:anew"])
+    return bool((resealed, store.write(("HDEL", key, 1), ("HDEL", key, 2))) == (1, [0, 1]))
+
+
 class Lookers:
     """Remembers people, at most 1000 an account. `clock` in Unix seconds."""
 

@@ -140,6 +140,21 @@ class RateLimits:
             for forgotten in list(self._over)[:-REMEMBERED_OVER]:
                 self._over.pop(forgotten, None)
 
+    def rehearse(self, who: str) -> bool:
+        """Count two requests of somebody who makes none, in Redis; return whether the second was one too many.
+
+        Raises:
+            StoreUnavailable: Redis did not answer, or refused.
+        """
+        return self._store.translated(lambda: self._rehearsed(RateLimitItemPerMinute(1, namespace="doctor"), who))
+
+    def _rehearsed(self, only_one: RateLimitItemPerMinute, who: str) -> bool:
+        limiter = self._shared
+        counted = (limiter.test(only_one, who), limiter.hit(only_one, who), limiter.hit(only_one, who))
+        ends = limiter.get_window_stats(only_one, who).reset_time
+        limiter.clear(only_one, who)
+        return counted == (True, True, False) and ends > 0
+
 
 def address_group(address: str | None) -> str:
     """Return what an address is counted as: an IPv4 address itself, an IPv6 address by its /64."""

@@ -138,6 +138,8 @@ class SharedReads:
             for one in together:
                 # An exception object of their own: each raise of a shared one would add its frames to everybody's.
                 one.fault = copy(fault)
+                # What the system or TLS said, which a copy lacks; nobody raises that again.
+                one.fault.__cause__ = fault.__cause__ or fault.__context__
 
     def _in_protocol(self, connection: Any, command: _Command) -> bytes:
         return self._packed.get(command, lambda: b"".join(connection.pack_command(*command)))

@@ -157,6 +157,19 @@ class SealedRecords:
         return SealedRecord(kind, key, name, sealed, value, self._vault.key_id(sealed))
 
 
+def rehearse(store: Store, account: Subdomain) -> bool:
+    """Reseal a string of `account`, which no account has, and look through the keys; return whether it took effect.
+
+    Raises:
+        StoreUnavailable: Redis did not answer, or refused a command.
+    """
+    key = f"zis:{{{account}}}:doctor:string"
+    store.write(("SET", key, "sealed", "EX", 60, "NX"))
+    resealed = store.run(_RESEAL_STRING, [key], ["sealed", "anew"])
+    store.translated(_scan(store, 0))
+    return bool(resealed == 1 and store.write(("GETDEL", key))[0] == b"anew")
+
+
 def _scan(store: Store, cursor: int) -> Callable[[], tuple[int, list[bytes]]]:
     return lambda: store.redis.scan(cursor, match="zis:*", count=1000)  # type: ignore[return-value]  # not awaitable
 

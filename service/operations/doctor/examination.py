@@ -10,13 +10,14 @@ from service.errors import StoreUnavailable
 from service.oauth.access_tokens import REFRESH_NEEDS_SECONDS
 from service.operations.connected_accounts import ConnectedAccounts
 from service.operations.doctor.account_checks import AccountChecks, KnownAccount
-from service.operations.doctor.findings import Finding, warning_of
+from service.operations.doctor.findings import Finding
 from service.operations.doctor.key_checks import check_keys
 from service.operations.doctor.redis_checks import check_redis
 from service.operations.doctor.redis_reach import REACH_SECONDS, reach
 from service.operations.doctor.settings_checks import check_settings, workers_in
 from service.operations.doctor.zendesk_checks import check_clock
 from service.operations.sealed_records import SealedRecords
+from service.redis_faults import cause_of, words_of
 from service.settings import Settings
 from service.store import Store
 from service.vault import Vault
@@ -40,6 +41,14 @@ class _Report:
     has_begun: bool = False
     is_whole: bool = False
     ended: threading.Event = field(default_factory=threading.Event)
+
+
+def _not_told(failure: StoreUnavailable) -> Finding:
+    """Return what could not be checked because Redis stopped answering, or refused to be looked through."""
+    fault = failure.__cause__ or failure
+    cause = cause_of(fault)
+    says = f"SECRET_KEYS against what is stored, and the connected accounts, were not checked. {cause.says}"
+    return Finding("warn", "redis", f"{says} {words_of(fault)}", cause.advice)
 
 
 class Examination:
@@ -86,7 +95,7 @@ class Examination:
                 yield from check_keys(self._records, self._vault, self._deadline.sooner(KEYS_SECONDS))
                 accounts = self._accounts()
             except StoreUnavailable as failure:
-                yield warning_of("redis", failure)
+                yield _not_told(failure)
         yield check_clock(self._calls, [one.account for one in accounts], self._deadline)
         if reached.status == "ok":
             yield from self._of_accounts(accounts)

@@ -1,26 +1,17 @@
 """A Redis that answers: is it the right kind, does it take and keep what is written."""
 
 import re
-import secrets
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 from service.operations.doctor.findings import Finding
-from service.operations.doctor.redis_reach import words_of
+from service.operations.doctor.redis_rehearsal import rehearsal
 from service.settings import Settings
 from service.store import CACHES_GIVE_WAY_AT, CONNECTIONS_PER_PROCESS, Store, StoreRefused
 
 # GETDEL, by which a state is consumed once, came with it.
 OLDEST_REDIS = (6, 2)
-# What is written to see whether it can be; goes by itself where it cannot be deleted.
-PROBE_SECONDS = 60
-
-_COMPARE_AND_SET = """
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[1], ARGV[2], 'KEEPTTL')
-return 1
-"""
 
 
 def check_redis(store: Store, settings: Settings, workers: int) -> Iterator[Finding]:
@@ -31,7 +22,7 @@ def check_redis(store: Store, settings: Settings, workers: int) -> Iterator[Find
     """
     yield _encryption(settings)
     yield _version(store)
-    yield _writing(store)
+    yield rehearsal(store, settings)
     memory = _info(store, "memory")
     if memory is None:
         yield _untold("redis memory")
@@ -72,22 +63,6 @@ def _version(store: Store) -> Finding:
         advice = "Redis 6.2 or newer, or any Valkey, is needed: upgrade it."
         return Finding("warn", check, f"The server's version is {version}.", advice)
     return Finding("ok", check, f"Redis {version}.")
-
-
-def _writing(store: Store) -> Finding:
-    """Write, compare and set, read and delete, as the service does."""
-    key = f"zis:doctor:{secrets.token_hex(8)}"
-    try:
-        store.write(("SET", key, "1", "EX", PROBE_SECONDS))
-        store.run(_COMPARE_AND_SET, [key], ["1", "2"])
-        found = store.write(("GETDEL", key))[0]
-    except StoreRefused as refusal:
-        advice = "It is full, read-only, too old, or this user may not write: make room, or correct REDIS_URL."
-        return Finding("FAIL", "redis writing", f"Redis refuses to write: {words_of(refusal)}", advice)
-    if found != b"2":
-        advice = "REDIS_URL may lead to a replica or a cache that keeps nothing: correct it."
-        return Finding("FAIL", "redis writing", "What was written did not come back.", advice)
-    return Finding("ok", "redis writing", "It takes, returns and deletes what is written.")
 
 
 def _eviction(memory: dict[str, Any]) -> Finding:
@@ -164,5 +139,18 @@ def _info(store: Store, section: str) -> dict[str, Any] | None:
         return None
 
 
+# What nobody looks at where this user may not ask.
+_UNTOLD = {
+    "redis version": "Whether it is new enough was not checked.",
+    "redis memory": (
+        "Whether it is nearly full or evicts was not checked, and the service takes it that there is room: lists and "
+        "activity do not give way before it is full."
+    ),
+    "redis persistence": "Whether it keeps anything through a restart was not checked.",
+    "redis connections": "How many connections are left was not checked.",
+}
+
+
 def _untold(check: str) -> Finding:
-    return Finding("warn", check, "Redis does not let this user ask.", "Allow INFO, or look at your provider's page.")
+    says = f"Redis does not let this user ask. {_UNTOLD[check]}"
+    return Finding("warn", check, says, "Allow INFO and CONFIG GET, or look at your provider's page.")
