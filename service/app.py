@@ -102,7 +102,7 @@ def _assemble(app: Flask, settings: Settings, store: Store) -> None:
     conditions = Conditions(settings, clock)
     server = AuthorizationServer(settings, calls, adapter, clock)
     unsaved = UnsavedPairs()
-    revocation = Revocation(calls, unsaved)
+    revocation = Revocation(settings, calls, registry, unsaved)
     states = States(store, vault)
     minting = Minting(settings, calls, clock)
     access_tokens = AccessTokens(

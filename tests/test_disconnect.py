@@ -96,27 +96,81 @@ def test_a_grant_that_was_revoked_at_zendesk_leaves_no_minted_token(
     assert not redis.exists(GRANT)
 
 
-@pytest.mark.parametrize("kind", ["http_404", "http_401_invalid_token"])
-def test_a_401_and_a_404_count_as_revoked(kind: str, anybody: Admin, redis: Redis) -> None:
-    anybody.meets({"where": "revoke", "kind": kind})
+def test_zendesks_word_that_there_is_no_record_of_a_token_counts_as_revoked(anybody: Admin, redis: Redis) -> None:
+    anybody.meets({"where": "revoke", "kind": "http_404"})
     assert anybody.disconnect().get_json() == {"revoked": True}
     assert not redis.exists(GRANT)
 
 
+def test_a_401_for_the_token_itself_counts_as_revoked(make_admin: MakeAdmin, redis: Redis) -> None:
+    admin = make_admin(**DIRECT)
+    admin.connect("acme")
+    admin.status()
+    admin.meets({"where": "revoke", "kind": "http_401_invalid_token"})
+    assert admin.disconnect().get_json() == {"revoked": True}
+    assert not redis.exists(GRANT)
+
+
+def test_a_401_for_a_minted_token_that_the_registry_takes_proves_nothing(admin: Admin, redis: Redis) -> None:
+    admin.status()
+    admin.meets({"where": "revoke", "kind": "http_401_invalid_token"})
+    assert outcome(admin.disconnect()) == (403, "scope_insufficient")
+    assert redis.exists(GRANT)
+    admin.simulator.world.account("acme").revoke_grants("zis_acme_orders")
+    admin.simulator.world.account("acme").revoke_grants("zis_acme_archive")
+    admin.simulator.world.account("acme").revoke_grants("zis_acme_shipping")
+    assert admin.disconnect().get_json() == {"revoked": True}
+    assert not redis.exists(GRANT)
+
+
 @pytest.mark.parametrize("answer", ["401", "403", "404"])
-def test_a_token_that_may_do_nothing_on_the_api_is_forgotten_or_named(
+def test_a_client_that_the_api_refuses_for_good_is_to_be_ended_in_admin_center(
     answer: str, make_admin: MakeAdmin, redis: Redis
 ) -> None:
     admin = make_admin(**DIRECT, MANAGER_USER_IDS="acme:101")
     admin.switch(zis_token_on_api_v2=answer)
     admin.connect("acme")
+    admin.simulator.world.clear_calls()
     reply = admin.disconnect()
-    if answer == "403":
-        assert outcome(reply) == (403, "scope_insufficient")
-        assert redis.exists(GRANT)
-    else:
-        assert reply.get_json() == {"revoked": True}
-        assert not redis.exists(GRANT)
+    assert outcome(reply) == (403, "scope_insufficient")
+    assert "Admin Center" in reply.get_json()["detail"]
+    assert redis.exists(GRANT)
+    assert live(admin)
+    # A 401 outside the registry starts no refresh here.
+    assert admin.calls(grant_type="refresh_token") == []
+    # Once it was ended there, the registry says so.
+    admin.simulator.world.account("acme").revoke_grants()
+    assert admin.disconnect().status_code == 200
+    assert not redis.exists(GRANT)
+
+
+def test_a_token_that_only_the_registry_takes_and_that_ended_early_is_refreshed_first(make_admin: MakeAdmin) -> None:
+    admin = make_admin(**DIRECT, MANAGER_USER_IDS="acme:101")
+    admin.switch(zis_token_on_api_v2="401")
+    admin.connect("acme")
+    admin.simulator.world.account("acme").expire_access_tokens()
+    admin.switch(zis_token_on_api_v2="ok")
+    assert admin.disconnect().get_json() == {"revoked": True}
+    assert len(admin.calls(grant_type="refresh_token")) == 1
+    assert live(admin) == {}
+    assert admin.simulator.world.account("acme").tokens == {}
+
+
+@pytest.mark.parametrize("answer", ["401", "403", "404"])
+def test_a_minted_token_without_a_number_that_the_api_refuses_is_not_taken_for_revoked(
+    answer: str, admin: Admin, redis: Redis
+) -> None:
+    grants = collaborator(admin.app, Grants)
+    grant, minted = grants.with_minted(ACME, "acme_orders")
+    assert grant is not None
+    assert minted is not None
+    grants.save_minted(ACME, grant.id, "acme_orders", minted, replace(minted, token_id=None))
+    admin.switch(zis_token_on_api_v2=answer)
+    assert outcome(admin.disconnect()) == (403, "scope_insufficient")
+    assert redis.exists(GRANT)
+    admin.simulator.world.account("acme").revoke_grants("zis_acme_orders")
+    assert admin.disconnect().get_json() == {"revoked": True}
+    assert live(admin) == {}
 
 
 def test_a_revocation_without_effect_cannot_be_seen(anybody: Admin) -> None:
@@ -148,8 +202,18 @@ def test_a_minted_token_whose_number_is_not_known_revokes_itself(admin: Admin, r
      ("revoke", {"kind": "reset"}, (502, "zendesk_unavailable")),
      ("revoke", {"kind": "http_403_scope"}, (403, "scope_insufficient")),
      ("revoke", {"kind": "oauth_error"}, (422, "zis_rejected")),
+     ("revoke", {"kind": "oauth_error", "error": "InvalidEndpoint", "status": 404}, (422, "zis_rejected")),
+     ("tokens", {"kind": "http_401_html"}, (502, "zendesk_unavailable")),
+     ("tokens", {"kind": "http_404_html"}, (502, "zendesk_unavailable")),
+     ("revoke", {"kind": "http_401_html"}, (502, "zendesk_unavailable")),
+     ("revoke", {"kind": "http_403_html"}, (502, "zendesk_unavailable")),
+     ("revoke", {"kind": "http_404_html"}, (502, "zendesk_unavailable")),
+     ("revoke", {"kind": "html_200"}, (502, "zendesk_unavailable")),
+     ("tokens", {"kind": "account_gone"}, (409, "account_gone")),
+     ("revoke", {"kind": "account_gone"}, (409, "account_gone")),
      ("tokens", {"kind": "http_429", "retry_after": 9}, (429, "rate_limited"))],
-    ids=["reset", "503", "revoke-500", "revoke-reset", "revoke-403", "revoke-400", "429"],
+    ids=["reset", "503", "revoke-500", "revoke-reset", "revoke-403", "revoke-400", "revoke-404", "401-html", "404-html",
+         "revoke-401-html", "revoke-403-html", "revoke-404-html", "revoke-200-html", "gone", "revoke-gone", "429"],
 )  # fmt: skip
 def test_where_zendesk_cannot_be_told_nothing_is_forgotten(
     where: str, fault: dict[str, Any], expected: tuple[int, str], anybody: Admin, redis: Redis
@@ -171,6 +235,21 @@ def test_a_dead_grant_is_just_forgotten(anybody: Admin, redis: Redis) -> None:
     assert not redis.exists(GRANT)
     assert anybody.calls(grant_type="refresh_token") == []
     assert anybody.status()["connection"]["state"] == "not_connected"
+
+
+@pytest.mark.parametrize("kind", ["http_403_html", "account_gone"])
+def test_another_clients_grant_is_not_forgotten_while_its_token_may_live(
+    kind: str, make_admin: MakeAdmin, admin: Admin, redis: Redis
+) -> None:
+    other = make_admin(ZENDESK_CLIENT_ID="another", MANAGER_USER_IDS="acme:101")
+    other.open_sidebar()
+    other.meets({"where": "revoke", "kind": kind})
+    assert other.disconnect().status_code in {409, 502}
+    assert redis.exists(GRANT)
+    other.meets()
+    assert other.disconnect().get_json() == {"revoked": False}
+    assert live(admin) == {}
+    assert not redis.exists(GRANT)
 
 
 def test_a_grant_that_is_found_dead_while_the_manager_is_looked_up_is_forgotten_too(admin: Admin, redis: Redis) -> None:

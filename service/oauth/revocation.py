@@ -1,11 +1,16 @@
-"""Telling Zendesk that tokens are no longer wanted.
+"""Revoking tokens at Zendesk.
 
-By id: `DELETE …/tokens/current` is reported to answer 204 without effect at times. A 401 or 404 means that the token is
-dead already. Whether revoking an access token ends its refresh token too is not documented.
+By id: `DELETE …/tokens/current` is reported to answer 204 without effect at times. Whether revoking an access token
+ends its refresh token too is not documented.
+
+A token counts as gone only by Zendesk's own word about it: a 401 for the token itself, or `RecordNotFound` for its id.
+`/api/v2` may refuse the client of an integration (`zis_…`) for good, by 401, 403 or 404 whatever is asked; then the
+registry says whether the token lives.
 """
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 import structlog
 
@@ -18,14 +23,19 @@ from service.errors import (
     ZendeskUnavailable,
     ZISRejected,
 )
+from service.oauth.access_tokens import is_token_refused
 from service.oauth.grants import MintedToken
 from service.oauth.unsaved import NotYet, UnsavedPairs
+from service.settings import Settings
 from service.subdomains import Subdomain
 from service.zendesk.calls import ZendeskCalls
 from service.zendesk.replies import Reply
+from service.zis_registry import Registry
 
-_GONE = frozenset({401, 404})
-CURRENT_TOKEN = "/api/v2/oauth/tokens/current"  # noqa: S105 - an address
+# What `/api/v2` answers to a client that it refuses for good.
+_REFUSED = frozenset({401, 403, 404})
+TOKENS = "/api/v2/oauth/tokens"
+CURRENT_TOKEN = f"{TOKENS}/current"
 # What nobody waits for is given this long; with less than the least left of a request, it is done after its answer.
 UNATTENDED_SECONDS = 10.0
 LEAST_SECONDS = 3.0
@@ -44,26 +54,31 @@ Authorized = Callable[[Callable[[str], Reply]], Reply]
 class Revocation:
     """Revokes tokens of an account."""
 
-    def __init__(self, calls: ZendeskCalls, unsaved: UnsavedPairs) -> None:
+    def __init__(self, settings: Settings, calls: ZendeskCalls, registry: Registry, unsaved: UnsavedPairs) -> None:
+        self._settings = settings
         self._calls = calls
+        self._registry = registry
         self._unsaved = unsaved
 
-    def revoke_own(self, account: Subdomain, authorized: Authorized, deadline: Deadline) -> None:
-        """Revoke the access token that `authorized` calls with.
+    def revoke_own(
+        self, account: Subdomain, access_token: str, deadline: Deadline, *, is_client_taken: bool = False
+    ) -> None:
+        """Revoke an access token on its own authority; a dead one is none to revoke.
+
+        `is_client_taken`: `/api/v2` is known to take this token's client, so that its 401 is about the token.
 
         Raises:
-            ScopeInsufficient: Zendesk does not let the token revoke itself.
+            ScopeInsufficient: Zendesk does not let the token revoke itself, and it lives.
             ServiceError: Zendesk could not be asked, or failed.
         """
-        current = authorized(
-            lambda token: self._calls.get(account, CURRENT_TOKEN, kind="revoke", token=token, deadline=deadline)
-        )
-        token_id = current.json_object().get("token", {}) if current.is_success else {}
-        token_id = token_id.get("id") if isinstance(token_id, dict) else None
-        if current.status in _GONE:
+        current = self._calls.get(account, CURRENT_TOKEN, kind="revoke", token=access_token, deadline=deadline)
+        if current.status == 401 and is_client_taken:
             return
-        path = f"/api/v2/oauth/tokens/{token_id}" if isinstance(token_id, int) else CURRENT_TOKEN
-        self._delete(account, path, authorized, deadline)
+        described = current.json_object().get("token") if current.is_success else None
+        token_id = described.get("id") if isinstance(described, dict) else None
+        path = f"{TOKENS}/{token_id}" if isinstance(token_id, int) else CURRENT_TOKEN
+        is_client_taken = is_client_taken or current.is_success
+        self._delete_itself(account, path, access_token, deadline, is_client_taken=is_client_taken)
 
     def revoke_minted(self, account: Subdomain, minted: MintedToken, authority: str, deadline: Deadline) -> None:
         """Revoke a minted token by its id: by the grant's access token, else by its own.
@@ -73,15 +88,25 @@ class Revocation:
         """
         if minted.token_id is None:
             if minted.access_token:
-                self.revoke_own(account, lambda call: call(minted.access_token), deadline)
+                self.revoke_own(account, minted.access_token, deadline)
             return
-
-        def authorized(call: Callable[[str], Reply]) -> Reply:
-            reply = call(authority)
+        path = f"{TOKENS}/{minted.token_id}"
+        reply = self._delete(account, path, authority, deadline)
+        if reply.status == 401:
             # That is about the grant's token, which may be dead while this one lives.
-            return call(minted.access_token) if reply.status == 401 else reply
+            self._delete_itself(account, path, minted.access_token, deadline)
+        elif not (reply.is_success or reply.says_no_record):
+            raise _refusal(reply)
 
-        self._delete(account, f"/api/v2/oauth/tokens/{minted.token_id}", authorized, deadline)
+    def is_dead(self, account: Subdomain, access_token: str, deadline: Deadline) -> bool:
+        """Return whether the registry refuses a token: it looks at the token first, then whose integration it is for.
+
+        Raises:
+            ServiceError: Zendesk could not be asked, or failed.
+        """
+        names = self._settings.integrations_of(account)
+        pages = (self._registry.page_call(account, name, None, deadline)(access_token) for name in names)
+        return bool(names) and all(is_token_refused(page) for page in pages)
 
     def drop(self, account: Subdomain, access_token: str, deadline: Deadline | None = None) -> None:
         """Revoke a token that nobody will use, on its own authority; a failure is logged, not raised.
@@ -91,7 +116,8 @@ class Revocation:
         """
 
         def revoke(limit: Deadline) -> None:
-            self.revoke_own(account, lambda call: call(access_token), limit)
+            # Nothing is concluded from it, so its 401 is not asked after.
+            self.revoke_own(account, access_token, limit, is_client_taken=True)
 
         self._attempt(account, revoke, deadline)
 
@@ -102,13 +128,13 @@ class Revocation:
         if minted.token_id is None:
             self.drop(account, minted.access_token, deadline)
             return
-        path = f"/api/v2/oauth/tokens/{minted.token_id}"
+        path = f"{TOKENS}/{minted.token_id}"
 
         def revoke(limit: Deadline) -> None:
             for authority in authorities:
-                reply = self._calls.change(account, "DELETE", path, kind="revoke", token=authority, deadline=limit)
+                reply = self._delete(account, path, authority, limit)
                 # A 401 here is about the authority, which may be gone itself.
-                if reply.is_success or reply.status == 404:
+                if reply.is_success or reply.says_no_record:
                     return
             raise ZISRejected("None of the tokens at hand may revoke a minted token.")
 
@@ -120,20 +146,31 @@ class Revocation:
         if not (deadline and has_time and unwanted.is_over(deadline.sooner(UNATTENDED_SECONDS))):
             self._unsaved.keep(account, unwanted.settle, is_pair=False)
 
-    def _delete(self, account: Subdomain, path: str, authorized: Authorized, deadline: Deadline) -> None:
-        reply = authorized(
-            lambda token: self._calls.change(account, "DELETE", path, kind="revoke", token=token, deadline=deadline)
-        )
-        if reply.is_success or reply.status in _GONE:
+    def _delete_itself(
+        self, account: Subdomain, path: str, access_token: str, deadline: Deadline, *, is_client_taken: bool = False
+    ) -> None:
+        reply = self._delete(account, path, access_token, deadline)
+        if reply.is_success:
             return
-        told = {"upstream_status": reply.status, "upstream_detail": reply.words()}
-        if reply.status == 403:
-            raise ScopeInsufficient(
-                "Zendesk does not let this authorization revoke its own tokens. Revoke them in Zendesk's Admin Center "
-                "(Apps and integrations > APIs > OAuth clients), then disconnect again.",
-                **told,  # type: ignore[arg-type]  # status and words, as named above
-            )
-        raise ZISRejected("Zendesk refused to revoke a token.", **told)  # type: ignore[arg-type]  # likewise
+        if is_client_taken and (reply.status == 401 or (reply.says_no_record and path != CURRENT_TOKEN)):
+            return
+        if reply.status in _REFUSED and self.is_dead(account, access_token, deadline):
+            return
+        raise _refusal(reply)
+
+    def _delete(self, account: Subdomain, path: str, access_token: str, deadline: Deadline) -> Reply:
+        return self._calls.change(account, "DELETE", path, kind="revoke", token=access_token, deadline=deadline)
+
+
+def _refusal(reply: Reply) -> ServiceError:
+    told: dict[str, Any] = {"upstream_status": reply.status, "upstream_detail": reply.words()}
+    if reply.status in {401, 403} or reply.says_no_record:
+        return ScopeInsufficient(
+            "Zendesk does not let this authorization revoke its own tokens, and they live. Revoke them in Zendesk's "
+            "Admin Center (Apps and integrations > APIs > OAuth clients), then disconnect again.",
+            **told,
+        )
+    return ZISRejected("Zendesk refused to revoke a token.", **told)
 
 
 class _Unwanted:

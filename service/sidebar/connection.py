@@ -173,26 +173,29 @@ class Connection:
     def _make_live(self, account: Subdomain, deadline: Deadline) -> None:
         """Refresh if the access token has expired or is refused: an expired one can revoke nothing."""
         grant = self._access_tokens.get(account, deadline)
-        if grant.authorized_by is None:
-            # This token may not be good for anything but the registry; its 401 elsewhere says nothing.
-            return
-        reply = self._calls.get(account, CURRENT_TOKEN, kind="revoke", token=grant.access_token, deadline=deadline)
-        if is_token_refused(reply):
+        token = grant.access_token
+        reply = self._calls.get(account, CURRENT_TOKEN, kind="revoke", token=token, deadline=deadline)
+        # Where this token may not be good for anything but the registry, its 401 elsewhere says nothing.
+        is_dead = is_token_refused(reply) and (
+            grant.authorized_by is not None or self._revocation.is_dead(account, token, deadline)
+        )
+        if is_dead:
             # However young: what is to end needs no second opinion on whether it still lives.
             self._access_tokens.refresh_now(account, grant, deadline, "refused")
 
     def _revoke(self, account: Subdomain, grant: Grant, minted: tuple[MintedToken, ...], deadline: Deadline) -> bool:
         reason = self._conditions.reason(grant)
+        is_client_taken = grant.authorized_by is not None
         if reason == "client_changed":
             # Another client's token: what still lives revokes itself.
-            self._revocation.drop(account, grant.access_token, deadline)
+            self._revocation.revoke_own(account, grant.access_token, deadline, is_client_taken=is_client_taken)
         if reason is not None:
             for token in minted:
                 self._revocation.drop_minted(account, token, [token.access_token], deadline)
             return False
         for token in minted:
             self._revocation.revoke_minted(account, token, grant.access_token, deadline)
-        self._revocation.revoke_own(account, lambda call: call(grant.access_token), deadline)
+        self._revocation.revoke_own(account, grant.access_token, deadline, is_client_taken=is_client_taken)
         return True
 
     def _forgotten(self, account: Subdomain, *, revoked: bool) -> bool:

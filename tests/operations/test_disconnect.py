@@ -87,6 +87,22 @@ def test_nothing_is_forgotten_and_it_ends_with_1_in_words(admin: Admin, redis: R
     assert deeds(admin)[0] == ("disconnected", "operator", "zendesk_unavailable")
 
 
+@pytest.mark.parametrize(
+    ("kind", "code"),
+    [("http_404_html", "zendesk_unavailable"), ("http_403_html", "zendesk_unavailable"),
+     ("account_gone", "account_gone")],
+)  # fmt: skip
+def test_what_was_not_revoked_is_forgotten_by_force_alone(kind: str, code: str, admin: Admin, redis: Redis) -> None:
+    admin.meets({"where": "all", "kind": kind})
+    refused = run(admin.app, "disconnect", "acme", "--json")
+    assert (refused.status, refused.json()["error"]["code"]) == (1, code)
+    assert redis.exists(GRANT)
+    assert live(admin)
+    answer = run(admin.app, "disconnect", "acme", "--force", "--json")
+    assert (answer.status, answer.json()["revoked"], answer.json()["error"]["code"]) == (0, False, code)
+    assert not redis.exists(GRANT)
+
+
 def test_force_forgets_nevertheless_and_says_what_is_left(admin: Admin, redis: Redis) -> None:
     admin.meets({"where": "all", "kind": "http_503_html"})
     answer = run(admin.app, "disconnect", "acme", "--force")
