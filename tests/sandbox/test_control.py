@@ -148,3 +148,40 @@ def test_nonsense_is_a_400(sim: Simulator) -> None:
     assert (
         requests.request("GET", f"{sim.address}/_sim/", headers={"Content-Length": "x"}, timeout=5).status_code == 400
     )
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "rebound.example"},
+        {"Host": "rebound.example:9000"},
+        {"Host": "127.0.0.1.rebound.example"},
+        {"Host": "localhost@rebound.example"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://127.0.0.1:1"},
+        {"Origin": "http://localhost:9001"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+    ],
+    ids=str,
+)
+def test_no_other_sites_page_is_answered(sim: Simulator, headers: dict[str, str]) -> None:
+    acme = sim.world.account("acme")
+    for method, path, body in (
+        ("POST", "/sign", {"account": "acme", "user_id": 101}),
+        ("POST", "/accounts/acme/actions/set_user", {"user_id": 102, "role": "admin"}),
+        ("GET", "/accounts/acme", None),
+    ):
+        reply = requests.request(method, f"{sim.address}/_sim{path}", json=body, headers=headers, timeout=10)
+        assert reply.status_code == 403
+        assert set(reply.json()) == {"error"}
+    assert acme.users[102].role == "agent"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "LOCALHOST", "[::1]"])
+def test_this_machines_own_pages_and_programs_are_answered(sim: Simulator, host: str) -> None:
+    name = f"{host}:{sim.address.rpartition(':')[2]}"
+    for headers in ({}, {"Origin": f"http://{name.lower()}", "Sec-Fetch-Site": "same-origin"}):
+        reply = requests.get(f"{sim.address}/_sim/accounts", headers={"Host": name, **headers}, timeout=10)
+        assert reply.status_code == 200

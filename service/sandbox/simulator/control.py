@@ -13,9 +13,12 @@ DELETE /_sim/calls                             empties the log
 POST   /_sim/sign                              {"account", "user_id", …}: a signed request for the sidebar
 POST   /_sim/reset                             the default world again
 
-A refusal is `{"error": "…"}` with status 400 or 404.
+A refusal is `{"error": "…"}` with status 400, 403 or 404. Only a loopback `Host` is answered, and of pages only those
+of this very origin: any page that a developer opens meanwhile could otherwise sign itself in, by a form or a rebound
+name.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +32,7 @@ from service.sandbox.simulator.switches import CHOICES, Switches
 from service.sandbox.simulator.world import World
 
 ROUTES = [line.strip() for line in __doc__.split("\n\n")[1].splitlines()]
+_LOOPBACK_HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?", re.ASCII)
 # A log of a load test would fill the screen; the count is exact all the same.
 CALLS_SHOWN = 1000
 
@@ -43,6 +47,8 @@ class Control:
 
     def answer(self, request: Request) -> Reply:
         """Answer a request below `/_sim`."""
+        if not _is_ours(request):
+            return json_reply(403, {"error": "only this machine's own pages and programs are answered here"})
         try:
             with self.world.lock:
                 return self._route(request)
@@ -96,6 +102,16 @@ class Control:
             query["status"] = int(query["status"])
         calls = self.world.calls(**query)
         return json_reply(200, {"count": len(calls), "calls": [call.to_json() for call in calls[-CALLS_SHOWN:]]})
+
+
+def _is_ours(request: Request) -> bool:
+    """Return whether no other site's page asks: by a name it has bound to this address, or across origins."""
+    host = request.headers.get("host", "").lower()
+    if _LOOPBACK_HOST.fullmatch(host) is None:
+        return False
+    if request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
+        return False
+    return request.headers.get("origin", f"http://{host}") == f"http://{host}"
 
 
 def _object(request: Request) -> dict[str, Any]:
