@@ -111,7 +111,7 @@ def test_a_process_that_has_ended_begins_no_refresh_for_which_nobody_would_wait(
     age(both, ACME, 0.6)
     upkeep, unsaved = collaborator(both.app, Upkeep), collaborator(both.app, AccessTokens).unsaved
 
-    def end_meanwhile(_: CoolDown, __: Subdomain) -> None:
+    def end_meanwhile(*_: object) -> None:
         # As gunicorn's worker does, between the round's look at the account and its refresh.
         upkeep.stop()
         unsaved.begin_no_more()

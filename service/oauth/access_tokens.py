@@ -19,10 +19,10 @@ import structlog
 from service import metrics
 from service.activity import OK, Activity
 from service.deadlines import Deadline
-from service.errors import AuthorizationRequired, ServiceError, StoreUnavailable, ZendeskUnavailable
+from service.errors import AuthorizationRequired, ServiceError, StoreUnavailable
 from service.oauth.authorization_server import AuthorizationServer, InvalidGrant, TokenPair
 from service.oauth.conditions import Conditions
-from service.oauth.cool_down import CoolDown
+from service.oauth.cool_down import CoolDown, refused_again
 from service.oauth.grants import Grant, Grants
 from service.oauth.turns import LEASE_POLL_SECONDS, LEASE_SECONDS, Turns, too_late
 from service.oauth.unsaved import RETRY_SECONDS, PairInHand, UnsavedPairs
@@ -30,6 +30,7 @@ from service.store import Store
 from service.subdomains import Subdomain
 from service.vault import KeyMissing
 from service.zendesk.calls import CALL_SECONDS, ForeignReply, NotReached, NotSent
+from service.zendesk.measured import Kind
 from service.zendesk.replies import Reply
 
 # A refresh that cannot be finished and stored within the deadline is not begun.
@@ -44,8 +45,6 @@ STALE_SHARE = 0.1
 LAST_SECONDS = 5.0
 # Within this the whole lifetime is the last seconds (tests and sandboxes have such tokens).
 TINY_LIFETIME_SECONDS = 20.0
-# A 401 for a younger token is not the token's fault.
-YOUNG_SECONDS = 60.0
 # Four tries of a process that has the answer to an earlier refresh in hand, and Redis only just back.
 PATIENCE_SECONDS = 4 * RETRY_SECONDS
 _REFRESH = "refresh"
@@ -102,9 +101,9 @@ class AccessTokens:
         self._conditions = conditions
         self._revoke = revoke
         self._clock = clock
-        self._cool_down = CoolDown(store)
         self._turns = turns
         self._activity = activity
+        self.cool_down = CoolDown(store)
         self.unsaved = unsaved
 
     def get(self, account: Subdomain, deadline: Deadline, read: Grant | None = None) -> Grant:
@@ -125,31 +124,45 @@ class AccessTokens:
             case Freshness.EXPIRED:
                 return self._successor(account, grant, deadline, "expired")
 
-    def after_refusal(self, account: Subdomain, refused: str, deadline: Deadline) -> Grant:
-        """Return a grant whose access token is not the one Zendesk has just refused with 401.
+    def after_refusal(self, account: Subdomain, refused: str, deadline: Deadline, kind: Kind = "other") -> Grant:
+        """Return a grant whose access token is not the one Zendesk has just refused with 401, however new that is.
+
+        `kind`: of the call that was refused.
 
         Raises:
             AuthorizationRequired: there is none and can be none.
-            ZendeskUnavailable: the refused token is not a minute old, which condemns no grant.
+            ZendeskUnavailable: new tokens were refused as well, and that is being waited out.
             ServiceError: as `get`.
         """
         grant = self.usable(account)
         if grant.access_token != refused:
             return grant
-        if self._clock() - grant.obtained_at < YOUNG_SECONDS:
-            raise young_token_refused()
         if grant.refresh_token is None:
             self._declare_dead(account, grant, "not_refreshable")
             raise self._conditions.required(account, "not_refreshable")
-        return self._successor(account, grant, deadline, "refused")
+        return self._successor(account, grant, deadline, "refused", kind)
 
-    def refresh_now(self, account: Subdomain, spent: Grant, deadline: Deadline, cause: Cause = "upkeep") -> Grant:
+    def refused_again(self, account: Subdomain, refused: str, kind: Kind) -> ServiceError:
+        """Return what it means that the token that replaced a refused one is refused as well, and begin the wait.
+
+        Raises:
+            AuthorizationRequired: the account was disconnected meanwhile, or the grant is dead.
+            StoreUnavailable: Redis did not answer.
+        """
+        if self.usable(account).access_token != refused:
+            # Somebody has replaced that one, too, since we took it.
+            return refused_again()
+        return self.cool_down.count_refusal(account, refused, kind)
+
+    def refresh_now(self, account: Subdomain, spent: Grant, deadline: Deadline, refused: Kind | None = None) -> Grant:
         """Return the grant after a refresh that `spent` needs before its time; somebody else's will do.
+
+        `refused`: the kind of call for which Zendesk has refused it; None: it only ages.
 
         Raises:
             ServiceError: as `get`.
         """
-        return self._successor(account, spent, deadline, cause)
+        return self._successor(account, spent, deadline, "refused" if refused else "upkeep", refused)
 
     def drop_replaced(self, account: Subdomain, replaced: Grant, deadline: Deadline) -> None:
         """Revoke the tokens of a grant that is no longer stored; a failure is logged.
@@ -197,7 +210,7 @@ class AccessTokens:
                 if not our_turn:
                     return grant
                 with self._turns.lease(account, _REFRESH, left_with=PairInHand) as our_lease:
-                    if not our_lease or self._cool_down.current(account) is not None:
+                    if not our_lease or self.cool_down.current(account, grant.access_token) is not None:
                         return grant
                     return self._refresh(account, grant, "stale", deadline) or grant
         except AuthorizationRequired:
@@ -206,8 +219,13 @@ class AccessTokens:
             _log.warning("early_refresh_failed", account=account, code=failure.code)
             return grant
 
-    def _successor(self, account: Subdomain, spent: Grant, deadline: Deadline, cause: Cause) -> Grant:
-        """Return a grant whose access token is not that of `spent`: another's refresh, or our own."""
+    def _successor(
+        self, account: Subdomain, spent: Grant, deadline: Deadline, cause: Cause, kind: Kind | None = None
+    ) -> Grant:
+        """Return a grant whose access token is not that of `spent`: another's refresh, or our own.
+
+        `kind`: of the call that was refused, where one was.
+        """
         with self._turns.wait(account, _REFRESH, deadline):
             while True:
                 grant = self.usable(account)
@@ -221,7 +239,7 @@ class AccessTokens:
                     if our_lease and deadline.left() < REFRESH_NEEDS_SECONDS:
                         raise too_late()
                     # Asked with the lease in hand: whoever had it before may just have failed.
-                    failure = self._cool_down.current(account)
+                    failure = self.cool_down.current(account, spent.access_token, kind)
                     if failure is not None:
                         raise failure
                     refreshed = self._refresh(account, spent, cause, deadline) if our_lease else None
@@ -264,8 +282,12 @@ class AccessTokens:
         metrics.REFRESHES.labels(cause, OK).inc()
         stored = self._store_pair(account, noted, pair)
         with contextlib.suppress(StoreUnavailable):
-            # Only saves a wait: the pair is stored.
-            self._cool_down.clear(account)
+            # The pair is stored, whatever becomes of this.
+            if cause == "refused":
+                # Whether the new token is of more use is yet to be seen.
+                self.cool_down.begin_trial(account, stored.access_token)
+            else:
+                self.cool_down.clear(account)
         _log.info("refreshed", account=account, expires_at=stored.expires_at)
         return stored
 
@@ -347,7 +369,7 @@ class AccessTokens:
         if isinstance(failure, NotSent | NotReached) or is_refusal:
             self._take_note_back(account, read, noted)
         try:
-            self._cool_down.begin(account, failure)
+            self.cool_down.begin(account, failure)
         except StoreUnavailable as fault:
             # The failure itself is what the caller has to hear of.
             _log.warning("cool_down_not_stored", account=account, code=fault.code)
@@ -368,15 +390,6 @@ class AccessTokens:
         _log.log(level, "grant_dead", account=account, reason=reason)
         self._activity.note_reauthorization(account)
         return True
-
-
-def young_token_refused() -> ZendeskUnavailable:
-    """Return what a 401 means that stays with a token not a minute old."""
-    return ZendeskUnavailable(
-        "Zendesk refuses a token it has only just given. Try again in a minute; nothing that was granted is lost.",
-        upstream_status=401,
-        retry_after=60,
-    )
 
 
 def _not_stored() -> PairInHand:

@@ -309,7 +309,9 @@ class Handshake:
                 self._zis_tokens.keep(account, grant, integration, token)
         self._note(account, grant)
         with _nothing_undone(account):
-            self._store.write(probes.forgetting(account))
+            # What was refused or failed was about the former grant.
+            waits = self._access_tokens.cool_down.forgetting(account, self._settings.integrations_of(account))
+            self._store.write(probes.forgetting(account), waits)
         # One limit for all, so that a Zendesk that hangs here does not keep the browser waiting.
         limit = deadline.sooner(REVOKING_SECONDS)
         if limit.left() >= LEAST_SECONDS:

@@ -4,21 +4,17 @@ Direct: the grant's own access token is the ZIS token. Mint: every integration h
 grant, made when first needed and again when it has expired or is refused.
 """
 
+import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
 from service.deadlines import Deadline
-from service.errors import StoreUnavailable
-from service.oauth.access_tokens import (
-    LAST_SECONDS,
-    YOUNG_SECONDS,
-    AccessTokens,
-    is_token_refused,
-    young_token_refused,
-)
+from service.errors import ServiceError, StoreUnavailable
+from service.oauth.access_tokens import LAST_SECONDS, AccessTokens, is_token_refused
 from service.oauth.conditions import Conditions
+from service.oauth.cool_down import refused_again
 from service.oauth.grants import Grant, Grants, MintedToken
 from service.oauth.minting import Minting
 from service.oauth.revocation import Revocation
@@ -26,6 +22,7 @@ from service.oauth.turns import Turns
 from service.settings import Settings
 from service.subdomains import Subdomain
 from service.vault import KeyMissing
+from service.zendesk.measured import Kind
 from service.zendesk.replies import Reply
 
 _log = structlog.get_logger(__name__)
@@ -45,6 +42,17 @@ class Seen:
     """Usable."""
     minted: MintedToken | None
     """The integration's; None: there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """A token that Zendesk has refused with 401, and for what kind of call."""
+
+    token: str = field(repr=False)
+    kind: Kind
+
+    def is_of(self, minted: MintedToken) -> bool:
+        return minted.access_token == self.token
 
 
 class ZISTokens:
@@ -81,10 +89,14 @@ class ZISTokens:
         """
         token = self._access_tokens.get(account, deadline, read).access_token
         reply = operation(token)
-        if not is_token_refused(reply):
-            return reply
-        reply = operation(self._access_tokens.after_refusal(account, token, deadline).access_token)
-        return _accepted(reply)
+        if is_token_refused(reply):
+            token = self._access_tokens.after_refusal(account, token, deadline, reply.kind).access_token
+            reply = operation(token)
+            if is_token_refused(reply):
+                raise self._access_tokens.refused_again(account, token, reply.kind)
+        if reply.is_success:
+            self._access_tokens.cool_down.note_worked(account, token, reply.kind)
+        return reply
 
     def call_unproven(self, account: Subdomain, deadline: Deadline, operation: Operation) -> Reply:
         """Return Zendesk's reply to a call that the grant's token may not be good for at all, then a 401 included.
@@ -115,38 +127,53 @@ class ZISTokens:
         """Return Zendesk's reply to a call with the integration's token; raises as `call`, and where minting fails."""
         if self._is_direct:
             return self.call(account, deadline, operation, seen.grant if seen else None)
-        minted = self._minted(account, integration, None, deadline, seen)
-        reply = operation(minted.access_token)
-        if not is_token_refused(reply):
-            return reply
-        reply = operation(self._minted(account, integration, minted.access_token, deadline).access_token)
-        return _accepted(reply)
+        token = self._minted(account, integration, None, deadline, seen).access_token
+        reply = operation(token)
+        if is_token_refused(reply):
+            token = self._minted(account, integration, _Refused(token, reply.kind), deadline).access_token
+            reply = operation(token)
+            if is_token_refused(reply):
+                raise self._refused_again(account, integration, _Refused(token, reply.kind))
+        if reply.is_success:
+            self._access_tokens.cool_down.note_worked(account, token, reply.kind, integration)
+        return reply
+
+    def _refused_again(self, account: Subdomain, integration: str, refused: _Refused) -> ServiceError:
+        """Return what it means that a token is refused that replaced a refused one, and begin the integration's wait.
+
+        Raises:
+            AuthorizationRequired: the account was disconnected meanwhile, or the grant is dead.
+            StoreUnavailable: Redis did not answer.
+        """
+        held = self._held(account, integration)[1]
+        if held is None or not refused.is_of(held):
+            # Somebody has replaced that one, too, since we took it.
+            return refused_again()
+        return self._access_tokens.cool_down.count_refusal(account, refused.token, refused.kind, integration)
 
     def _minted(
         self,
         account: Subdomain,
         integration: str,
-        refused: str | None,
+        refused: _Refused | None,
         deadline: Deadline,
         seen: Seen | None = None,
     ) -> MintedToken:
         """Return a live minted token that is not the one Zendesk `refused`; mints it if need be, once for everybody.
 
         Raises:
-            ZendeskUnavailable: the refused token is not a minute old.
+            ZendeskUnavailable: new tokens were refused as well, and that is being waited out.
             ServiceError: no token could be had.
         """
         minted = seen.minted if seen else self._held(account, integration)[1]
         if minted is not None and self._is_alive(minted, refused):
             return minted
-        if minted is not None and minted.access_token == refused and self._is_young(minted):
-            raise young_token_refused()
         return self._minted_in_turn(account, integration, refused, deadline)
 
     def _minted_in_turn(
-        self, account: Subdomain, integration: str, refused: str | None, deadline: Deadline
+        self, account: Subdomain, integration: str, refused: _Refused | None, deadline: Deadline
     ) -> MintedToken:
-        """Return a live minted token, by ourselves or by whoever has the lease."""
+        """Return a live minted token, by ourselves or by whoever has the lease; raises as `_minted`."""
         name = f"mint:{integration}"
         with self._turns.wait(account, name, deadline):
             while True:
@@ -155,10 +182,22 @@ class ZISTokens:
                     grant, held = self._held(account, integration)
                     if held is not None and self._is_alive(held, refused):
                         return held
+                    replaces = held is not None and refused is not None and refused.is_of(held)
+                    if refused is not None and replaces:
+                        self._require_no_wait(account, integration, refused)
                     minted = self._mint(account, integration, grant, held, deadline) if our_lease else None
+                    if minted is not None and replaces:
+                        # The token is stored, whatever becomes of this.
+                        with contextlib.suppress(StoreUnavailable):
+                            self._access_tokens.cool_down.begin_trial(account, minted.access_token, integration)
                 if minted is not None:
                     return minted
                 self._turns.nap(account, deadline)
+
+    def _require_no_wait(self, account: Subdomain, integration: str, refused: _Refused) -> None:
+        failure = self._access_tokens.cool_down.current(account, refused.token, refused.kind, integration)
+        if failure is not None:
+            raise failure
 
     def _held(self, account: Subdomain, integration: str) -> tuple[Grant, MintedToken | None]:
         try:
@@ -168,13 +207,10 @@ class ZISTokens:
         # A dead grant ends its minted tokens: nothing is called with them.
         return self._conditions.require_usable(account, grant), minted
 
-    def _is_alive(self, minted: MintedToken, refused: str | None) -> bool:
-        if not minted.access_token or minted.access_token == refused:
+    def _is_alive(self, minted: MintedToken, refused: _Refused | None) -> bool:
+        if not minted.access_token or (refused and refused.is_of(minted)):
             return False
         return minted.expires_at is None or minted.expires_at - LAST_SECONDS > self._clock()
-
-    def _is_young(self, minted: MintedToken) -> bool:
-        return self._clock() - minted.obtained_at < YOUNG_SECONDS
 
     def _mint(
         self,
@@ -250,9 +286,3 @@ class ZISTokens:
             StoreUnavailable: it could not be kept.
         """
         self._save(account, grant.id, integration, None, minted)
-
-
-def _accepted(reply: Reply) -> Reply:
-    if is_token_refused(reply):
-        raise young_token_refused()
-    return reply

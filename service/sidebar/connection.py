@@ -21,6 +21,7 @@ from service.subdomains import Subdomain
 from service.timestamps import timestamp
 from service.vault import KeyMissing
 from service.zendesk.calls import ZendeskCalls
+from service.zendesk.replies import Reply
 
 # Each round after the first is somebody else's refresh or mint in between.
 MOST_ROUNDS = 5
@@ -174,14 +175,20 @@ class Connection:
         """Refresh if the access token has expired or is refused: an expired one can revoke nothing."""
         grant = self._access_tokens.get(account, deadline)
         token = grant.access_token
-        reply = self._calls.get(account, CURRENT_TOKEN, kind="revoke", token=token, deadline=deadline)
+        reply = self._ask_about_itself(account, token, deadline)
         # Where this token may not be good for anything but the registry, its 401 elsewhere says nothing.
         is_dead = is_token_refused(reply) and (
             grant.authorized_by is not None or self._revocation.is_dead(account, token, deadline)
         )
-        if is_dead:
-            # However young: what is to end needs no second opinion on whether it still lives.
-            self._access_tokens.refresh_now(account, grant, deadline, "refused")
+        if not is_dead:
+            return
+        token = self._access_tokens.refresh_now(account, grant, deadline, refused="revoke").access_token
+        if grant.authorized_by is not None and is_token_refused(self._ask_about_itself(account, token, deadline)):
+            # It may live all the same, and could not be revoked.
+            raise self._access_tokens.refused_again(account, token, "revoke")
+
+    def _ask_about_itself(self, account: Subdomain, token: str, deadline: Deadline) -> Reply:
+        return self._calls.get(account, CURRENT_TOKEN, kind="revoke", token=token, deadline=deadline)
 
     def _revoke(self, account: Subdomain, grant: Grant, minted: tuple[MintedToken, ...], deadline: Deadline) -> bool:
         reason = self._conditions.reason(grant)

@@ -175,7 +175,8 @@ class ZendeskCalls:
             response = self._adapter.send(request, timeout=seconds)
             call.status = response.status_code
         secrets = () if token is None else (token,)
-        return Reply(response.status_code, response.headers, response.content, secrets, path.startswith(_ZIS))
+        is_text_due = path.startswith(_ZIS)
+        return Reply(response.status_code, response.headers, response.content, secrets, is_text_due, kind)
 
     @contextmanager
     def _place(self, account: Subdomain, deadline: Deadline) -> Iterator[None]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from service.errors import UPSTREAM_DETAIL_CHARACTERS, ZendeskUnavailable
+from service.zendesk.measured import Kind
 
 # Our budget is 25 s, and a day is the longest Zendesk can mean.
 LONGEST_RETRY_AFTER_SECONDS = 86_400
@@ -29,6 +30,8 @@ class Reply:
     """What was sent and must not come back in words: the token of the call."""
     is_text_due: bool = field(default=False, repr=False)
     """Whether a refusal may be a plain sentence, as ZIS's are; everything else of Zendesk's refuses in JSON."""
+    kind: Kind = "other"
+    """What the call was for."""
 
     @property
     def is_success(self) -> bool:

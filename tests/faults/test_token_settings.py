@@ -195,7 +195,6 @@ def test_the_grant_of_an_admin_who_was_deleted_is_dead(mode: str, request: pytes
     stage: Stage = request.getfixturevalue(mode)
     scene = stage.connected()
     scene.open_sidebar(AGENT)
-    scene.age()
     scene.account.delete_user(ADMIN)
     assert seen(scene.herd(fresh=True)) == ASKS_TO_CONNECT
     assert scene.standing() == (DEAD, "grant_revoked")

@@ -6,7 +6,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import requests
@@ -268,14 +268,6 @@ class Scene:
     def make_stale(self) -> None:
         """Let the grant's access token come into its last tenth."""
         self.rewrite(obtained_at=time.time() - 1700, expires_at=time.time() + 100)
-
-    def age(self) -> None:
-        """Let what Zendesk gave be older than a minute."""
-        self.rewrite(obtained_at=time.time() - 120)
-        minted = self.minted()
-        if minted is not None:
-            aged = replace(minted, obtained_at=minted.obtained_at - 120)
-            assert self.stage.grants.save_minted(self.name, self.grant().id, INTEGRATION, minted, aged)
 
     def age_list(self) -> None:
         """Let the kept list be older than lists are served unasked."""

@@ -52,6 +52,10 @@ class Beginning:
     """Whether the tokens may read users; if not, a handshake mints to prove itself."""
     key_is_lost: bool = False
     """Whether the record is sealed under a key that no process has."""
+    is_revoked: bool = False
+    """Whether an admin has revoked the grant at Zendesk."""
+    refuses: bool = False
+    """Whether the registry answers every token with 401, until all have finished."""
     fails_as: str = "steps"
     """What counts as a fault: `steps` that fail, crashes and sleep; or `outages`, in which the store answers
     nobody until all have given up or wait."""
@@ -97,8 +101,10 @@ class Bench:
 
     def _connect(self, beginning: Beginning, account: Account) -> Pair:
         pair = account.consent()
+        if beginning.is_revoked:
+            pair.end("revocation")
         obtained = self._began - AGE_SECONDS[beginning.age]
-        pair.access_lives = obtained + ACCESS_SECONDS > self._began
+        pair.access_lives = pair.access_lives and obtained + ACCESS_SECONDS > self._began
         settings = self.settings[beginning.mode]
         grant = Grant(
             id="the first",

@@ -22,6 +22,8 @@ class World(Protocol):
     """Whether the store answers nobody."""
     steps_fail: bool
     """Whether a single step may fail."""
+    refuses: bool
+    """Whether what a token has worked for matters to anybody."""
     taken: set[str]
     """Names of the locks that are held in some process."""
 

@@ -14,6 +14,8 @@ from tests.model.zendesk import Account, Minted, Pair
 
 # The first wait of the cool-down is 2 s, jittered down by a quarter at most.
 LEAST_WAIT_SECONDS = 1.5
+# It doubles up to here, jittered down alike.
+LONGEST_LEAST_WAIT_SECONDS = 22.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,10 @@ class Guarantees:
     """Numbers of tokens that may live on with nobody holding them."""
     crashed: set[Hashable] = field(default_factory=set)
     asks: list[Ask] = field(default_factory=list)
+    requests: dict[str, int] = field(default_factory=dict)
+    """How many requests each patient caller has begun."""
+    replaced: list[tuple[str, int, float]] = field(default_factory=list)
+    """(caller, request, when) of each new token that was asked for while Zendesk refuses all."""
     faults: int = 0
     overslept: set[str] = field(default_factory=set)
     """Threads that held a lease while everybody slept for longer than it lasts."""
@@ -84,6 +90,8 @@ class Guarantees:
             tuple(sorted(self.excused)),
             tuple(sorted(str(process) for process in self.crashed)),
             tuple(self.asks),
+            tuple(sorted(self.requests.items())),
+            tuple(self.replaced),
             self.faults,
             tuple(sorted(self.overslept)),
             self.cool_down_failed,
@@ -146,6 +154,13 @@ class Guarantees:
                 dead != "grant_revoked" or pair.ended_by == "revocation",
                 f"{refresh_token} is called revoked, and it was spent: the reply to a refresh was lost",
             )
+            may_be_lost = (
+                pair.ended_by != "revocation" or len([a for a in self.asks if a.refresh_token == refresh_token]) > 1
+            )
+            self._require(
+                dead != "refresh_outcome_unknown" or may_be_lost,
+                f"{refresh_token} is called spent by a lost reply, and it was revoked before anybody asked with it",
+            )
 
     def _displaced(self, record: Record, process: Hashable) -> None:
         for token in self.account.tokens:
@@ -177,6 +192,11 @@ class Guarantees:
         assert pair is not None
         ask = Ask(refresh_token, actor.name, now, revokes_only=not self._is_current(pair), has_lease=has_lease)
         if not ask.revokes_only:
+            successor = self.account.successor_of(pair)
+            self._require(
+                successor is None or self.holders.get(successor.number) != actor.process,
+                f"{actor.name} asks with {refresh_token}, whose successor its process holds",
+            )
             # Whoever sleeps between looking at the clock and asking cannot know that the lease has ended.
             self._require(
                 has_lease or actor.name in self.overslept, f"{actor.name} asks with {refresh_token} without the lease"
@@ -196,6 +216,26 @@ class Guarantees:
             is_free or waited >= LEAST_WAIT_SECONDS,
             f"{again} {waited:g} s after {earlier.actor} did, who had no answer",
         )
+
+    def begins_request(self, actor: Actor | None) -> None:
+        """Note that a caller begins another request."""
+        if actor is not None:
+            self.requests[actor.name] = self.requests.get(actor.name, 0) + 1
+
+    def is_replaced(self, actor: Actor | None, now: float) -> None:
+        """Judge a new token that is asked for, while Zendesk refuses all: one a request, after ever longer waits."""
+        if actor is None or not self.account.refuses:
+            return
+        request = self.requests.get(actor.name, 0)
+        self._require(
+            (actor.name, request) not in {(caller, number) for caller, number, _ in self.replaced},
+            f"{actor.name} replaces a refused token a second time in one request",
+        )
+        if self.replaced:
+            least = min(LEAST_WAIT_SECONDS * 2 ** (len(self.replaced) - 1), LONGEST_LEAST_WAIT_SECONDS)
+            waited = now - self.replaced[-1][2]
+            self._require(waited >= least, f"{actor.name} replaces a refused token {waited:g} s after the last one")
+        self.replaced.append((actor.name, request, now))
 
     def is_answered(self, refresh_token: str | None, actor: Actor | None) -> None:
         """Note that the last refresh asked for with this token has come back."""

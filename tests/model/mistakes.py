@@ -10,15 +10,18 @@ from unittest.mock import patch
 
 from redis.lock import Lock
 
+from service.deadlines import Deadline
 from service.errors import ServiceError
 from service.oauth import grants
-from service.oauth.access_tokens import AccessTokens
+from service.oauth.access_tokens import AccessTokens, is_token_refused
 from service.oauth.authorization_server import AuthorizationServer, TokenPair
-from service.oauth.cool_down import CoolDown
+from service.oauth.cool_down import CoolDown, _step_key, refused_again
 from service.oauth.grants import Grant, Grants, Holdings
 from service.oauth.turns import Turns
-from service.oauth.zis_tokens import ZISTokens
+from service.oauth.unsaved import UnsavedPairs
+from service.oauth.zis_tokens import Operation, ZISTokens
 from service.subdomains import Subdomain
+from service.zendesk.replies import Reply
 
 Mistake = Callable[[], Iterator[None]]
 
@@ -189,6 +192,67 @@ def late_pair_left_alive() -> Iterator[None]:
 def late_minted_token_left_alive() -> Iterator[None]:
     """Find the account disconnected, and drop the minted token that has just come."""
     with patch.object(ZISTokens, "_drop", lambda *_: None):
+        yield
+
+
+@contextmanager
+def second_refusal_begins_no_wait() -> Iterator[None]:
+    """Tell the caller that the new token is refused as well, and let the next one replace that."""
+    with patch.object(CoolDown, "count_refusal", lambda *_: refused_again()):
+        yield
+
+
+@contextmanager
+def refresh_by_refusal_resets_its_steps() -> Iterator[None]:
+    """Count from the beginning after every token that Zendesk gives."""
+    real = CoolDown.begin_trial
+
+    def begin_trial(self: CoolDown, account: Subdomain, token: str, integration: str | None = None) -> None:
+        self._store.write(("DEL", _step_key(account, integration)))
+        real(self, account, token, integration)
+
+    with patch.object(CoolDown, "begin_trial", begin_trial):
+        yield
+
+
+@contextmanager
+def refused_token_replaced_twice() -> Iterator[None]:
+    """Replace the token until Zendesk takes one."""
+
+    def call(self: ZISTokens, account: Subdomain, deadline: Deadline, operation: Operation, _: object = None) -> Reply:
+        grant = self._access_tokens.get(account, deadline)
+        while is_token_refused(reply := operation(grant.access_token)):
+            grant = self._access_tokens.refresh_now(account, grant, deadline)
+        return reply
+
+    with patch.object(ZISTokens, "call", call):
+        yield
+
+
+@contextmanager
+def note_not_written() -> Iterator[None]:
+    """Ask for a new pair without having told the store that a refresh has begun."""
+    real = AccessTokens._refresh_expected
+
+    def refresh(self: AccessTokens, *arguments: Any) -> Grant | None:
+        with patch.object(self._grants, "update", lambda *_: True):
+            return real(self, *arguments)
+
+    with patch.object(AccessTokens, "_refresh_expected", refresh):
+        yield
+
+
+@contextmanager
+def refreshed_with_a_pair_in_hand() -> Iterator[None]:
+    """Ask with a refresh token although this process holds its successor."""
+    with patch.object(UnsavedPairs, "holds", lambda *_: False):
+        yield
+
+
+@contextmanager
+def minted_tokens_not_counted() -> Iterator[None]:
+    """Put a new authorization in the place of the grant that was read, whatever was minted since."""
+    with patch.object(grants, "_REPLACE", grants._REPLACE.replace("or (now[2] or '0') ~= ARGV[2] ", "")):
         yield
 
 

@@ -1,5 +1,6 @@
 """A process of the service, as the application puts it together, and what its threads do."""
 
+import time
 from collections.abc import Callable
 from functools import partial
 from types import SimpleNamespace
@@ -11,6 +12,7 @@ from flask import Flask
 from service.activity import OPERATOR
 from service.app import _assemble
 from service.deadlines import REQUEST_BUDGET_SECONDS, Deadline
+from service.errors import ZendeskUnavailable
 from service.oauth.access_tokens import AccessTokens
 from service.oauth.handshake import Handshake
 from service.oauth.upkeep import Upkeep
@@ -30,6 +32,8 @@ from tests.model.zendesk_edge import SteppedZendesk
 
 # Enough to exchange, check, store and revoke; too little to probe afterwards, which only looks.
 CALLBACK_SECONDS = 6.9
+# Of one patient caller: three waits, and what comes after them.
+REQUESTS = 4
 T = TypeVar("T")
 
 
@@ -67,6 +71,19 @@ def call_zis(process: Process) -> object:
     return process.one(ZISTokens).call_zis(ACME, INTEGRATION, deadline, operation)
 
 
+def keep_calling(process: Process) -> object:
+    """Ask for a list again as soon as the last answer allowed it, until there is one or the patience ends."""
+    for _ in range(REQUESTS):
+        process.world.guarantees.begins_request(process.world.schedule.current)
+        try:
+            return call_zis(process)
+        except ZendeskUnavailable as refusal:
+            end = time.time() + (refusal.retry_after or 0)
+            while time.time() < end:
+                time.sleep(1)
+    return None
+
+
 def keep_up(process: Process) -> object:
     """Do what the daily round does."""
     for outcome in process.one(Upkeep).refresh_ageing():
@@ -96,6 +113,7 @@ def rotate_keys(process: Process) -> object:
 
 WORK: dict[str, Callable[[Process], object]] = {
     "caller": call_zis,
+    "patient caller": keep_calling,
     "upkeep": keep_up,
     "disconnect": disconnect,
     "reconnect": reconnect,

@@ -13,9 +13,13 @@ from tests.model.search import Cast, searching
 
 pytestmark = [pytest.mark.faults, pytest.mark.model]
 
+OUTAGE = Beginning("expired", fails_as="outages")
 EXPIRED, STALE, MINT = Beginning("expired"), Beginning("stale"), Beginning("fresh", mode="mint")
 ONE_FAULT, TWO_INTERRUPTIONS = Bounds(faults=1, preemptions=1), Bounds(faults=1, preemptions=2)
+IN_A_ROW = Bounds(preemptions=0)
 TWO_CALLERS = (("caller", "P1"), ("caller", "P2"))
+CALLERS_OF_A_PROCESS = (("caller", "P1"), ("caller", "P1"))
+TWO_PATIENT_CALLERS = (("patient caller", "P1"), ("patient caller", "P2"))
 CALLER_AND_DISCONNECT = (("caller", "P1"), ("disconnect", "P2"))
 CALLER_AND_RECONNECT = (("caller", "P1"), ("reconnect", "P2"))
 
@@ -50,11 +54,31 @@ CASES = [
     Case(mistakes.replaced_without_looking, CALLER_AND_RECONNECT, "nobody holds it"),
     Case(mistakes.replaced_grant_left_alive, CALLER_AND_RECONNECT, "nobody holds it"),
     Case(mistakes.late_pair_left_alive, CALLER_AND_DISCONNECT, "nobody holds it", STALE, Bounds(preemptions=3)),
+    *(
+        Case(mistake, TWO_PATIENT_CALLERS, says, beginning, IN_A_ROW)
+        for mistake, says in (
+            (mistakes.second_refusal_begins_no_wait, "s after the last one"),
+            (mistakes.refresh_by_refusal_resets_its_steps, "s after the last one"),
+        )
+        for beginning in (Beginning("fresh", refuses=True), Beginning("fresh", "mint", minted=True, refuses=True))
+    ),
+    Case(
+        mistakes.refused_token_replaced_twice,
+        TWO_PATIENT_CALLERS,
+        "a second time in one request",
+        Beginning("fresh", refuses=True),
+        IN_A_ROW,
+    ),
+    Case(mistakes.note_not_written, TWO_CALLERS, "revoked before anybody asked", Beginning(is_revoked=True)),
+    Case(mistakes.refreshed_with_a_pair_in_hand, CALLERS_OF_A_PROCESS, "whose successor its process holds", OUTAGE),
+    Case(mistakes.minted_tokens_not_counted, CALLER_AND_RECONNECT, "nobody holds it", MINT, Bounds(preemptions=1)),
     Case(mistakes.late_minted_token_left_alive, CALLER_AND_DISCONNECT, "nobody holds it", MINT),
 ]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.mistake.__name__}-{case.cast[1][0]}")
+@pytest.mark.parametrize(
+    "case", CASES, ids=lambda case: f"{case.mistake.__name__}-{case.beginning.mode}-{case.cast[1][0]}"
+)
 def test_a_mistake_is_found_and_told(case: Case, redis_url: str) -> None:
     with case.mistake(), searching(redis_url) as search:
         explored = search(case.beginning, case.cast, case.bounds)

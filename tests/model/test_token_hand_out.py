@@ -65,6 +65,19 @@ SCENARIOS = {
     "callers of one process, a fault": Scenario(EXPIRED, together("caller", "caller"), ONE_FAULT, 200),
     "callers of a stale token, a fault": Scenario(STALE, apart("caller", "caller"), ONE_FAULT_IN_A_ROW, 30),
     "three callers": Scenario(EXPIRED, (*together("caller", "caller"), ("caller", "P2")), ONE_INTERRUPTION, 60),
+    "callers of a revoked grant": Scenario(
+        Beginning("expired", is_revoked=True), apart("caller", "caller"), ONE_INTERRUPTION, 20
+    ),
+    # The registry refuses every token for a while.
+    "a 401 that stays": Scenario(
+        Beginning("fresh", refuses=True), apart("patient caller", "patient caller"), ONE_INTERRUPTION, 20
+    ),
+    "a 401 that stays, minted": Scenario(
+        Beginning("fresh", mode="mint", minted=True, refuses=True),
+        apart("patient caller", "patient caller"),
+        ONE_INTERRUPTION,
+        20,
+    ),
     # The daily upkeep, and a rotation of the keys.
     "upkeep": Scenario(EXPIRED, apart("caller", "upkeep"), ORDERS, 200),
     "upkeep, a fault": Scenario(EXPIRED, apart("caller", "upkeep"), ONE_FAULT_IN_A_ROW, 30),

@@ -13,6 +13,7 @@ from service.oauth.turns import Turns, _Turn
 from service.store import Store
 from service.zendesk.bulkhead import Bulkhead
 from tests.model.edges import World
+from tests.model.guarantees import LEAST_WAIT_SECONDS
 from tests.model.scheduler import Schedule
 from tests.model.steps import Step
 
@@ -116,6 +117,8 @@ def under_control(schedule_now: Callable[[], Schedule | None], let_pass: Callabl
         patch.object(secrets, "token_hex", token_hex),
         # The cool-down's jitter; the shortest wait is the one to judge.
         patch("random.uniform", lambda low, _high: low),
+        # Longer, it would hide a wait that is not begun.
+        patch("service.oauth.cool_down.TRIAL_SECONDS", LEAST_WAIT_SECONDS),
     ):
         yield
 

@@ -9,7 +9,7 @@ from typing import Any
 from redis.lock import Lock
 
 from service import activity
-from service.oauth import grants
+from service.oauth import cool_down, grants
 from service.oauth.grants import grant_key
 from service.subdomains import Subdomain
 from service.vault import Vault
@@ -29,6 +29,12 @@ _PLAIN = {
     ("SET", "zis:{acme}:cool_down"): "makes everybody wait",
     ("DEL", "zis:{acme}:cool_down"): "ends every wait",
     ("DEL", "zis:{acme}:probes"): "forgets what was known of the integrations",
+    ("SET", "zis:{acme}:refused:grant"): "notes whether a new token is tried or waited with",
+    ("SET", "zis:{acme}:refused:mint:acme_orders"): "notes whether a new minted token is tried or waited with",
+    ("PTTL", "zis:{acme}:refused:grant"): "looks how long to wait",
+    ("PTTL", "zis:{acme}:refused:mint:acme_orders"): "looks how long to wait for a minted token",
+    ("HSET", "zis:{acme}:worked:grant"): "notes that the token works",
+    ("HSET", "zis:{acme}:worked:mint:acme_orders"): "notes that the minted token works",
 }
 _SCRIPTS = {
     "update": "writes {2} over generation '{0}'",
@@ -39,6 +45,7 @@ _SCRIPTS = {
     "give back": "gives the lease {lease} back",
     "note": "notes it in the activity",
     "seal entry": "seals an entry of the activity anew",
+    "count refusal": "counts a new token that is refused, for the next wait",
 }
 _ANSWERS = {
     ("update", 0): "no, somebody wrote since",
@@ -65,6 +72,7 @@ class Words:
             "give back": Lock.LUA_RELEASE_SCRIPT,
             "note": activity._PUSH,
             "seal entry": activity._RESEAL,
+            "count refusal": cool_down._COUNT_REFUSAL,
         }
         # By what redis-py sends in their place.
         self._scripts = {hashlib.sha1(text.encode()).hexdigest(): name for name, text in texts.items()}  # noqa: S324 - Redis's own
@@ -88,6 +96,9 @@ class Words:
         """Return the reply to a command in words, and all that is in it."""
         if command[0] == "INFO":
             return "there is room", None
+        if "PTTL" in command and isinstance(reply, list):
+            # Halves of seconds, so that the machine's own time does not show.
+            reply = [-(-part // 500) if isinstance(part, int) and part > 0 else part for part in reply]
         words, whole = self.told(reply)
         script = self._scripts.get(str(command[1])) if command[0] == "EVALSHA" else None
         if script is not None and isinstance(reply, int):

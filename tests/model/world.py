@@ -18,7 +18,7 @@ from tests.model.zendesk import Account, Pair
 
 # A process that sleeps this long finds its lease ended.
 STALL_SECONDS = LEASE_SECONDS + 1
-# Longer than any lease or cool-down, and than a token is called young.
+# Longer than any lease or cool-down.
 SETTLED_SECONDS = 90
 # What passes where everybody waits for something that has no end in the store.
 NAP_SECONDS = 2.0
@@ -29,10 +29,11 @@ class World:
 
     def __init__(self, bench: Bench, beginning: Beginning, decide: Decide) -> None:
         self.schedule = Schedule(decide, self)
-        self.account = Account(reads_users=beginning.reads_users)
+        self.account = Account(reads_users=beginning.reads_users, refuses=beginning.refuses)
         self.guarantees = Guarantees(self.account)
         self.is_away = False
         self.steps_fail = beginning.fails_as == "steps"
+        self.refuses = beginning.refuses
         self.taken: set[str] = set()
         self._bench = bench
         self._beginning = beginning
@@ -149,6 +150,8 @@ class World:
         """Look at what the store holds now, and judge it."""
         self._stored = {}
         for key, ttl, value in self._bench.dump():
+            if ":worked:" in key and not self.refuses:
+                continue
             if key.startswith(LEASE):
                 self._stored[key] = (ttl, self._leases[_text(value)])
             elif key == GRANT:
@@ -182,6 +185,7 @@ class World:
         for actor in actors:
             guarantees.judge_outcome(actor, may_fail=is_disconnected)
         self._let_pass(SETTLED_SECONDS)
+        self.account.refuses = False
         guarantees.judge_end()
         if guarantees.broken is None and not self._beginning.key_is_lost:
             key = (self._beginning, self._stored_whole(), self.account.state(), time.time())

@@ -60,6 +60,8 @@ class Account:
     """One account's tokens, and what its API answers."""
 
     reads_users: bool = True
+    refuses: bool = False
+    """Whether the registry answers every token with 401."""
     pairs: list[Pair] = field(default_factory=list)
     minted: list[Minted] = field(default_factory=list)
     codes: set[str] = field(default_factory=set)
@@ -82,6 +84,12 @@ class Account:
     def pair_of(self, token: str | None) -> Pair | None:
         """Return the pair an access or refresh token belongs to; None: to none."""
         return next((pair for pair in self.pairs if token in {pair.access, pair.refresh}), None)
+
+    def successor_of(self, pair: Pair) -> Pair | None:
+        """Return the pair that a refresh with this one's refresh token gave; None: there is none."""
+        if pair.ended_by != "refresh":
+            return None
+        return next(one for one in self.pairs if one.consent == pair.consent and one.number > pair.number)
 
     def honours(self, refresh_token: str | None) -> bool:
         """Return whether a refresh token would be taken."""
@@ -116,7 +124,7 @@ class Account:
         if path == "/api/v2/oauth/clients":
             return 200, {"clients": [{"id": CLIENT_NUMBER, "identifier": f"zis_{INTEGRATION}"}]}
         assert path.endswith("/job_specs"), f"nobody answers {method} {path}"
-        return 200, {"job_specs": []}
+        return (401, {"message": "Authentication failed"}) if self.refuses else (200, {"job_specs": []})
 
     def _tokens(self, method: str, which: str, bearer: str) -> tuple[int, Any]:
         if method == "DELETE":

@@ -57,6 +57,8 @@ class SteppedZendesk(ZendeskAdapter):
         if call.refresh_token is not None:
             has_lease = self._world.has_lease(actor)
             self._world.guarantees.is_asked(call.refresh_token, actor, time.time(), has_lease=has_lease)
+        if call.gives_token:
+            self._world.guarantees.is_replaced(actor, time.time())
         if call.bearer is not None:
             self._world.guarantees.is_used(call.bearer, call.path, actor)
 
@@ -97,6 +99,10 @@ class _Call:
         self.refresh_token = self.sent.get("refresh_token")
         number = self.path.rpartition("/")[2]
         self.revokes = int(number) if self.method == "DELETE" and number.isdecimal() else None
+
+    @property
+    def gives_token(self) -> bool:
+        return self.refresh_token is not None or (self.method == "POST" and self.path == "/api/v2/oauth/tokens")
 
     @property
     def faults(self) -> tuple[str, ...]:

@@ -53,6 +53,7 @@ def in_thread(work: Callable[[], Any]) -> Callable[[], Any]:
         ("http_401_envelope", 401, '{"errors":[{"code":"1001"'),
         ("http_401_invalid_token", 401, '{"error":"invalid_token"'),
         ("mismatch", 401, "Authorization failed due to integration mismatch"),
+        ("oauth_disabled", 401, "Authorization failed due to OAuth being disabled"),
         ("http_403_admin", 403, "Only admin user is allowed"),
         ("http_401_html", 401, "<!DOCTYPE html>"),
         ("http_403_html", 403, "<!DOCTYPE html>"),

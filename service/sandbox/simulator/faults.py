@@ -47,6 +47,7 @@ KINDS = {
     "http_401_envelope": "ZIS's documented 401, code 1001",
     "http_401_invalid_token": "the API's 401 for a dead token",
     "mismatch": "ZIS: Authorization failed due to integration mismatch",
+    "oauth_disabled": "ZIS: Authorization failed due to OAuth being disabled",
     "http_401_html": "a gateway's page with status 401",
     "http_403_html": "a gateway's page with status 403: it names admins and scopes, and knows of neither",
     "http_404_html": "a gateway's page with status 404",
@@ -236,6 +237,8 @@ def _canned(fault: Fault, target: str) -> Reply:  # noqa: C901, PLR0911, PLR0912
             return dead_token()
         case "mismatch":
             return text_reply(401, "Authorization failed due to integration mismatch")
+        case "oauth_disabled":
+            return text_reply(401, "Authorization failed due to OAuth being disabled for this API request")
         case "http_403_admin":
             # Each of the two in its own form.
             return text_reply(403, "Only admin user is allowed") if "/services/zis/" in target else forbidden()
