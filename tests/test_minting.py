@@ -17,7 +17,7 @@ from service.settings import Settings
 from service.subdomains import Subdomain
 from tests.conftest import MakeAdmin
 from tests.raw_server import RawServer, json_reply, make_calls, soon
-from tests.steps import ORDERS_ONLY, Admin, collaborator
+from tests.steps import ORDERS_ONLY, Admin, collaborator, wait_until
 from tests.workers import at_once, meanwhile
 
 ACME = Subdomain("acme")
@@ -303,6 +303,35 @@ def test_a_mint_that_finds_its_grant_gone_revokes_what_it_got(admin: Admin, redi
     assert outcome(listed[0]) == (409, "authorization_required")
     admin.settle()
     assert live(admin) == 0
+
+
+def test_a_mint_that_finds_the_account_connected_anew_mints_from_that_grant(admin: Admin, redis: Redis) -> None:
+    redis.hdel("zis:{acme}:grant", "minted:acme_orders")
+    admin.simulator.world.account("acme").revoke_grants(ORDERS)
+    grants = collaborator(admin.app, Grants)
+    former = grants.get(ACME)
+    assert former is not None
+    admin.meets({"where": "mint", "kind": "hold", "times": 1, "after_effect": True})
+    with meanwhile(admin.list_fresh) as listed:
+        admin.simulator.world.wait_until_held(1)
+        # As a callback does that is done by then, with the same pair, so that nothing else changes.
+        assert grants.replace(ACME, former.changed(id="another"), grants.holdings(ACME))
+        admin.simulator.release()
+    assert listed[0].status_code == 200, listed[0].text
+    assert mints(admin) == 2
+    wait_until(lambda: live(admin) == 1)
+
+
+def test_a_grant_is_not_replaced_or_forgotten_if_a_token_was_minted_from_it_since(admin: Admin) -> None:
+    grants = collaborator(admin.app, Grants)
+    read = grants.holdings(ACME)
+    assert read.grant is not None
+    minted = MintedToken("minted meanwhile", 7, time.time(), None)
+    assert grants.save_minted(ACME, read.grant.id, "acme_orders", held(admin), minted)
+    assert not grants.replace(ACME, read.grant.changed(id="another"), read)
+    assert not grants.forget(ACME, read)
+    assert held(admin) == minted
+    assert grants.replace(ACME, read.grant.changed(id="another"), grants.holdings(ACME))
 
 
 def test_a_mint_that_finds_another_stored_revokes_its_own_and_uses_that(admin: Admin, redis: Redis) -> None:

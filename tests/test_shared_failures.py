@@ -129,7 +129,7 @@ def test_a_wait_before_the_next_refresh_is_told_anew(make_app: MakeApp) -> None:
     cool_down = CoolDown(collaborator(make_app(), Store))
     failure = ZendeskUnavailable("No.", upstream_status=503)
     cool_down.begin(ACME, failure)
-    found = [cool_down.current(ACME) for _ in range(RAISES)]
+    found = [cool_down.current(ACME, "token") for _ in range(RAISES)]
     assert len({id(one) for one in found}) == RAISES
     assert failure not in found
 

@@ -32,8 +32,8 @@ from tests.model.zendesk_edge import SteppedZendesk
 
 # Enough to exchange, check, store and revoke; too little to probe afterwards, which only looks.
 CALLBACK_SECONDS = 6.9
-# Of one patient caller: three waits, and what comes after them.
-REQUESTS = 4
+# Of one patient caller: two waits, and what comes after each.
+REQUESTS = 3
 T = TypeVar("T")
 
 

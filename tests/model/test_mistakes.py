@@ -13,7 +13,6 @@ from tests.model.search import Cast, searching
 
 pytestmark = [pytest.mark.faults, pytest.mark.model]
 
-OUTAGE = Beginning("expired", fails_as="outages")
 EXPIRED, STALE, MINT = Beginning("expired"), Beginning("stale"), Beginning("fresh", mode="mint")
 ONE_FAULT, TWO_INTERRUPTIONS = Bounds(faults=1, preemptions=1), Bounds(faults=1, preemptions=2)
 IN_A_ROW = Bounds(preemptions=0)
@@ -70,7 +69,12 @@ CASES = [
         IN_A_ROW,
     ),
     Case(mistakes.note_not_written, TWO_CALLERS, "revoked before anybody asked", Beginning(is_revoked=True)),
-    Case(mistakes.refreshed_with_a_pair_in_hand, CALLERS_OF_A_PROCESS, "whose successor its process holds", OUTAGE),
+    Case(
+        mistakes.refreshed_with_a_pair_in_hand,
+        CALLERS_OF_A_PROCESS,
+        "whose successor its process holds",
+        bounds=Bounds(faults=2, preemptions=0),
+    ),
     Case(mistakes.minted_tokens_not_counted, CALLER_AND_RECONNECT, "nobody holds it", MINT, Bounds(preemptions=1)),
     Case(mistakes.late_minted_token_left_alive, CALLER_AND_DISCONNECT, "nobody holds it", MINT),
 ]

@@ -33,8 +33,14 @@ TWO_INTERRUPTIONS = Bounds(preemptions=2)
 ONE_INTERRUPTION = Bounds(preemptions=1)
 ONE_FAULT = Bounds(faults=1, preemptions=1)
 """At most one interruption, and at most one fault at any step; a crash and a sleep of everybody are among them."""
+IN_A_ROW = Bounds(preemptions=0)
+"""One thread after the other, in every order of their waits; nothing fails."""
 ONE_FAULT_IN_A_ROW = Bounds(faults=1, preemptions=0)
 """One thread after the other, in every order, with at most one fault."""
+
+
+TWO_FAULTS_IN_A_ROW = Bounds(faults=2, preemptions=0)
+"""Likewise, with at most two: what could not be stored is in hand, and the lease ends meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,7 @@ SCENARIOS = {
     "callers": Scenario(EXPIRED, apart("caller", "caller"), ORDERS, 200),
     "callers, a fault": Scenario(EXPIRED, apart("caller", "caller"), ONE_FAULT, 400),
     "callers of one process, a fault": Scenario(EXPIRED, together("caller", "caller"), ONE_FAULT, 200),
+    "callers of one process, two faults": Scenario(EXPIRED, together("caller", "caller"), TWO_FAULTS_IN_A_ROW, 200),
     "callers of a stale token, a fault": Scenario(STALE, apart("caller", "caller"), ONE_FAULT_IN_A_ROW, 30),
     "three callers": Scenario(EXPIRED, (*together("caller", "caller"), ("caller", "P2")), ONE_INTERRUPTION, 60),
     "callers of a revoked grant": Scenario(
@@ -70,13 +77,13 @@ SCENARIOS = {
     ),
     # The registry refuses every token for a while.
     "a 401 that stays": Scenario(
-        Beginning("fresh", refuses=True), apart("patient caller", "patient caller"), ONE_INTERRUPTION, 20
+        Beginning("fresh", refuses=True), apart("patient caller", "patient caller"), ONE_INTERRUPTION, 40
     ),
     "a 401 that stays, minted": Scenario(
         Beginning("fresh", mode="mint", minted=True, refuses=True),
         apart("patient caller", "patient caller"),
-        ONE_INTERRUPTION,
-        20,
+        IN_A_ROW,
+        8,
     ),
     # The daily upkeep, and a rotation of the keys.
     "upkeep": Scenario(EXPIRED, apart("caller", "upkeep"), ORDERS, 200),
@@ -102,6 +109,7 @@ SCENARIOS = {
     ),
     # Minted tokens.
     "minting": Scenario(MINT, apart("caller", "caller"), ORDERS, 60),
+    "minting and reconnecting": Scenario(MINT, apart("caller", "reconnect"), ONE_INTERRUPTION, 40),
     "minting anew, a fault": Scenario(
         Beginning("fresh", mode="mint", minted=True), apart("caller", "caller"), ONE_FAULT_IN_A_ROW, 30
     ),

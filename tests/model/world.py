@@ -181,9 +181,9 @@ class World:
     def _judge(self) -> Violation | None:
         """Judge what a whole schedule came to, and let a last caller find out whether the account still works."""
         guarantees, actors = self.guarantees, self.schedule.actors
-        is_disconnected = any("disconnect" in actor.name for actor in actors)
+        has_no_grant = self._beginning.is_revoked or any("disconnect" in actor.name for actor in actors)
         for actor in actors:
-            guarantees.judge_outcome(actor, may_fail=is_disconnected)
+            guarantees.judge_outcome(actor, may_fail=has_no_grant)
         self._let_pass(SETTLED_SECONDS)
         self.account.refuses = False
         guarantees.judge_end()
