@@ -167,13 +167,13 @@ class CoolDown:
 
     def clear(self, account: Subdomain) -> None:
         """Forget the failures: a token was replaced that nobody had refused."""
-        self._store.write(("DEL", _key(account), _step_key(account, None), _refused_key(account, None)))
+        self._store.write(self.forgetting(account, ()))
 
     def forgetting(self, account: Subdomain, integrations: tuple[str, ...]) -> Command:
         """Return the command that forgets the failures of an account and of its integrations."""
         owners = (None, *integrations)
-        steps, refusals = (tuple(key(account, one) for one in owners) for key in (_step_key, _refused_key))
-        return ("DEL", _key(account), *steps, *refusals)
+        keys = (_step_key, _refused_key, _worked_key)
+        return ("DEL", _key(account), *(key(account, one) for one in owners for key in keys))
 
 
 def refused_again(milliseconds: int = 0) -> ZendeskUnavailable:

@@ -93,7 +93,10 @@ def _conditions(store: Store, account: Subdomain) -> bool:
     store.write(probes.forgetting(account))
     cool_down = CoolDown(store)
     cool_down.begin(account, ZendeskUnavailable("A rehearsal."))
-    current = cool_down.current(account)
+    cool_down.note_worked(account, "the token before", "other")
+    cool_down.begin_trial(account, "a token")
+    cool_down.count_refusal(account, "a token", "other")
+    current = cool_down.current(account, "a token", "other")
     cool_down.clear(account)
     return bool(fields) and one is not None and current is not None
 
