@@ -20,7 +20,7 @@ import structlog
 
 from service import metrics, records
 from service.errors import InternalError, ServiceError, StoreUnavailable, error_class
-from service.store import Command, Store
+from service.store import ACTIVITY_GIVES_WAY_AT, Command, Store
 from service.subdomains import Subdomain
 from service.timestamps import parse_timestamp, timestamp
 from service.vault import KeyMissing, Vault
@@ -254,7 +254,7 @@ class Activity:
         at = int(self._clock())
         runs = _runs(deeds[-MOST_ENTRIES:])
         try:
-            if self._store.has_room():
+            if self._store.has_room(ACTIVITY_GIVES_WAY_AT):
                 items = [self._item(account, at, author, deed, count) for deed, count in runs]
                 head, before = self._repeated(account, at, author, runs[0][0])
                 # In the place of what it repeats, if that is the newest one still.

@@ -4,6 +4,7 @@ Reads are repeated once, writes and scripts never: a lost reply says nothing abo
 look. Connections are opened at first use, so never before gunicorn forks.
 """
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -29,8 +30,12 @@ CONNECTIONS_PER_PROCESS = 5
 POOL_WAIT_SECONDS = 2
 CONNECT_SECONDS = 1
 READ_SECONDS = 2
-# Above this share of maxmemory caches and one-time states give way, so that a grant always finds room.
-CACHES_GIVE_WAY_AT = 0.8
+# Above these shares of maxmemory Redis is not given what can be done without, so that a grant always finds room. Lists
+# first, which are as long as an account makes them; then states, which are as many as strangers ask for; activity last,
+# which is nowhere else.
+LISTS_GIVE_WAY_AT = 0.7
+STATES_GIVE_WAY_AT = 0.8
+ACTIVITY_GIVES_WAY_AT = 0.95
 MEMORY_LOOK_SECONDS = 5.0
 # A monitor is not told of a Redis that is silent for less: one ping that was slow or lost is no outage.
 GRACE_SECONDS = 5.0
@@ -62,7 +67,8 @@ class Store:
         self._clock = clock
         self._answered_at = float("-inf")
         self._scripts: dict[str, Script] = {}
-        self._room = True
+        self._memory_limit = 0.0
+        self._memory_used = 0.0
         self._room_looked_at = float("-inf")
         self._told_at: dict[str, float] = {}
 
@@ -154,20 +160,32 @@ class Store:
             prepared = self._scripts[script] = self._redis.register_script(script)
         return self.translated(lambda: prepared(keys=keys, args=arguments))  # type: ignore[arg-type]  # bytes, str, numbers
 
-    def has_room(self) -> bool:
-        """Return whether there is room for what can be done without (lists, states); looked up every few seconds.
+    def has_room(self, below: float) -> bool:
+        """Return whether less than this share of Redis's memory is in use; looked up every few seconds.
 
-        Where Redis does not tell this user (INFO refused, as by `-@dangerous`), there is.
+        Where Redis does not tell this user (INFO refused, as by `-@dangerous`), it is.
 
         Raises:
             StoreUnavailable: Redis did not answer.
         """
+        self._look_at_memory()
+        return self._memory_limit == 0 or self._memory_used < below * self._memory_limit
+
+    def part_of_memory(self, share: float) -> float:
+        """Return this share of what Redis may use, in bytes; infinite where that has no limit, or is not told.
+
+        Raises:
+            StoreUnavailable: Redis did not answer.
+        """
+        self._look_at_memory()
+        return share * self._memory_limit if self._memory_limit else math.inf
+
+    def _look_at_memory(self) -> None:
         now = self._clock()
         if now - self._room_looked_at > MEMORY_LOOK_SECONDS:
             memory = self.translated(self._memory)
-            limit, used = (_number(memory.get(name)) for name in ("maxmemory", "used_memory"))
-            self._room, self._room_looked_at = limit == 0 or used < CACHES_GIVE_WAY_AT * limit, now
-        return self._room
+            self._memory_limit, self._memory_used = (_number(memory.get(name)) for name in ("maxmemory", "used_memory"))
+            self._room_looked_at = now
 
     def note_failure(self, fault: RedisError) -> None:
         """Count a failure of Redis, and say now and then in the log what it means.

@@ -8,6 +8,8 @@ import pytest
 from redis import Redis
 from werkzeug.test import TestResponse
 
+from service.job_specs import kept_lists
+from service.job_specs.kept_lists import ACCOUNT_SHARE, LARGEST_LIST_BYTES, KeptList
 from service.store import Store
 from service.subdomains import Subdomain
 from service.zendesk.bulkhead import Bulkhead
@@ -364,15 +366,58 @@ def test_after_a_disconnect_no_kept_list_is_served(admin: Admin) -> None:
 
 
 @contextmanager
-def nearly_full(admin: Admin, redis: Redis) -> Iterator[None]:
-    """Let Redis use more than 80 % of what it may."""
-    redis.config_set("maxmemory", int(redis.info("memory")["used_memory"] / 0.85))
+def nearly_full(admin: Admin, redis: Redis, share: float = 0.85) -> Iterator[None]:
+    """Let Redis use this share of what it may."""
+    redis.config_set("maxmemory", int(redis.info("memory")["used_memory"] / share))
     # The service looks every few seconds only.
     collaborator(admin.app, Store)._room_looked_at = float("-inf")
     try:
         yield
     finally:
         redis.config_set("maxmemory", 0)
+
+
+@pytest.mark.parametrize(("share", "begun", "noted"), [(0.75, 302, 1), (0.85, 503, 1), (0.97, 503, 0)])
+def test_lists_give_way_first_then_states_then_activity(
+    admin: Admin, redis: Redis, share: float, begun: int, noted: int
+) -> None:
+    """As it was found: one account's lists filled Redis, and others could not connect, nor was their activity kept."""
+    before = redis.llen("zis:{acme}:activity")
+    with nearly_full(admin, redis, share):
+        assert admin.job_specs()["job_specs"]
+        assert admin.browser.get("/oauth/authorize?subdomain=globex").status_code == begun
+        assert admin.install("zis:acme_orders:job_spec:escalate_vip_order").status_code == 200
+    assert not redis.hexists(LIST, "rows")
+    assert redis.llen("zis:{acme}:activity") == before + noted
+
+
+def test_a_list_that_is_too_long_is_served_but_not_kept(
+    admin: Admin, redis: Redis, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for spec in admin.simulator.world.account("acme").integrations["acme_orders"].job_specs:
+        spec.description = "x" * (LARGEST_LIST_BYTES // 5)
+    assert len(admin.job_specs()["job_specs"]) == 6
+    assert len(admin.job_specs()["job_specs"]) == 6
+    assert admin.lists_asked() == 2
+    assert not redis.hexists(LIST, "rows")
+    assert 'event=list_not_kept account=acme integration=acme_orders reason="too long"' in capsys.readouterr().out
+
+
+def test_an_accounts_lists_share_its_part_of_the_memory(admin: Admin, redis: Redis) -> None:
+    store = collaborator(admin.app, Store)
+
+    def fits(size: int, integrations: int) -> bool:
+        return kept_lists.fits(store, integrations, KeptList(0, "", b"x" * size))
+
+    assert fits(LARGEST_LIST_BYTES, 1)
+    assert not fits(LARGEST_LIST_BYTES + 1, 1)
+    assert not fits(LARGEST_LIST_BYTES, 3)
+    redis.config_set("maxmemory", "25mb")
+    store._room_looked_at = float("-inf")
+    share = int(25 * 1024 * 1024 * ACCOUNT_SHARE)
+    assert fits(share, 1)
+    assert not fits(share + 1, 1)
+    assert not fits(share, 2)
 
 
 def test_above_80_percent_lists_are_served_but_not_kept(admin: Admin, redis: Redis) -> None:

@@ -12,7 +12,7 @@ from redis import Redis
 
 from service.errors import StoreUnavailable
 from service.redis_pool import Connections, is_too_many
-from service.store import READ_SECONDS, Store
+from service.store import READ_SECONDS, STATES_GIVE_WAY_AT, Store
 from tests.faults.middlebox import Middlebox
 from tests.steps import wait_until
 from tests.test_settings import make_settings
@@ -263,7 +263,7 @@ def test_whatever_else_answers_is_a_store_that_is_not_available(
             lambda: store.write(("SET", "x", "1")),
             lambda: store.read(("GET", "x")),
             lambda: store.run(COUNT, ["x"], []),
-            store.has_room,
+            lambda: store.has_room(STATES_GIVE_WAY_AT),
         ):
             with pytest.raises(StoreUnavailable):
                 call()

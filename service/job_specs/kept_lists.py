@@ -26,6 +26,11 @@ from service.zis_registry import JobSpec
 ROWS_VERSION = 1
 # Served stale, with its error, up to this age.
 STALE_SECONDS = 600
+# So that no account fills Redis for all others: of 25 MB, which small plans have, half a megabyte. A row takes some 350
+# bytes. A list that is longer is asked for anew by everybody who wants it.
+LARGEST_LIST_BYTES = 1024 * 1024
+ACCOUNT_BYTES = 2 * 1024 * 1024
+ACCOUNT_SHARE = 0.02
 # What instants are counted in: two commands of one process would often meet in a millisecond.
 SECOND = 1_000_000
 
@@ -129,6 +134,16 @@ def keep(store: Store, account: Subdomain, integration: str, grant_id: str, held
     """Keep a list, unless a newer one is kept or a change was sent since it was asked."""
     keys = [_key(account, integration), _failure_key(account, integration)]
     store.run(_STORE, keys, [held.asked_at, grant_id, held.etag, held.rows, STALE_SECONDS, ROWS_VERSION])
+
+
+def fits(store: Store, integrations: int, held: KeptList) -> bool:
+    """Return whether a list is not too long to be kept; its account has as many integrations, which share its part.
+
+    Raises:
+        StoreUnavailable: Redis did not answer.
+    """
+    share = min(ACCOUNT_BYTES, store.part_of_memory(ACCOUNT_SHARE)) / integrations
+    return len(held.rows) <= min(LARGEST_LIST_BYTES, share)
 
 
 def mark_changed(store: Store, account: Subdomain, integration: str) -> None:

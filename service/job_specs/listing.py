@@ -21,7 +21,7 @@ from service.oauth import probes
 from service.oauth.turns import Turns
 from service.oauth.zis_tokens import Seen, ZISTokens
 from service.settings import Settings
-from service.store import Command, Store, StoreRefused
+from service.store import LISTS_GIVE_WAY_AT, Command, Store, StoreRefused
 from service.subdomains import Subdomain
 from service.zendesk.bulkhead import Bulkhead
 from service.zendesk.calls import NotReached, ReplyLate
@@ -88,6 +88,7 @@ class Listing:
         turns: Turns,
         bulkhead: Bulkhead,
     ) -> None:
+        self._settings = settings
         self._seconds = settings.list_cache_seconds
         self._store = store
         self._registry = registry
@@ -221,9 +222,21 @@ class Listing:
             self._remember(wanted, failure)
             return _Result(None, Failure.of(failure), asked_at)
         with self._forgone(wanted):
-            if self._store.has_room():
+            if self._has_room_for(wanted, held):
                 kept_lists.keep(self._store, wanted.account, wanted.integration, wanted.grant_id, held)
         return _Result(held, None, asked_at)
+
+    def _has_room_for(self, wanted: Wanted, held: KeptList) -> bool:
+        if not kept_lists.fits(self._store, len(self._settings.integrations_of(wanted.account)), held):
+            _log.warning(
+                "list_not_kept",
+                account=wanted.account,
+                integration=wanted.integration,
+                reason="too long",
+                bytes=len(held.rows),
+            )
+            return False
+        return self._store.has_room(LISTS_GIVE_WAY_AT)
 
     def _remember(self, wanted: Wanted, failure: ServiceError) -> None:
         seconds = min(self._seconds, failure.retry_after or FAILURE_SECONDS)

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 
 from service import records
 from service.errors import InvalidState, StoreUnavailable
-from service.store import Store
+from service.store import STATES_GIVE_WAY_AT, Store
 from service.subdomains import Subdomain
 from service.vault import KeyMissing, Vault
 
@@ -79,7 +79,7 @@ class States:
         state, browser_secret = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
         verifier = secrets.token_urlsafe(64)  # 86 characters; RFC 7636, section 4.1, allows 43 to 128
         record = _Record(account, verifier, _digest(browser_secret))
-        if not self._store.has_room():
+        if not self._store.has_room(STATES_GIVE_WAY_AT):
             raise StoreUnavailable("The store (Redis) is nearly full. Its operator has to make room.", retry_after=60)
         key = _state_key(state)
         self._store.write(("SET", key, self._vault.seal(key, records.write(asdict(record))), "EX", STATE_TTL_SECONDS))

@@ -345,7 +345,7 @@ def test_a_policy_that_may_drop_grants_is_warned_of(
     assert ("noeviction (Heroku" in said[1]) is (status == "warn")
 
 
-@pytest.mark.parametrize(("used", "status"), [(79, "ok"), (80, "warn"), (99, "warn")])
+@pytest.mark.parametrize(("used", "status"), [(69, "ok"), (70, "warn"), (99, "warn")])
 def test_little_room_is_warned_of_as_soon_as_caches_give_way(used: int, status: str, redis_url: str) -> None:
     said = told_by(redis_url, "redis memory", memory={"maxmemory": 1000, "used_memory": 10 * used})
     assert (said[0], f"{used} %" in said[1]) == (status, True)

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from service.operations.doctor.findings import Finding
 from service.operations.doctor.redis_rehearsal import rehearsal
 from service.settings import Settings
-from service.store import CACHES_GIVE_WAY_AT, CONNECTIONS_PER_PROCESS, Store, StoreRefused
+from service.store import CONNECTIONS_PER_PROCESS, LISTS_GIVE_WAY_AT, Store, StoreRefused
 
 # GETDEL, by which a state is consumed once, came with it.
 OLDEST_REDIS = (6, 2)
@@ -83,9 +83,12 @@ def _room(memory: dict[str, Any]) -> Finding:
     if limit == 0:
         return Finding("ok", "redis memory", "It has no limit of its own.")
     says = f"{100 * used // limit} % of it is used."
-    if used < CACHES_GIVE_WAY_AT * limit:
+    if used < LISTS_GIVE_WAY_AT * limit:
         return Finding("ok", "redis memory", says)
-    advice = "Lists and activity are not kept any more, and nobody can connect: choose a larger plan."
+    advice = (
+        "Lists are not kept any more; above 80 % nobody can connect, and above 95 % no activity is kept: choose a "
+        "larger plan."
+    )
     return Finding("warn", "redis memory", says, advice)
 
 
