@@ -51,7 +51,7 @@ class Worker(ThreadWorker):
     """gunicorn's threads, which wait neither for a caller who stops in the middle nor for one who does not leave."""
 
     def init_process(self) -> None:
-        self._closers = ThreadPool(CLOSERS, thread_name_prefix="closing")
+        self.__closers = ThreadPool(CLOSERS, thread_name_prefix="closing")
         super().init_process()
 
     def get_thread_pool(self) -> ThreadPool:
@@ -72,10 +72,10 @@ class Worker(ThreadWorker):
         if not fs.cancelled() and fs.exception() is None and fs.result():
             super().finish_request(conn, fs)
             return
-        closing = self._closers.submit(conn.close, graceful=True)
-        closing.add_done_callback(lambda _: self.method_queue.defer(self._count_out))
+        closing = self.__closers.submit(conn.close, graceful=True)
+        closing.add_done_callback(lambda _: self.method_queue.defer(self.__count_out))
 
-    def _count_out(self) -> None:
+    def __count_out(self) -> None:
         self.nr_conns -= 1
 
 

@@ -73,7 +73,7 @@ class LastServedFirst:
 class ThreadPool(ThreadPoolExecutor):
     """Threads as far as the machine has room for them; what is left waits for one of those that there are."""
 
-    _is_told = False
+    __is_told = False
 
     def __init__(self, most: int, thread_name_prefix: str = "") -> None:
         super().__init__(most, thread_name_prefix=thread_name_prefix)
@@ -87,6 +87,6 @@ class ThreadPool(ThreadPoolExecutor):
         except RuntimeError:
             if not self._threads:
                 raise
-            if not self._is_told:
+            if not self.__is_told:
                 _log.error("no_thread", threads=len(self._threads))
-            self._is_told = True
+            self.__is_told = True

@@ -35,11 +35,11 @@ class _Withheld(dict[type, object]):
 
     def __init__(self, fault: Exception) -> None:
         super().__init__()
-        self._fault = fault
+        self.__fault = fault
 
     def __missing__(self, kind: type) -> object:
         # Not the object that is kept: each raise would add its frames to it.
-        raise copy(self._fault)
+        raise copy(self.__fault)
 
 
 def withhold(app: Flask, fault: Exception) -> None:

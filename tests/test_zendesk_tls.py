@@ -84,7 +84,9 @@ def session(certificate: Certificate, monkeypatch: pytest.MonkeyPatch) -> reques
 def context_of(session: requests.Session) -> ResumingContext:
     adapter = session.get_adapter("https://")
     assert isinstance(adapter, ZendeskAdapter)
-    return adapter._tls
+    tls = vars(adapter)["_ZendeskAdapter__tls"]
+    assert isinstance(tls, ResumingContext)
+    return tls
 
 
 def ask(session: requests.Session, account: Account, times: int = 1) -> None:
@@ -138,7 +140,7 @@ def test_a_session_is_not_resumed_for_more_than_an_hour(
     session: requests.Session, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [1000.0]
-    monkeypatch.setattr(context_of(session), "_clock", lambda: now[0])
+    monkeypatch.setattr(context_of(session), "_ResumingContext__clock", lambda: now[0])
     ask(session, account)
     now[0] += RESUMED_SECONDS
     ask(session, account, 2)

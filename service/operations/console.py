@@ -55,9 +55,9 @@ class OperatorCommand(click.Command):
                 sys.stdout = io.StringIO()
                 raise click.ClickException(f"The answer could not be written: {fault.strerror}.") from fault
             finally:
-                self._finish()
+                self.__finish()
 
-    def _finish(self) -> None:
+    def __finish(self) -> None:
         """Go on trying to store what Zendesk has given."""
         try:
             access_tokens = collaborator(AccessTokens)

@@ -25,9 +25,9 @@ class ResumingContext(ssl.SSLContext):
     That is half the processor time of a new one (0.6 ms of 1.2), and Zendesk closes what is idle. `clock` is monotonic.
     """
 
-    _clock: Callable[[], float]
+    __clock: Callable[[], float]
     # Without a lock: connections are closed by the garbage collector, too, in the middle of anything.
-    _ended: dict[str, _Ended]
+    __ended: dict[str, _Ended]
 
     @classmethod
     def trusting(cls, authorities: str, clock: Callable[[], float] = time.monotonic) -> "ResumingContext":
@@ -41,7 +41,7 @@ class ResumingContext(ssl.SSLContext):
         if sys.version_info >= (3, 13):
             context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
         context.load_verify_locations(authorities)
-        context._clock, context._ended = clock, {}
+        context.__clock, context.__ended = clock, {}
         return context
 
     def note_end(self, tls: ssl.SSLSocket) -> None:
@@ -50,10 +50,10 @@ class ResumingContext(ssl.SSLContext):
         # Not one that was resumed: so none lives on by being taken up again and again.
         if session is None or host is None or tls.session_reused:
             return
-        self._ended.pop(host, None)
-        self._ended[host] = _Ended(session, self._clock())
-        for forgotten in list(self._ended)[:-REMEMBERED_HOSTS]:
-            self._ended.pop(forgotten, None)
+        self.__ended.pop(host, None)
+        self.__ended[host] = _Ended(session, self.__clock())
+        for forgotten in list(self.__ended)[:-REMEMBERED_HOSTS]:
+            self.__ended.pop(forgotten, None)
 
     def wrap_socket(  # type: ignore[override]  # urllib3 names no other option
         self, sock: socket.socket, *, server_hostname: str
@@ -63,11 +63,11 @@ class ResumingContext(ssl.SSLContext):
         Raises:
             OSError: the connection broke, or its host is not who it should be (`ssl.SSLError`).
         """
-        last = self._ended.get(server_hostname)
-        session = last.session if last is not None and self._clock() - last.at <= RESUMED_SECONDS else None
+        last = self.__ended.get(server_hostname)
+        session = last.session if last is not None and self.__clock() - last.at <= RESUMED_SECONDS else None
         try:
             return super().wrap_socket(sock, server_hostname=server_hostname, session=session)
         except OSError:
             # It may be the session that the host cannot bear: the next connection begins a new one.
-            self._ended.pop(server_hostname, None)
+            self.__ended.pop(server_hostname, None)
             raise

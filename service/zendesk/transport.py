@@ -242,10 +242,10 @@ class ZendeskAdapter(HTTPAdapter):
     """
 
     def __init__(self) -> None:
-        self._watchdog = _Watchdog()
-        self._addresses = Addresses()
-        self._places: Memo[str, _Place] = Memo(POOLED_ACCOUNTS)
-        self._tls = ResumingContext.trusting(DEFAULT_CA_BUNDLE_PATH)
+        self.__watchdog = _Watchdog()
+        self.__addresses = Addresses()
+        self.__places: Memo[str, _Place] = Memo(POOLED_ACCOUNTS)
+        self.__tls = ResumingContext.trusting(DEFAULT_CA_BUNDLE_PATH)
         super().__init__(pool_connections=POOLED_ACCOUNTS, pool_maxsize=CONNECTIONS_PER_ACCOUNT)
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **pool_kwargs: Any) -> None:
@@ -257,7 +257,7 @@ class ZendeskAdapter(HTTPAdapter):
         self, request: requests.PreparedRequest, verify: Any, cert: Any = None
     ) -> tuple[Any, Any]:
         host, _ = super().build_connection_pool_key_attributes(request, verify, cert)
-        return host, {"ssl_context": self._tls} if host["scheme"] == "https" else {}
+        return host, {"ssl_context": self.__tls} if host["scheme"] == "https" else {}
 
     # The next three do for each call what requests does, without what is the same for all calls to an origin, or not
     # there: proxies, cookies, the encoding of a text.
@@ -280,7 +280,7 @@ class ZendeskAdapter(HTTPAdapter):
             context = {**manager.connection_pool_kw, **tls, **host}
             return manager.key_fn_by_scheme[host["scheme"]](context), context
 
-        key, context = self._places.get(_origin(request), place)
+        key, context = self.__places.get(_origin(request), place)
         # A copy: urllib3 takes out of it what it has used, and makes a pool anew where it has forgotten one.
         return manager.connection_from_pool_key(key, dict(context))
 
@@ -323,8 +323,8 @@ class ZendeskAdapter(HTTPAdapter):
             raise ValueError("a call to Zendesk needs a time limit")
         if timeout <= 0:
             raise TotalTimeout(request=request)
-        watch = self._watchdog.watch(timeout)
-        _call.watch, _call.addresses = watch, self._addresses
+        watch = self.__watchdog.watch(timeout)
+        _call.watch, _call.addresses = watch, self.__addresses
         try:
             connect = min(CONNECT_SECONDS, timeout)
             response = super().send(request, stream=True, timeout=(connect, timeout), verify=True)

@@ -40,18 +40,18 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     def __init__(self, address: tuple[str, int], answer: Answer) -> None:
         self.answer = answer
         self.stopping = threading.Event()
-        self._connections: set[socket.socket] = set()
-        self._connections_lock = threading.Lock()
+        self.__connections: set[socket.socket] = set()
+        self.__connections_lock = threading.Lock()
         super().__init__(address, _Connection)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        with self._connections_lock:
-            self._connections.add(request)
+        with self.__connections_lock:
+            self.__connections.add(request)
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
-        with self._connections_lock:
-            self._connections.discard(request)
+        with self.__connections_lock:
+            self.__connections.discard(request)
         with contextlib.suppress(OSError):
             # An orderly shutdown would send FIN before the RST that a reset is about.
             if not _will_reset(request):
@@ -66,8 +66,8 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     def close_connections(self) -> None:
         """End every open connection, so that no thread waits on one."""
         self.stopping.set()
-        with self._connections_lock:
-            for connection in self._connections:
+        with self.__connections_lock:
+            for connection in self.__connections:
                 with contextlib.suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
 
@@ -90,9 +90,9 @@ class _Connection(socketserver.StreamRequestHandler):
         keep_alive = True
         while keep_alive:
             try:
-                request = self._read()
+                request = self.__read()
             except (_BadRequest, ValueError):
-                self._write(Reply(400, b"bad request", "text/plain"), head_only=False, keep_alive=False)
+                self.__write(Reply(400, b"bad request", "text/plain"), head_only=False, keep_alive=False)
                 return
             except OSError:
                 return
@@ -101,11 +101,11 @@ class _Connection(socketserver.StreamRequestHandler):
             keep_alive = request.headers.get("connection", "").lower() != "close"
             reply = self.server.answer(request)
             try:
-                keep_alive = self._deliver(reply, head_only=request.method == "HEAD", keep_alive=keep_alive)
+                keep_alive = self.__deliver(reply, head_only=request.method == "HEAD", keep_alive=keep_alive)
             except OSError:
                 return
 
-    def _read(self) -> Request | None:
+    def __read(self) -> Request | None:
         """Return the next request; None: the caller has closed."""
         line = self.rfile.readline(65537)
         if not line:
@@ -120,9 +120,9 @@ class _Connection(socketserver.StreamRequestHandler):
                 break
             name, _, value = line.decode("latin-1").partition(":")
             headers[name.lower()] = value.strip()
-        return Request(words[0], words[1], headers, self._read_body(headers))
+        return Request(words[0], words[1], headers, self.__read_body(headers))
 
-    def _read_body(self, headers: dict[str, str]) -> bytes:
+    def __read_body(self, headers: dict[str, str]) -> bytes:
         if headers.get("expect", "").lower() == "100-continue":
             self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         if "chunked" not in headers.get("transfer-encoding", "").lower():
@@ -135,7 +135,7 @@ class _Connection(socketserver.StreamRequestHandler):
         self.rfile.readline(65537)
         return b"".join(chunks)
 
-    def _deliver(self, reply: Reply, *, head_only: bool, keep_alive: bool) -> bool:
+    def __deliver(self, reply: Reply, *, head_only: bool, keep_alive: bool) -> bool:
         """Send the reply as it asks to be sent; return whether the connection lives on."""
         match reply.delivery:
             case Delivery.RESET:
@@ -154,10 +154,10 @@ class _Connection(socketserver.StreamRequestHandler):
                         return False
                 return False
             case Delivery.NORMAL:
-                self._write(reply, head_only=head_only, keep_alive=keep_alive)
+                self.__write(reply, head_only=head_only, keep_alive=keep_alive)
                 return keep_alive
 
-    def _write(self, reply: Reply, *, head_only: bool, keep_alive: bool) -> None:
+    def __write(self, reply: Reply, *, head_only: bool, keep_alive: bool) -> None:
         head = _head(reply, keep_alive=keep_alive)
         # One write, so that head and body leave in one segment.
         self.connection.sendall(head if head_only else head + reply.body)
