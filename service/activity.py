@@ -139,12 +139,15 @@ def rehearse(store: Store, account: Subdomain) -> bool:
         StoreUnavailable: Redis did not answer, or refused a script.
     """
     key = f"zis:{{{account}}}:doctor:activity"
+    newest, merged, next_one, anew = (f"{LIFE_SECONDS}:{name}" for name in ("newest", "merged", "next", "anew"))
     # The first is too old, and leaves the list by its other end.
-    store.run(_PUSH, [key], [MOST_ENTRIES, LIFE_SECONDS, LIFE_SECONDS, "0:old", f"{LIFE_SECONDS}:new"])
-    resealed = store.run(_RESEAL, [key], [f"{LIFE_SECONDS}:new", f"{LIFE_SECONDS}:anew"])
+    store.run(_PUSH, [key], [2, LIFE_SECONDS, LIFE_SECONDS, 2, "", "", "0:old", newest])
+    # One takes the newest's place, and is then one too many.
+    store.run(_PUSH, [key], [1, LIFE_SECONDS, LIFE_SECONDS, 1, newest, merged, merged, next_one])
+    resealed = store.run(_RESEAL, [key], [next_one, anew])
     kept = store.read(("LRANGE", key, 0, -1))[0]
     deleted = store.write(("DEL", key))[0]
-    return bool((resealed, kept, deleted) == (1, [b"%d:anew" % LIFE_SECONDS], 1))
+    return bool((resealed, kept, deleted) == (1, [anew.encode()], 1))
 
 
 class Activity:

@@ -14,8 +14,8 @@ from weakref import WeakKeyDictionary
 
 from redis import BlockingConnectionPool
 from redis._parsers.socket import SERVER_CLOSED_CONNECTION_ERROR
+from redis.exceptions import ChildDeadlockedError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.maint_notifications import MaintNotificationsConfig
 
@@ -32,8 +32,9 @@ _TOO_MANY = re.compile(r"max number of clients")
 # What closes a connection in its greeting: Redis does so under TLS where it has too many and cannot say it yet.
 _CLOSED = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionResetError, BrokenPipeError)
 
-# Of redis-py where what answers is no Redis (a reply of another kind), or where a host's name cannot be encoded.
-_NOT_UNDERSTOOD = (AttributeError, TypeError, ValueError)
+# Of redis-py where what answers is no Redis (a reply of another kind), where a host's name cannot be encoded, or after
+# a fork that left a lock.
+_NOT_UNDERSTOOD = (AttributeError, TypeError, ValueError, ChildDeadlockedError)
 
 
 class ConnectedFirst(LifoQueue[Any]):
@@ -87,7 +88,7 @@ class Connections(BlockingConnectionPool):
             except _NOT_UNDERSTOOD as fault:
                 # redis-py closes a connection after its own errors only; this one is half greeted.
                 self.renew()
-                raise RedisConnectionError(f"Redis's greeting was not understood: {fault}") from fault
+                raise RedisConnectionError(f"The connection could not be made: {fault}") from fault
             time.sleep(AGAIN_SECONDS)
 
     def __live(self) -> Any:
@@ -111,7 +112,9 @@ class Connections(BlockingConnectionPool):
         is_closed = SERVER_CLOSED_CONNECTION_ERROR in str(fault) or any(
             isinstance(one, _CLOSED) for one in causes(fault)
         )
-        return is_closed and any(connection.is_connected for connection in list(self.__ages))
+        # Not by iterating, which fails where another thread makes a connection meanwhile.
+        ours = [reference() for reference in self.__ages.keyrefs()]
+        return is_closed and any(one is not None and one.is_connected for one in ours)
 
 
 def is_too_many(fault: BaseException) -> bool:

@@ -1,6 +1,7 @@
 """`doctor` on Redis: reached or waited for, encrypted, new enough, writable, roomy, lasting."""
 
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -198,6 +199,21 @@ def test_a_certificate_nobody_vouches_for_is_refused_at_once_with_both_ways_out(
     assert "CERTIFICATE_VERIFY_FAILED" in words
     assert "REDIS_TLS_CA" in words
     assert "REDIS_TLS_VERIFY=false" in words
+
+
+def test_a_client_certificate_that_is_asked_for_is_named_in_the_address(
+    make_app: MakeApp, redis_url: str, certificate: Certificate
+) -> None:
+    with TLSFront(int(redis_url.rpartition(":")[2].removesuffix("/0")), certificate) as front:
+        front.context.verify_mode = ssl.CERT_REQUIRED
+        front.context.load_verify_locations(certificate.certificate)
+        url, trusted = f"rediss://127.0.0.1:{front.port}/0", str(certificate.certificate)
+        status, words = reached(make_app(REDIS_URL=url, REDIS_TLS_CA=trusted), 60)
+        assert status == "FAIL"
+        assert "asks for a client certificate" in words
+        assert "ssl_certfile=" in words
+        url += f"?ssl_certfile={certificate.certificate}&ssl_keyfile={certificate.key}"
+        assert reached(make_app(REDIS_URL=url, REDIS_TLS_CA=trusted))[0] == "ok"
 
 
 def test_a_port_without_tls_is_not_waited_for(make_app: MakeApp, redis_url: str) -> None:
