@@ -398,19 +398,26 @@ ANYTHING = st.recursive(
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
+def assert_telling(verdict: Verdict) -> None:
+    """Check that each finding is of a rule of its kind, and says where and what to do."""
+    for findings, refuses in ((verdict.problems, True), (verdict.warnings, False)):
+        assert {one.rule for one in findings} <= {rule.name for rule in RULES if rule.refuses is refuses}
+        assert all(one.file and one.advice for one in findings)
+
+
 @unhurried
 @given(st.dictionaries(st.sampled_from(WORDS), ANYTHING), ANYTHING, ANYTHING)
 def test_whatever_the_files_say_there_is_a_verdict(says: dict[str, Any], english: object, needs: object) -> None:
     written = {"manifest.json": says, ENGLISH: english, "requirements.json": needs}
     files = {name: json.dumps(content).encode() for name, content in written.items()}
 
-    judge(App({**REAL.files, **files}, (), says))
+    assert_telling(judge(App({**REAL.files, **files}, (), says)))
 
 
 @unhurried
 @given(st.sampled_from([*REAL.files, "requirements.json", "assets/a.html"]), st.binary())
 def test_whatever_a_file_holds_there_is_a_verdict(name: str, content: bytes) -> None:
-    judge(App({**REAL.files, name: content}, (), REAL.manifest))
+    assert_telling(judge(App({**REAL.files, name: content}, (), REAL.manifest)))
 
 
 def test_every_rule_has_a_failing_example() -> None:
