@@ -435,3 +435,37 @@ def test_above_80_percent_no_connection_is_begun_but_grants_are_written(admin: A
         assert admin.browser.get("/oauth/authorize?subdomain=acme").status_code == 503
         assert admin.come_back(admin.simulator.consent(consent, 101)).status_code == 200
     assert redis.hget("zis:{acme}:grant", "generation") != before
+
+
+# --- a list that is asked while a change is on its way ---
+
+
+def tells_the_truth(person: Admin, integration: str) -> bool:
+    """Return whether a list agrees with Zendesk, or says that it is stale."""
+    listed = person.job_specs(f"?integration={integration}")
+    if listed["integrations"][0]["stale"]:
+        return True
+    return all(row["installed"] is person.has_installed(integration, row["name"]) for row in listed["job_specs"])
+
+
+def test_a_list_asked_before_a_change_took_effect_is_not_young_after_it(admin: Admin) -> None:
+    admin.meets({"where": "change", "kind": "hold", "times": 1})
+    with meanwhile(lambda: admin.install("escalate_vip_order")) as replies:
+        admin.simulator.world.wait_until_held(1)
+        assert tells_the_truth(admin, "acme_orders")
+        # Nor does a read-back replace it.
+        admin.meets({"where": "list", "kind": "http_500_zis", "times": 2})
+    assert replies[0].get_json()["verified"] is False
+    assert admin.has_installed("acme_orders", "escalate_vip_order")
+    assert tells_the_truth(admin, "acme_orders")
+
+
+def test_a_list_asked_while_all_are_being_uninstalled_is_not_young_after_it(admin: Admin) -> None:
+    admin.meets({"where": "change", "kind": "hold"})
+    with meanwhile(lambda: admin.disconnect("?uninstall=true")) as replies:
+        admin.simulator.world.wait_until_held(1)
+        assert tells_the_truth(admin, "acme_orders")
+        # So that the account stays connected.
+        admin.meets({"where": "revoke", "kind": "http_500_text"})
+    assert replies[0].status_code == 502
+    assert tells_the_truth(admin, "acme_orders")
