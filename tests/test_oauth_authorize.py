@@ -151,6 +151,14 @@ def test_a_star_lets_every_account_begin(make_app: MakeApp) -> None:
     assert make_app(ZENDESK_SUBDOMAINS="*").test_client().get("/oauth/authorize?subdomain=anybody").status_code == 302
 
 
+@pytest.mark.parametrize("name", ["www", "go", "WWW", "developer"])
+def test_under_a_star_nobody_is_sent_to_an_address_of_zendesks_own(name: str, make_app: MakeApp) -> None:
+    reply = make_app(ZENDESK_SUBDOMAINS="*").test_client().get(f"/oauth/authorize?subdomain={name}")
+    assert reply.status_code == 403
+    assert "account_not_allowed" in reply.text
+    assert "Set-Cookie" not in reply.headers
+
+
 def test_a_nearly_full_redis_takes_no_states(make_app: MakeApp, redis: Redis) -> None:
     redis.config_set("maxmemory", str(int(redis.info("memory")["used_memory"] * 1.1)))
     try:

@@ -23,6 +23,8 @@ def make_entry(action: str = "installed", **members: Any) -> dict[str, Any]:
         "result": "ok",
         "installation_id": "600001",
         "request_id": "0123456789abcdef",
+        "count": 1,
+        "items": None,
     }
     if action in {"installed", "uninstalled"}:
         entry |= {"integration": ORDERS, "job_spec": REFUNDS}
@@ -53,6 +55,14 @@ def test_what_was_really_done_is_shown(connected: Workspace) -> None:
     entries = connected.see("activity-entry")
     expect(entries.first).to_contain_text(f"Ada Morgan installed {REFUNDS}")
     expect(entries.last).to_contain_text("Ada Morgan connected the account")
+
+
+def test_a_repeated_change_says_how_often(connected: Workspace) -> None:
+    serve(connected, make_entry(count=500), make_entry("connected"))
+    open_activity(connected)
+    entries = connected.see("activity-entry")
+    expect(entries.first).to_contain_text("500 times")
+    expect(entries.last).not_to_contain_text("time")
 
 
 def test_nothing_is_asked_until_somebody_wants_to_know(connected: Workspace) -> None:
