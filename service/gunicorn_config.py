@@ -8,37 +8,35 @@ import gc
 import os
 import re
 import resource
-import shutil
 import socket
 import struct
 import sys
-import tempfile
 import threading
 from collections.abc import MutableMapping
 from concurrent.futures import Future
 from datetime import timedelta
 from typing import Any
 
-# Before prometheus_client is imported, which our own modules do: it decides then whether values are in files that the
-# workers share. Before the application, too, which `--preload` loads ahead of every hook. A new folder, ours alone
-# (0700): another gunicorn has another one, also the one that SIGUSR2 starts, and nothing is left over from the last.
-os.environ["PROMETHEUS_MULTIPROC_DIR"] = METRICS_FOLDER = tempfile.mkdtemp(prefix="zis-metrics-")
-
 import structlog
 from gunicorn.glogging import Logger
 from gunicorn.workers.gthread import TConn, ThreadWorker
-from prometheus_client.multiprocess import mark_process_dead
 
 from service import metrics
 from service.oauth.access_tokens import AccessTokens
 from service.oauth.upkeep import Upkeep
 from service.operations.logs import log_thread_crash
 from service.settings import Settings, SettingsError
+from service.shared_counts import COUNTS
 from service.sidebar.app_keys import AppKeys
 from service.thread_pool import ThreadPool
 from service.zendesk.bulkhead import Bulkhead
 
 _log = structlog.get_logger("service.access")
+
+# A new folder: another gunicorn has another one, also the one that SIGUSR2 starts, and nothing is left over from the
+# last. None where nobody can ask for what is counted.
+if os.environ.get("METRICS_TOKEN", "").strip():
+    COUNTS.share()
 
 # Between two pieces of a request, or of an answer that is being taken: a caller who stops in the middle would otherwise
 # keep his thread for ever. Who goes on byte by byte still does; that is for whatever stands in front.
@@ -122,6 +120,9 @@ keepalive = 95
 forwarded_allow_ips = "127.0.0.1,::1,::ffff:127.0.0.1"
 forwarder_headers = ""
 control_socket_disable = True
+# The files by which workers say that they live, where a full or cleaned /tmp does not matter.
+if os.access("/dev/shm", os.W_OK | os.X_OK):  # noqa: S108 - gunicorn makes files of its own in it
+    worker_tmp_dir = "/dev/shm"  # noqa: S108 - likewise
 accesslog = "-"
 # Time for a pair that Redis does not take, of the graceful time-out.
 UNSAVED_SECONDS = 20.0
@@ -172,20 +173,20 @@ def _collaborator(worker: Any, kind: type) -> Any:
     return worker.wsgi.extensions["zis_collaborators"][kind]
 
 
-def _remove_metrics_folder(master: int) -> None:
+def _remove_counts(master: int) -> None:
     # Workers take the promise along, but it is not theirs to keep.
     if os.getpid() == master:
-        shutil.rmtree(METRICS_FOLDER, ignore_errors=True)
+        COUNTS.remove()
 
 
 # For whoever imports this module and starts nothing, or fails before it starts.
-atexit.register(_remove_metrics_folder, os.getpid())
+atexit.register(_remove_counts, os.getpid())
 
 
 def on_starting(_server: Any) -> None:
     """Refuse to start under settings that do not work; names every fault and exits with status 1."""
     # A daemon has another process id than it had at first.
-    atexit.register(_remove_metrics_folder, os.getpid())
+    atexit.register(_remove_counts, os.getpid())
     try:
         Settings.from_env(os.environ)
     except SettingsError as faults:
@@ -193,11 +194,17 @@ def on_starting(_server: Any) -> None:
         sys.exit(faults.exit_code)
 
 
+def pre_fork(_server: Any, _worker: Any) -> None:
+    """See to it that the worker finds the folder of the counts."""
+    COUNTS.make_again()
+
+
 def post_worker_init(worker: Any) -> None:
     """Tell the application how many threads serve it, and begin looking after quiet accounts."""
     # What is loaded stays: looking through it again takes the collector 50 ms, in which no thread gets on.
     gc.collect()
     gc.freeze()
+    COUNTS.open()
     # So that the worker is among the living before its first request.
     metrics.REQUESTS_IN_PROGRESS.set(0)
     threading.excepthook = log_thread_crash
@@ -218,4 +225,4 @@ def worker_exit(_server: Any, worker: Any) -> None:
 
 def child_exit(_server: Any, worker: Any) -> None:
     """Take a worker's present off the metrics; what it has counted stays."""
-    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]  # prometheus_client leaves it so
+    COUNTS.forget(worker.pid)

@@ -1,15 +1,17 @@
 """What is counted and timed, for /metrics. Knows nothing of who counts.
 
-A label has few values: a route is its rule and never a path, and no account, person or token is in one. Under gunicorn
-the values live in files which its workers share (`gunicorn_config` makes their folder), otherwise in this process.
+A label has few values: a route is its rule and never a path, and no account, person or token is in one. The values live
+in this process, and under gunicorn in files that its workers share as well (`shared_counts`).
 """
 
-import os
 from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, disable_created_metrics, values
-from prometheus_client.multiprocess import MultiProcessCollector
 
+from service.shared_counts import COUNTS, SharedValue
+
+# Whatever PROMETHEUS_MULTIPROC_DIR says, which is meant for somebody else.
+values.ValueClass = SharedValue
 # When each series began: of no use to Prometheus, and as many lines again.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus_client leaves it so
 
@@ -93,15 +95,6 @@ def count_request(method: str, route: str, status: int, seconds: float) -> None:
     duration.observe(seconds)
 
 
-def shared_folder() -> str | None:
-    """Return where the values of all workers are; None: they are in this process alone."""
-    return None if values.ValueClass is values.MutexValue else os.environ["PROMETHEUS_MULTIPROC_DIR"]
-
-
 def collected() -> Iterable[Metric]:
-    """Return what was counted and timed, by all workers together where they share a folder."""
-    folder = shared_folder()
-    if folder is None:
-        return _registry.collect()
-    shared: Iterable[Metric] = MultiProcessCollector(None, folder).collect()  # type: ignore[no-untyped-call]  # likewise
-    return shared
+    """Return what was counted and timed, by all workers together where they share it."""
+    return COUNTS.collected(_registry)

@@ -1,7 +1,9 @@
 """Under gunicorn the metrics are those of all workers together, and of this gunicorn alone."""
 
+import fcntl
 import os
 import re
+import shutil
 import signal
 import stat
 from collections.abc import Callable
@@ -106,8 +108,44 @@ def test_an_inherited_folder_is_not_used(start: StartService, tmp_path: Path) ->
     assert list(theirs.iterdir()) == []
 
 
+def test_without_a_token_nothing_is_put_anywhere(live_service: StartService, tmp_path: Path) -> None:
+    service = live_service(1, TMPDIR=str(tmp_path))
+    ask(service, 3)
+    assert folders(tmp_path) == []
+
+
+def test_the_folder_is_locked_against_cleaning(start: StartService, tmp_path: Path) -> None:
+    start()
+    (folder,) = folders(tmp_path)
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        # What systemd-tmpfiles asks before it looks into a folder.
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    finally:
+        os.close(opened)
+
+
+def test_a_removed_folder_costs_counts_and_no_worker(start: StartService, tmp_path: Path) -> None:
+    service = start()
+    (folder,) = folders(tmp_path)
+    shutil.rmtree(folder)
+    ask(service, 3)
+    without = Scrape.at(service.address).total("zis_build_info")
+    for pid in workers(service):
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: len(workers(service)) == 2 * WORKERS, 30)
+    wait_until(lambda: all("gauge_livesum" in files(folder, pid) for pid in workers(service)[WORKERS:]), 30)
+    ask(service)
+
+    assert without == 1
+    assert alive(service) == ASKED
+    assert service.process.poll() is None
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
 def test_a_boot_that_fails_leaves_no_folder(environment: dict[str, str], tmp_path: Path) -> None:
-    service = LiveService({**environment, "SECRET_KEYS": "short", "TMPDIR": str(tmp_path)}, 1)
+    service = LiveService({**environment, "METRICS_TOKEN": TOKEN, "SECRET_KEYS": "short", "TMPDIR": str(tmp_path)}, 1)
     try:
         assert service.process.wait(30) == 1
         assert folders(tmp_path) == []

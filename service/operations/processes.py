@@ -11,8 +11,6 @@ from pathlib import Path
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from service import metrics
-
 _PROC = Path("/proc")
 # Fields of /proc/{pid}/stat after the command's name, which is in parentheses and may hold anything (proc(5)).
 _CPU_TICKS = slice(11, 15)
@@ -25,15 +23,6 @@ class _Use:
     """Its own, and that of its children that have ended."""
     resident_bytes: int
     open_files: int
-
-
-def ours() -> list[int]:
-    """Return the ids of the processes that live: gunicorn's master and its workers, or this one alone."""
-    folder = metrics.shared_folder()
-    if folder is None:
-        return [os.getpid()]
-    # A worker's file of what only the living count is removed at its end.
-    return sorted(int(path.stem.rpartition("_")[2]) for path in Path(folder).glob("gauge_livesum_*.db"))
 
 
 def used(pids: list[int]) -> Iterator[Metric]:

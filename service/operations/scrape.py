@@ -15,6 +15,7 @@ from service.oauth.grants import Grants
 from service.operations import processes
 from service.operations.health import Release
 from service.settings import Settings
+from service.shared_counts import COUNTS
 from service.sidebar.guard import bearer
 from service.web import collaborator
 
@@ -49,7 +50,7 @@ class _Now(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield from metrics.collected()
-        yield from processes.used(processes.ours())
+        yield from processes.used(COUNTS.processes())
         yield _build(collaborator(Release))
         yield from _accounts(collaborator(Grants))
 
