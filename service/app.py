@@ -93,7 +93,7 @@ def _assemble(app: Flask, settings: Settings, store: Store) -> None:
     vault = Vault(settings.secret_keys)
     lookers = Lookers(store, vault, clock)
     activity = Activity(store, vault, clock, request_id_if_any)
-    adapter = ZendeskAdapter()
+    adapter = ZendeskAdapter(settings.outbound_proxy, settings.zendesk_ca_file)
     bulkhead = Bulkhead()
     calls = ZendeskCalls(settings, adapter, bulkhead)
     turns = Turns(store, bulkhead)

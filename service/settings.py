@@ -1,6 +1,7 @@
 """Every environment variable: meaning, unit, default. All faults are reported at once, by name."""
 
 import re
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ import click
 from redis.connection import parse_url
 
 from service.errors import AccountNotAllowed
+from service.outbound_proxy import OutboundProxy, parse_outbound_proxy
 from service.settings_parsing import (
     Faults,
     origin_of,
@@ -87,6 +89,18 @@ VARIABLES = (
     Variable("TRUSTED_PROXIES", "no", "1", "reverse proxies in front; `0` for none"),
     Variable("RATE_LIMITS", "no", "on", "`off` switches our own limits off"),
     Variable("METRICS_TOKEN", "no", None, "bearer token for `/metrics`, at least 16 characters; unset, there is none"),
+    Variable(
+        "OUTBOUND_PROXY",
+        "no",
+        None,
+        "`http://[user:password@]host:port` through which Zendesk is called; loopback directly",
+    ),
+    Variable(
+        "ZENDESK_CA_FILE",
+        "no",
+        None,
+        "PEM file of certification authorities trusted for Zendesk besides the usual ones",
+    ),
     Variable("LOG_FORMAT", "no", "logfmt", "`logfmt` or `json`"),
 )
 
@@ -119,6 +133,9 @@ class Settings:
     trusted_proxies: int = 1
     rate_limits: bool = True
     metrics_token: str | None = field(default=None, repr=False)
+    outbound_proxy: OutboundProxy | None = None
+    """None: Zendesk is called directly."""
+    zendesk_ca_file: Path | None = None
     log_format: str = "logfmt"
 
     @property
@@ -214,6 +231,8 @@ class Settings:
             "trusted_proxies": faults.number("TRUSTED_PROXIES", 0, 10),
             "rate_limits": faults.flag("RATE_LIMITS"),
             "metrics_token": faults.parse("METRICS_TOKEN", parse_metrics_token),
+            "outbound_proxy": faults.parse("OUTBOUND_PROXY", parse_outbound_proxy),
+            "zendesk_ca_file": faults.parse("ZENDESK_CA_FILE", _authorities),
             "log_format": faults.choice("LOG_FORMAT", ("logfmt", "json")),
         }
         for variable in VARIABLES:
@@ -250,6 +269,15 @@ def _redis_url(text: str) -> str:
         # Its words may hold a piece of the password.
         raise ValueError("cannot be read: is everything but letters and digits in the password %-encoded?") from None
     return text
+
+
+def _authorities(text: str) -> Path:
+    path = _existing_file(text)
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except OSError:
+        raise ValueError("cannot be read, or holds no certificate in PEM") from None
+    return path
 
 
 def _existing_file(text: str) -> Path:

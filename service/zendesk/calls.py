@@ -10,16 +10,18 @@ from urllib.parse import urlencode
 from weakref import WeakValueDictionary
 
 import requests
+from urllib3.exceptions import ProxyError
 
 from service.deadlines import Deadline
 from service.errors import AccountGone, RateLimited, ServiceError, ZendeskTimeout, ZendeskUnavailable
+from service.network_faults import NetworkFault, causes, network_fault
 from service.settings import Settings
 from service.subdomains import Subdomain
 from service.zendesk.bulkhead import Bulkhead
 from service.zendesk.flights import NAP_SECONDS
 from service.zendesk.measured import Kind, Measured
 from service.zendesk.replies import Reply
-from service.zendesk.transport import NotConnected, NotConnectedInTime, ReplyTooLarge, ZendeskAdapter
+from service.zendesk.transport import NotConnected, NotConnectedInTime, ProxyRefused, ReplyTooLarge, ZendeskAdapter
 
 CALL_SECONDS = 10.0
 # Whether ZIS counts for the account's limit is not known; four at once are polite and enough.
@@ -34,6 +36,14 @@ _HEADERS = {"Accept": "application/json", "Accept-Encoding": "gzip, deflate", "U
 _ZIS = "/api/services/zis/"
 _PASSING_STATUSES = frozenset({502, 503, 504})
 _TOO_MANY = 429
+# What mends a failure that does not pass by itself.
+_ADVICE = {
+    NetworkFault.UNKNOWN_NAME: "Check the account's name, and this machine's name servers.",
+    NetworkFault.UNTRUSTED: "Where the network inspects TLS, its CA belongs into ZENDESK_CA_FILE.",
+    NetworkFault.TOO_LAX: "The CA has to issue it anew; Python 3.12 and older are not so strict.",
+    NetworkFault.EXPIRED: "Check this machine's clock.",
+    NetworkFault.NOT_YET_VALID: "Check this machine's clock.",
+}
 
 
 class ReplyLost(ZendeskUnavailable):
@@ -141,7 +151,7 @@ class ZendeskCalls:
         except NotConnectedInTime as fault:
             raise NotReached("Zendesk could not be reached in time. Try again in a moment.") from fault
         except NotConnected as fault:
-            raise NotSent("Zendesk could not be reached. Try again in a moment.") from fault
+            raise NotSent(_why_not_connected(fault)) from fault
         except requests.Timeout as fault:
             raise ReplyLate("Zendesk did not answer in time. Try again in a moment.") from fault
         except ReplyTooLarge as fault:
@@ -279,3 +289,33 @@ def _foreign(reply: Reply) -> ForeignReply:
         "service.",
         upstream_status=reply.status,
     )
+
+
+def _why_not_connected(fault: NotConnected) -> str:
+    """Return why no connection came about, and what to do, in sentences."""
+    refusal = next((cause for cause in causes(fault) if isinstance(cause, ProxyRefused)), None)
+    if refusal is not None and refusal.status == 407:
+        return (
+            "The outbound proxy does not accept this service's user and password (407). Its operator has to correct "
+            "OUTBOUND_PROXY."
+        )
+    if refusal is not None:
+        return (
+            f"The outbound proxy does not let this service reach Zendesk ({refusal.status}). Its operator has to look "
+            "at the proxy's rules."
+        )
+    said = _said_by_the_system(fault)
+    kind = None if said is None else network_fault(said)
+    advice = _ADVICE.get(kind, "Try again in a moment.") if kind else "Try again in a moment."
+    who = "The outbound proxy" if any(isinstance(cause, ProxyError) for cause in causes(fault)) else "Zendesk"
+    return " ".join([f"{who} could not be reached.", *([kind.value] if kind else []), advice])
+
+
+def _said_by_the_system(fault: NotConnected) -> OSError | None:
+    """Return the system's or TLS's own exception, which requests and urllib3 may pass on as an argument alone."""
+    for cause in causes(fault):
+        for one in (cause, *cause.args):
+            # requests' own are OSErrors, too.
+            if isinstance(one, OSError) and not isinstance(one, requests.RequestException):
+                return one
+    return None

@@ -5,6 +5,7 @@ import ssl
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 # Counted from the end of its connection. Taken up again it verifies no certificate, as an open connection does not.
@@ -30,8 +31,10 @@ class ResumingContext(ssl.SSLContext):
     __ended: dict[str, _Ended]
 
     @classmethod
-    def trusting(cls, authorities: str, clock: Callable[[], float] = time.monotonic) -> "ResumingContext":
-        """Return a context that trusts the certification authorities in a PEM file.
+    def trusting(
+        cls, authorities: str, more: Path | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> "ResumingContext":
+        """Return a context that trusts the certification authorities in a PEM file, and those in another one.
 
         Raises:
             OSError: it cannot be read, or holds none (`ssl.SSLError`).
@@ -41,6 +44,8 @@ class ResumingContext(ssl.SSLContext):
         if sys.version_info >= (3, 13):
             context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
         context.load_verify_locations(authorities)
+        if more is not None:
+            context.load_verify_locations(more)
         context.__clock, context.__ended = clock, {}
         return context
 

@@ -6,23 +6,29 @@ shuts the socket when the time is up, and the cap is counted while reading.
 
 import contextlib
 import heapq
+import ipaddress
 import itertools
 import math
+import re
 import socket
 import ssl
 import threading
 import time
 from http.cookiejar import DefaultCookiePolicy
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import DEFAULT_CA_BUNDLE_PATH, HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, NewConnectionError
-from urllib3.poolmanager import PoolKey, PoolManager
+from urllib3.poolmanager import PoolKey, PoolManager, ProxyManager
+from urllib3.util import make_headers
 
 from service.memo import Memo
+from service.outbound_proxy import OutboundProxy
 from service.zendesk.addresses import Addresses, NameTimeout
 from service.zendesk.tls import ResumingContext
 
@@ -34,6 +40,8 @@ POOLED_ACCOUNTS = 256
 # Idle connections kept per account: a process never has more than four calls to one, and a token call.
 CONNECTIONS_PER_ACCOUNT = 5
 _CHUNK_BYTES = 65536
+# http.client's words.
+_TUNNEL_REFUSED = re.compile(r"Tunnel connection failed: (\d{3})", re.ASCII)
 
 
 class TotalTimeout(requests.Timeout):
@@ -50,6 +58,14 @@ class NotConnectedInTime(TotalTimeout):
 
 class ReplyTooLarge(requests.RequestException):
     """The reply is larger than anything Zendesk has to say."""
+
+
+class ProxyRefused(OSError):
+    """The outbound proxy does not open a tunnel."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"the proxy answered {status} to CONNECT")
+        self.status = status
 
 
 class Watch:
@@ -217,6 +233,16 @@ class _WatchedHTTPConnection(_Watched, HTTPConnection):
 
 
 class _WatchedHTTPSConnection(_Watched, HTTPSConnection):
+    def _tunnel(self) -> None:
+        try:
+            super()._tunnel()
+        except OSError as fault:
+            # The class is the same as for a broken connection.
+            refusal = _TUNNEL_REFUSED.match(str(fault))
+            if refusal is None:
+                raise
+            raise ProxyRefused(int(refusal[1])) from None
+
     def close(self) -> None:
         if isinstance(self.sock, ssl.SSLSocket) and isinstance(self.ssl_context, ResumingContext):
             self.ssl_context.note_end(self.sock)
@@ -238,15 +264,17 @@ _Place = tuple[PoolKey, dict[str, Any]]
 class ZendeskAdapter(HTTPAdapter):
     """Sends one request and reads its whole reply, within a total time limit and a size cap.
 
-    `timeout` is that total, in seconds, and must be given. The reply's body is always read.
+    `timeout` is that total, in seconds, and must be given. The reply's body is always read. `proxy` None: every host is
+    called directly, as loopback always is. `authorities`: a PEM file of those trusted besides the usual ones.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, proxy: OutboundProxy | None = None, authorities: Path | None = None) -> None:
         self.__watchdog = _Watchdog()
         self.__addresses = Addresses()
         self.__places: Memo[str, _Place] = Memo(POOLED_ACCOUNTS)
-        self.__tls = ResumingContext.trusting(DEFAULT_CA_BUNDLE_PATH)
+        self.__tls = ResumingContext.trusting(DEFAULT_CA_BUNDLE_PATH, authorities)
         super().__init__(pool_connections=POOLED_ACCOUNTS, pool_maxsize=CONNECTIONS_PER_ACCOUNT)
+        self.__tunnels = None if proxy is None else _tunnels_of(proxy)
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **pool_kwargs: Any) -> None:
         super().init_poolmanager(connections, maxsize, block, **pool_kwargs)
@@ -271,6 +299,8 @@ class ZendeskAdapter(HTTPAdapter):
     ) -> HTTPConnectionPool:
         """Return the pool of the request's origin."""
         manager: PoolManager = self.poolmanager
+        if self.__tunnels is not None and not _is_loopback(_origin(request)):
+            manager = self.__tunnels
 
         def place() -> _Place:
             try:
@@ -346,6 +376,24 @@ class ZendeskAdapter(HTTPAdapter):
             # A shut socket can look like the regular end of a body without a length.
             raise TotalTimeout(request=request)
         return response
+
+
+def _tunnels_of(proxy: OutboundProxy) -> ProxyManager:
+    """Return the pools of connections through a proxy; its credentials are only in the header that it is sent."""
+    header = None if proxy.credentials is None else make_headers(proxy_basic_auth=proxy.credentials)
+    manager = ProxyManager(
+        proxy.address, POOLED_ACCOUNTS, proxy_headers=header, maxsize=CONNECTIONS_PER_ACCOUNT, block=False
+    )
+    manager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+    return manager
+
+
+def _is_loopback(origin: str) -> bool:
+    host = urlsplit(origin).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _origin(request: requests.PreparedRequest) -> str:

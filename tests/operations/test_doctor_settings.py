@@ -132,6 +132,22 @@ def test_a_service_that_nobody_is_connected_to_is_warned_of(make_app: MakeApp) -
 @pytest.mark.parametrize(
     ("check", "environ", "changes", "status", "words"),
     [
+        ("outbound proxy", {}, {}, "ok", "directly"),
+        ("outbound proxy", {"https_proxy": "http://10.0.0.1:80"}, {}, "warn", "https_proxy is set, and ignored"),
+        (
+            "outbound proxy",
+            {"HTTPS_PROXY": "http://p:80", "ALL_PROXY": "x"},
+            {},
+            "warn",
+            "ALL_PROXY, HTTPS_PROXY are set",
+        ),
+        (
+            "outbound proxy",
+            {"HTTPS_PROXY": "http://p:80"},
+            {"OUTBOUND_PROXY": "http://user:canary@10.0.0.1:3128"},
+            "ok",
+            "through http://10.0.0.1:3128.",
+        ),
         ("rate limits", {}, {}, "ok", "on"),
         ("rate limits", {}, {"RATE_LIMITS": "off"}, "warn", "RATE_LIMITS is off"),
         ("allowed accounts", {}, {}, "ok", "names 2"),

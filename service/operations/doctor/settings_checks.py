@@ -6,6 +6,8 @@ from urllib.parse import urlsplit
 from service.operations.doctor.findings import Finding
 from service.settings import DEFAULT_ZENDESK_URL_TEMPLATE, VARIABLES, Settings, SettingsError
 
+# What other programs take from the environment, in capitals or not.
+_OTHERS_PROXIES = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"})
 _LOOPBACK = frozenset({"localhost", "127.0.0.1"})
 
 
@@ -37,6 +39,7 @@ def check_settings(settings: Settings, environ: Mapping[str, str]) -> Iterator[F
     yield _rate_limits(settings)
     yield _apps(settings)
     yield _metrics(settings)
+    yield _outbound_proxy(settings, environ)
 
 
 def _address(settings: Settings, environ: Mapping[str, str]) -> Finding:
@@ -116,6 +119,19 @@ def _metrics(settings: Settings) -> Finding:
     if settings.metrics_token is None:
         return Finding("ok", "metrics", "METRICS_TOKEN is not set, so /metrics answers 404.")
     return Finding("ok", "metrics", "METRICS_TOKEN is set.")
+
+
+def _outbound_proxy(settings: Settings, environ: Mapping[str, str]) -> Finding:
+    check, proxy = "outbound proxy", settings.outbound_proxy
+    if proxy is not None:
+        return Finding("ok", check, f"Zendesk is called through {proxy.address}.")
+    ignored = sorted(name for name, value in environ.items() if name.upper() in _OTHERS_PROXIES and value.strip())
+    if ignored:
+        says = (
+            f"{', '.join(ignored)} {'is' if len(ignored) == 1 else 'are'} set, and ignored: Zendesk is called directly."
+        )
+        return Finding("warn", check, says, "If Zendesk is to be called through that proxy, set OUTBOUND_PROXY.")
+    return Finding("ok", check, "Zendesk is called directly.")
 
 
 def _is_loopback(settings: Settings) -> bool:
