@@ -205,6 +205,25 @@ def test_a_new_token_that_is_replaced_before_its_refusal_is_told_begins_no_wait(
     assert redis.keys("zis:{acme}:cool_down*") == []
 
 
+def test_a_new_token_that_is_refused_once_it_has_worked_for_others_begins_no_wait(
+    mode: Mode, admin: Admin, make_admin: MakeAdmin, redis: Redis
+) -> None:
+    other = make_admin(**mode.settings)
+    other.open_sidebar("acme")
+    # The first call and its repetition are refused, the repetition only after another caller's success.
+    admin.meets(REFUSED | {"times": 1}, {"where": "list", "kind": "hold", "every": 2, "times": 1})
+    with meanwhile(admin.list_fresh) as listed:
+        admin.simulator.world.wait_until_held(1)
+        assert other.list_fresh().status_code == 200
+        end_token(admin)
+        admin.simulator.release()
+    assert outcome(listed[0]) == UNAVAILABLE
+    assert listed[0].get_json()["retry_after"] == 1
+    assert redis.keys("zis:{acme}:cool_down*") == []
+    assert admin.list_fresh().status_code == 200
+    assert mode.new_tokens(admin) == 2
+
+
 def test_connecting_anew_ends_the_waits(mode: Mode, admin: Admin, redis: Redis) -> None:
     admin.meets(REFUSED)
     assert outcome(admin.list_fresh()) == UNAVAILABLE

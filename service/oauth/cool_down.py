@@ -150,7 +150,9 @@ class CoolDown:
             milliseconds = int(_wait(step) * 1000)
             self._store.write(("SET", key, _mark(token), "PX", milliseconds))
             return refused_again(milliseconds)
-        return refused_again(self._store.read(("PTTL", key))[0])
+        waits, milliseconds_left = self._store.read(("GET", key), ("PTTL", key))
+        # It is replaced at once if it has worked, and somebody else is about to begin the wait if there is none yet.
+        return refused_again(milliseconds_left if waits == _mark(token) else 0)
 
     def note_worked(self, account: Subdomain, token: str, kind: Kind, integration: str | None = None) -> None:
         """Tell all processes, once from each, that Zendesk takes the token for calls of this kind."""

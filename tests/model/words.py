@@ -31,8 +31,8 @@ _PLAIN = {
     ("DEL", "zis:{acme}:probes"): "forgets what was known of the integrations",
     ("SET", "zis:{acme}:refused:grant"): "notes whether a new token is tried or waited with",
     ("SET", "zis:{acme}:refused:mint:acme_orders"): "notes whether a new minted token is tried or waited with",
-    ("PTTL", "zis:{acme}:refused:grant"): "looks how long to wait",
-    ("PTTL", "zis:{acme}:refused:mint:acme_orders"): "looks how long to wait for a minted token",
+    ("GET", "zis:{acme}:refused:grant"): "looks how long to wait",
+    ("GET", "zis:{acme}:refused:mint:acme_orders"): "looks how long to wait for a minted token",
     ("HSET", "zis:{acme}:worked:grant"): "notes that the token works",
     ("HSET", "zis:{acme}:worked:mint:acme_orders"): "notes that the minted token works",
 }

@@ -112,7 +112,7 @@ CURES: dict[str, Cure] = {
     "zendesk_unavailable": Cure(
         "Zendesk was not reached, failed (5xx), redirected or sent what cannot be read; or something in front of it "
         "(a firewall, a proxy, an IP restriction) answered with a page, whatever its status: nothing is concluded "
-        "from that.",
+        "from that. Or it refuses even a new access token (401).",
         "Try again in a minute. If pages keep coming, look at the network and the account's IP restrictions. After a "
         "change, look at the list: it may have taken effect.",
     ),
