@@ -6,6 +6,7 @@ tls            whom it trusts, and sessions that are taken up again
 bulkhead       how many threads a slow account may hold
 flights        one question for all threads that ask the same
 measured       counts and times calls
+clock          tells the log where our clock is far from Zendesk's
 calls          one call to an account: what is repeated, and what a failure means
 replies        what came back, and Zendesk's own words in it
 """

@@ -18,6 +18,7 @@ from service.network_faults import NetworkFault, causes, network_fault
 from service.settings import Settings
 from service.subdomains import Subdomain
 from service.zendesk.bulkhead import Bulkhead
+from service.zendesk.clock import ClockWatch
 from service.zendesk.flights import NAP_SECONDS
 from service.zendesk.measured import Kind, Measured
 from service.zendesk.replies import Reply
@@ -75,6 +76,7 @@ class ZendeskCalls:
         self._adapter = adapter
         self._places: WeakValueDictionary[Subdomain, threading.BoundedSemaphore] = WeakValueDictionary()
         self._lock = threading.Lock()
+        self._clock_watch = ClockWatch()
 
     def base_url(self, account: Subdomain) -> str:
         """Return the account's address, without a trailing slash."""
@@ -184,6 +186,7 @@ class ZendeskCalls:
             seconds = min(CALL_SECONDS, deadline.left())
             response = self._adapter.send(request, timeout=seconds)
             call.status = response.status_code
+        self._clock_watch.compare(response.headers.get("Date"))
         secrets = () if token is None else (token,)
         is_text_due = path.startswith(_ZIS)
         return Reply(response.status_code, response.headers, response.content, secrets, is_text_due, kind)
