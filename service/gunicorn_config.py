@@ -108,6 +108,8 @@ MOST_THREADS = 128
 FEWEST_THREADS = 16
 # Of a worker: those that close connections, ask for several lists at once, store and revoke; and gunicorn's own.
 OTHER_THREADS = 48
+# gunicorn's greatest. A name of a job spec travels in the address, where a character takes up to 12 bytes.
+limit_request_line = 8190
 threads = threads_within(resource.getrlimit(resource.RLIMIT_NPROC)[0], os.environ.get("WEB_CONCURRENCY", "1"))
 # gthread: a heartbeat, not a limit of a request; requests end by their own deadline of 25 s.
 timeout = 60

@@ -8,17 +8,19 @@ import secrets
 import time
 from copy import copy
 from typing import TypeVar, cast
+from urllib.parse import parse_qsl
 
 from flask import Flask, Response, current_app, g, has_request_context, request
 from pydantic import BaseModel, ValidationError
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from service.deadlines import Deadline
+from service.documents.queries import Query
 from service.errors import InvalidRequest
 from service.subdomains import Subdomain
 
 T = TypeVar("T")
-Q = TypeVar("Q", bound=BaseModel)
+Q = TypeVar("Q", bound=Query)
 
 # A router's id is taken over if it can do no harm in a log line or a header.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
@@ -98,8 +100,6 @@ def parameters(model: type[Q]) -> Q:
     Raises:
         InvalidRequest: one is unknown, repeated, no text, or not of the form the route takes.
     """
-    if not request.query_string:
-        return model()
     allowed = model.model_fields
     for name, values in request.args.lists():
         if name not in allowed:
@@ -107,14 +107,29 @@ def parameters(model: type[Q]) -> Q:
             raise InvalidRequest(f"This address does not know the parameter {name[:50]!r}.{known}")
         if len(values) > 1:
             raise InvalidRequest(f"The parameter {name} is given more than once.")
-        if "\ufffd" in values[0] or "\0" in values[0]:
+        if not (_is_sent_as_text(name) if name in model.any_characters else _is_readable(values[0])):
             raise InvalidRequest(f"The parameter {name} is not readable text.")
     try:
         return model.model_validate(request.args.to_dict())
     except ValidationError as fault:
         first = fault.errors(include_url=False)[0]
-        reason = first.get("ctx", {}).get("error", first["msg"])
+        reason = "is missing" if first["type"] == "missing" else first.get("ctx", {}).get("error", first["msg"])
         raise InvalidRequest(f"The parameter {first['loc'][0]} {reason}.") from fault
+
+
+def _is_readable(value: str) -> bool:
+    """Return whether a parameter is text without characters that stand for what cannot be written."""
+    return "\ufffd" not in value and "\0" not in value
+
+
+def _is_sent_as_text(name: str) -> bool:
+    """Return whether a parameter was sent as UTF-8, which Werkzeug does not tell: it leaves other bytes encoded."""
+    sent = dict(parse_qsl(request.query_string.decode(), keep_blank_values=True, errors="surrogateescape"))
+    try:
+        sent[name].encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def reply(document: BaseModel) -> Response:

@@ -34,12 +34,9 @@ PAGE_SIZE = 100
 MOST_PAGES = 100
 # A page that is begun later would not come back in time to be used.
 PAGE_NEEDS_SECONDS = 2.0
-LONGEST_NAME = 200
 
 _REGISTRY = "/api/services/zis/registry"
 _QUALIFIED = re.compile(r"zis:([^:]{1,64}):([a-z_]{1,32}):(.+)", re.ASCII | re.DOTALL)
-# Control characters and what has a meaning in addresses; Zendesk documents no grammar for the rest.
-_UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f/\\:?#%&\u2028\u2029]")
 
 _log = structlog.get_logger(__name__)
 
@@ -124,7 +121,9 @@ def qualified_name(integration: str, name: str) -> str:
 
 
 def parse_name(text: str) -> SpecName:
-    """Return the short or qualified name in `text`.
+    """Return the short or qualified name in `text`; of a qualified one, the name is all after the third colon.
+
+    Zendesk documents no grammar of names, and its lists were seen with slashes, colons and tabs in them.
 
     Raises:
         InvalidRequest: it is neither, or names something other than a job spec.
@@ -133,9 +132,23 @@ def parse_name(text: str) -> SpecName:
     if match and match[2] != "job_spec":
         raise InvalidRequest(f"The name is that of a {match[2]}, not of a job spec.")
     integration, name = (match[1], match[3]) if match else (None, text)
-    if not name.strip() or len(name) > LONGEST_NAME or _UNFIT.search(name):
+    if not name or not _is_text(name):
         raise InvalidRequest("The name is neither a job spec's name nor of the form zis:{integration}:job_spec:{name}.")
     return SpecName(name, integration)
+
+
+def is_qualified(text: str) -> bool:
+    """Return whether `text` names its integration."""
+    return _QUALIFIED.fullmatch(text) is not None
+
+
+def _is_text(name: str) -> bool:
+    """Return whether a name can be sent: half a surrogate pair, as a shell may hand over, cannot."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class Registry:

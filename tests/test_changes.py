@@ -87,14 +87,8 @@ def test_a_qualified_name_is_sent_as_it_is_listed_or_not(admin: Admin) -> None:
     [("zis:globex_orders:job_spec:track_parcel", 404, "job_spec_not_found"),
      ("zis:acme_nothing:job_spec:x", 404, "job_spec_not_found"),
      ("zis:acme_orders:flow:x", 400, "invalid_request"),
-     ("zis:acme_orders:job_spec:a:b", 400, "invalid_request"),
-     ("x%0Ay", 400, "invalid_request"),
-     ("x%00y", 400, "invalid_request"),
-     ("x%252Fy", 400, "invalid_request"),
-     ("%20", 400, "invalid_request"),
-     ("x" * 201, 400, "invalid_request"),
      ("x%2Fy", 404, "not_found")],
-    ids=["foreign", "unknown", "flow", "colon", "newline", "nul", "encoded-percent", "blank", "long", "slash"],
+    ids=["foreign", "unknown", "flow", "slash"],
 )  # fmt: skip
 @pytest.mark.parametrize("method", ["POST", "DELETE"])
 def test_what_cannot_be_one_of_the_accounts_is_refused_and_nothing_is_sent(

@@ -194,6 +194,8 @@ def test_it_says_what_runs(admin: Admin) -> None:
 def test_requests_are_counted_by_method_rule_and_status(admin: Admin, since: Since) -> None:
     admin.install(VIP)
     admin.install("not_there")
+    for name in ("not/there", "neither"):
+        admin.call("POST", f"/job_specs/install?job_spec_name={name}")
     admin.browser.get("/nowhere/1")
     admin.browser.get("/nowhere/2")
     admin.browser.open("/livez", method="INVENTED")
@@ -205,6 +207,8 @@ def test_requests_are_counted_by_method_rule_and_status(admin: Admin, since: Sin
     assert counted == {
         ("POST", install, "200"): 1,
         ("POST", install, "404"): 1,
+        # One label, whatever is named.
+        ("POST", "/api/v1/job_specs/install", "404"): 2,
         ("GET", "none", "404"): 2,
         ("other", "none", "405"): 1,
         ("GET", "/api/v1/status", "400"): 1,

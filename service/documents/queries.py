@@ -1,7 +1,7 @@
 """The parameters in an address: unknown ones are refused, and so are values of another form."""
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -32,6 +32,9 @@ class Query(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    any_characters: ClassVar[frozenset[str]] = frozenset()
+    """Parameters that may hold any characters; in the others one that cannot be written is a fault."""
+
 
 class NoQuery(Query):
     """The route takes none."""
@@ -51,6 +54,21 @@ class ChangeQuery(Query):
         str | None,
         Field(description="Needed where several integrations hold the short name.", examples=["acme_orders"]),
     ] = None
+
+
+class NamedChangeQuery(ChangeQuery):
+    """Which job spec is meant."""
+
+    any_characters: ClassVar[frozenset[str]] = frozenset({"job_spec_name"})
+
+    job_spec_name: Annotated[
+        str,
+        Field(
+            description="Short or qualified, percent-encoded; any name that a list shows, whatever its characters.",
+            min_length=1,
+            examples=["escalate_vip_order", "zis:acme_orders:job_spec:Orders / VIP"],
+        ),
+    ]
 
 
 class DisconnectQuery(Query):

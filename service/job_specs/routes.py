@@ -5,7 +5,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.http import quote_etag
 
 from service.documents.job_specs import ChangeDocument
-from service.documents.queries import ChangeQuery, ListQuery
+from service.documents.queries import ChangeQuery, ListQuery, NamedChangeQuery
 from service.errors import NotFound
 from service.job_specs.changes import Changes
 from service.job_specs.kept_lists import microseconds
@@ -24,6 +24,7 @@ from service.sidebar.sessions import Session
 from service.store import Store
 from service.vault import KeyMissing
 from service.web import collaborator, deadline, parameters, reply
+from service.zis_registry import is_qualified
 
 blueprint = Blueprint("job_specs", __name__, url_prefix=f"{API_BASE}/job_specs")
 blueprint.before_request(require_session)
@@ -73,31 +74,44 @@ def list_job_specs() -> ResponseReturnValue:
     return response.make_conditional(request) if _CONDITIONS & request.environ.keys() else response
 
 
+@blueprint.post("/install")
+def install_named_job_spec() -> ResponseReturnValue:
+    """Install a job spec whose name, of whatever characters, is a parameter; again, if it is installed already."""
+    wish = parameters(NamedChangeQuery)
+    return _change(wish.job_spec_name, wish.integration, install=True)
+
+
+@blueprint.delete("/install")
+def uninstall_named_job_spec() -> ResponseReturnValue:
+    """Uninstall a job spec whose name is a parameter."""
+    wish = parameters(NamedChangeQuery)
+    return _change(wish.job_spec_name, wish.integration, install=False)
+
+
 @blueprint.post("/<name>/install")
 def install_job_spec(name: str) -> ResponseReturnValue:
-    """Install a job spec; again, if it is installed already."""
-    return _change(name, install=True)
+    """Install a job spec whose name has no slash; again, if it is installed already."""
+    return _change(name, parameters(ChangeQuery).integration, install=True)
 
 
 @blueprint.delete("/<name>/install")
 def uninstall_job_spec(name: str) -> ResponseReturnValue:
-    """Uninstall a job spec."""
-    return _change(name, install=False)
+    """Uninstall a job spec whose name has no slash."""
+    return _change(name, parameters(ChangeQuery).integration, install=False)
 
 
-def _change(name: str, *, install: bool) -> ResponseReturnValue:
+def _change(name: str, integration: str | None, *, install: bool) -> ResponseReturnValue:
     session = current_session()
     changes = collaborator(Changes)
-    spec = changes.check_names(session.account, name, parameters(ChangeQuery).integration)
+    spec = changes.check_names(session.account, name, integration)
     grant = collaborator(AccessTokens).usable(session.account)
     standing = collaborator(Managers).require_manager(session, deadline())
     collaborator(RateLimits).count(CHANGES, _who(session))
-    is_qualified = name.startswith("zis:")
     changed = changes.change(
         session.account,
         grant.id,
         spec,
-        qualified=is_qualified,
+        qualified=is_qualified(name),
         install=install,
         author=author(standing),
         deadline=deadline(),

@@ -35,7 +35,7 @@ from service.operations.progress import Progress
 from service.settings import Settings
 from service.subdomains import Subdomain
 from service.web import collaborator
-from service.zis_registry import qualified_name
+from service.zis_registry import is_qualified, qualified_name
 
 # After any other error the next name would only meet it again.
 ABOUT_ONE_NAME = (
@@ -55,7 +55,7 @@ _names = click.argument("names", metavar="NAME...", nargs=-1, required=True)
 def job_specs() -> None:
     """List, install and uninstall job specs.
 
-    A name is short, or of the form zis:INTEGRATION:job_spec:NAME.
+    A name is short, or of the form zis:INTEGRATION:job_spec:NAME; it may hold any characters.
     """
 
 
@@ -137,7 +137,7 @@ def _change(
             account,
             grant_id,
             changes.check_names(account, name, integration),
-            qualified=name.startswith("zis:"),
+            qualified=is_qualified(name),
             install=is_install,
             author=OPERATOR,
             deadline=Deadline.after(REQUEST_BUDGET_SECONDS),

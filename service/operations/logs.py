@@ -90,6 +90,7 @@ def configure_logs(log_format: str) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
             _with_frames,
+            _in_one_line,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVEL),
@@ -121,6 +122,14 @@ def log_thread_crash(crash: threading.ExceptHookArgs) -> None:
     """Log what ended a thread, as everything unforeseen: where it came from, and not its words."""
     name = crash.thread.name if crash.thread else None
     structlog.get_logger(__name__).error("unforeseen", thread=name, exc_info=crash.exc_value)
+
+
+def _in_one_line(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Write control characters as escapes: a name of a job spec may hold any, and logfmt escapes a line break alone."""
+    for key, value in event.items():
+        if isinstance(value, str) and not value.isprintable():
+            event[key] = "".join(one if one.isprintable() else repr(one)[1:-1] for one in value)
+    return event
 
 
 def _with_frames(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

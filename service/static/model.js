@@ -24,8 +24,14 @@ export function keyOf(spec) {
 
 /** What a key was made of. */
 function specOf(key) {
-  const [integration, name] = key.split("\n");
-  return { integration, name };
+  // A name may hold a line break, an integration's cannot.
+  const end = key.indexOf("\n");
+  return { integration: key.slice(0, end), name: key.slice(end + 1) };
+}
+
+/** What the service is asked for: the short name, or where that looks like a qualified one, the qualified name. */
+function askedFor({ integration, name }) {
+  return name.startsWith("zis:") ? `zis:${integration}:job_spec:${name}` : name;
 }
 
 /** State of the page and the calls that change it; `onChange` is told after every change. */
@@ -166,7 +172,8 @@ export class Model {
    */
   async change(key, action) {
     // It may have left the list while others were being changed.
-    const { name, integration } = specOf(key);
+    const { integration } = specOf(key);
+    const name = askedFor(specOf(key));
     this.pending.set(key, action);
     this.failed.delete(key);
     this.unverified.delete(key);
@@ -241,6 +248,8 @@ export class Model {
     for (const spec of list.job_specs) {
       const key = keyOf(spec);
       const isOutdated = (this.#changedAt.get(key) ?? 0) > began;
+      // A name that is listed twice has one switch: on, where one of its rows is installed.
+      if (specs.get(key)?.installed) continue;
       specs.set(key, (isOutdated && this.specs?.get(key)) || spec);
       if (!isOutdated) {
         this.#changedAt.delete(key);

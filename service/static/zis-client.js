@@ -162,7 +162,8 @@ function readable(response) {
 }
 
 function installPath(name, integration) {
-  return `/job_specs/${encodeURIComponent(name)}/install${query({ integration })}`;
+  // Not in the path, where a name with a slash would be another address.
+  return `/job_specs/install${query({ job_spec_name: name, integration })}`;
 }
 
 function query(values) {

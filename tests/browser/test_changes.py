@@ -20,6 +20,29 @@ def test_an_admin_switches_a_job_spec_on_and_off(connected: Workspace) -> None:
     expect(connected.group(ORDERS)).to_contain_text("3 of 6 installed")
 
 
+ODD_NAMES = ["orders/vip", "../connection", "a\\b", "a:b?c#d", "50% & more", "a\tb", "a\nb",
+             "zis:globex_orders:job_spec:x", "x" * 300]  # fmt: skip
+
+
+def test_a_job_spec_of_any_name_is_switched_on_and_off(connected: Workspace) -> None:
+    integration = connected.simulator.world.account("acme").integrations[ORDERS]
+    spec = integration.find(REFUNDS)
+    assert spec is not None
+    integration.job_specs[:] = [spec]
+    for name in ODD_NAMES:
+        spec.name = name
+        connected.see("refresh").click()
+        expect(connected.rows(ORDERS)).to_have_count(1)
+        expect(connected.rows(ORDERS)).to_have_attribute("data-name", name)
+        toggle = connected.rows(ORDERS).get_by_role("switch")
+        for on in (True, False):
+            toggle.click()
+            expect(toggle).to_have_attribute("aria-checked", "true" if on else "false")
+            assert spec.installed is on, name
+    sent = connected.simulator.world.calls(path_contains="/job_specs/install")
+    assert {call.job_spec_name for call in sent} == {f"zis:{ORDERS}:job_spec:{name}" for name in ODD_NAMES}
+
+
 def test_a_short_name_of_two_integrations_is_switched_where_it_was_clicked(connected: Workspace) -> None:
     connected.switch(SHIPPING, SHARED).click()
     connected.expect_switch(SHIPPING, SHARED, on=True)

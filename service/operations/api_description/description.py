@@ -63,7 +63,7 @@ def _path_parameters(operation: Operation) -> list[dict[str, Any]]:
     if "{name}" not in operation.path:
         return []
     text = "Short (`escalate_vip_order`) or qualified (`zis:acme_orders:job_spec:escalate_vip_order`)."
-    schema = {"type": "string", "minLength": 1, "maxLength": 200, "examples": ["escalate_vip_order"]}
+    schema = {"type": "string", "minLength": 1, "pattern": "^[^/]+$", "examples": ["escalate_vip_order"]}
     return [{"name": "name", "in": "path", "required": True, "description": text, "schema": schema}]
 
 
@@ -78,7 +78,8 @@ def _query_parameters(operation: Operation) -> list[dict[str, Any]]:
                 one |= choice
         if one.get("default", False) is None:
             del one["default"]
-        parameters.append({"name": name, "in": "query", "description": described["description"], "schema": one})
+        parameter = {"name": name, "in": "query", "description": described["description"], "schema": one}
+        parameters.append(parameter | ({"required": True} if name in schema.get("required", ()) else {}))
     return parameters
 
 

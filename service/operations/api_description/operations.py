@@ -6,7 +6,15 @@ from service.documents.account import ActivityDocument, DisconnectDocument, Sess
 from service.documents.base import Document
 from service.documents.job_specs import ChangeDocument, ListDocument
 from service.documents.problems import Live, Ready
-from service.documents.queries import ActivityQuery, ChangeQuery, DisconnectQuery, ListQuery, NoQuery, Query
+from service.documents.queries import (
+    ActivityQuery,
+    ChangeQuery,
+    DisconnectQuery,
+    ListQuery,
+    NamedChangeQuery,
+    NoQuery,
+    Query,
+)
 from service.sidebar.routes import API_BASE
 
 # Every guarded route may answer with these.
@@ -67,17 +75,31 @@ OPERATIONS = (
         has_etag=True, headers=("Cache-Control", "If-None-Match"),
     ),
     Operation(
+        "POST", f"{API_BASE}/job_specs/install", "installNamedJobSpec", "job specs",
+        "Install a job spec of any name",
+        "Always sent, whatever the list says: installing again re-arms a job spec that a bundle upload has silenced. "
+        "Zendesk is asked afterwards what is so. Takes any name that a list shows.",
+        NamedChangeQuery, ChangeDocument,
+        (*_ALWAYS, *_CHANGING, "integration_required", "job_spec_not_found", "not_found", *_ZENDESK, *_STORE),
+    ),
+    Operation(
+        "DELETE", f"{API_BASE}/job_specs/install", "uninstallNamedJobSpec", "job specs",
+        "Uninstall a job spec of any name",
+        "Its flow no longer runs. Zendesk is asked afterwards what is so. Takes any name that a list shows.",
+        NamedChangeQuery, ChangeDocument,
+        (*_ALWAYS, *_CHANGING, "integration_required", "job_spec_not_found", "not_found", *_ZENDESK, *_STORE),
+    ),
+    Operation(
         "POST", f"{API_BASE}/job_specs/{{name}}/install", "installJobSpec", "job specs",
         "Install a job spec",
-        "Always sent, whatever the list says: installing again re-arms a job spec that a bundle upload has silenced. "
-        "Zendesk is asked afterwards what is so.",
+        "As `installNamedJobSpec`, for names without a slash.",
         ChangeQuery, ChangeDocument,
         (*_ALWAYS, *_CHANGING, "integration_required", "job_spec_not_found", "not_found", *_ZENDESK, *_STORE),
     ),
     Operation(
         "DELETE", f"{API_BASE}/job_specs/{{name}}/install", "uninstallJobSpec", "job specs",
         "Uninstall a job spec",
-        "Its flow no longer runs. Zendesk is asked afterwards what is so.",
+        "As `uninstallNamedJobSpec`, for names without a slash.",
         ChangeQuery, ChangeDocument,
         (*_ALWAYS, *_CHANGING, "integration_required", "job_spec_not_found", "not_found", *_ZENDESK, *_STORE),
     ),

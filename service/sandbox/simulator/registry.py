@@ -41,7 +41,7 @@ def named_integration(exchange: Exchange) -> str | None:
     """Return the integration the request is about: from the path, or from a job spec's qualified name."""
     match exchange.segments[3:]:
         case ("registry", "job_specs", *_):
-            parts = exchange.request.query.get("job_spec_name", "").split(":")
+            parts = exchange.request.query.get("job_spec_name", "").split(":", FQN_PARTS - 1)
             return parts[1] if len(parts) == FQN_PARTS and parts[0] == "zis" else None
         case ("registry", "integrations"):
             return None
@@ -112,7 +112,7 @@ def _unsuitable(exchange: Exchange) -> Reply | None:
 def _change(exchange: Exchange) -> Reply:
     qualified_name = exchange.request.query.get("job_spec_name", "")
     integration = exchange.account.integrations.get(named_integration(exchange) or "")
-    parts = qualified_name.split(":")
+    parts = qualified_name.split(":", FQN_PARTS - 1)
     spec = integration.find(parts[3]) if integration is not None and parts[2] == "job_spec" else None
     match exchange.method:
         case "POST":
