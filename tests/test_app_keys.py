@@ -264,3 +264,14 @@ def test_a_key_that_has_changed_is_waited_for_by_whoever_comes_meanwhile(
 
     assert set(at_once(5, open_or_release)) == {200}
     assert fetches(simulator) == [f"{PATH}.pem"]
+
+
+def test_a_callers_own_hurry_is_not_held_against_the_account(person: Admin, acme: Account) -> None:
+    acme.faults = [Fault("public_key", "hold")]
+    late = {"X-Request-Start": f"{time.time() - 24:.3f}"}
+    token = person.simulator.sign("acme", 101)
+    reply = person.browser.post("/sidebar", data={"token": token}, headers=late)
+    assert reply.status_code == 504
+    acme.faults = []
+    acme.release()
+    assert opened(person) == 200

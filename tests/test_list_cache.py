@@ -1,5 +1,6 @@
 """One list for everybody who asks: what is kept, shared, stale and remembered."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,6 +20,7 @@ from tests.workers import at_once, meanwhile
 
 LIST = "zis:{acme}:list:acme_orders"
 FAILURE = "zis:{acme}:list_failure:acme_orders"
+NO_CACHE = {"Cache-Control": "no-cache"}
 LEASE = "zis:{acme}:lease:list:acme_orders"
 SECOND = 1_000_000
 FAILS = {"where": "list", "kind": "http_500_zis"}
@@ -469,3 +471,33 @@ def test_a_list_asked_while_all_are_being_uninstalled_is_not_young_after_it(admi
         admin.meets({"where": "revoke", "kind": "http_500_text"})
     assert replies[0].status_code == 502
     assert tells_the_truth(admin, "acme_orders")
+
+
+# --- a caller's own hurry ---
+
+
+def state_of(admin: Admin, integration: str = "acme_orders") -> str:
+    return next(str(one["state"]) for one in admin.status()["integrations"] if one["name"] == integration)
+
+
+def test_a_callers_own_hurry_is_told_to_nobody_else(admin: Admin, redis: Redis) -> None:
+    """As it was found: a request that said it had waited at the router made the integration unavailable for all."""
+    before = admin.job_specs("?integration=acme_orders")
+    admin.meets({"where": "list", "kind": "hold"})
+    late = {**NO_CACHE, "X-Request-Start": f"{time.time() - 22:.3f}"}
+    reply = admin.call("GET", "/job_specs?integration=acme_orders", headers=late)
+    assert (reply.status_code, reply.get_json()["code"]) == (504, "zendesk_timeout")
+    assert not redis.exists(FAILURE)
+    assert state_of(admin) == "ready"
+    assert admin.job_specs("?integration=acme_orders") == before
+    admin.meets()
+    assert admin.list_fresh("?integration=acme_orders").status_code == 200
+
+
+def test_a_success_heals_what_was_recorded(admin: Admin) -> None:
+    admin.meets({"where": "list", "kind": "http_500_text"})
+    admin.list_fresh("?integration=acme_orders")
+    assert state_of(admin) == "unavailable"
+    admin.meets()
+    assert admin.list_fresh("?integration=acme_orders").status_code == 200
+    assert state_of(admin) == "ready"

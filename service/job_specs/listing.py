@@ -258,6 +258,7 @@ class Listing:
         account, integration, deadline = wanted.account, wanted.integration, wanted.deadline
         # For the first page alone: by the second, what was read has grown old.
         seen = iter((wanted.seen,))
+        had_seconds = deadline.left()
         try:
             specs = self._registry.list_job_specs(
                 account,
@@ -272,7 +273,8 @@ class Listing:
                 failure.log_level, "list_failed", account=wanted.account, integration=wanted.integration,
                 code=failure.code, upstream_status=failure.upstream_status,
             )  # fmt: skip
-            self._record(wanted, failure)
+            if not probes.is_hurry(failure, deadline, had_seconds):
+                self._record(wanted, failure)
             raise
         if not is_noted_ready:
             self._record(wanted, None)

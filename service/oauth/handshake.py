@@ -339,8 +339,9 @@ class Handshake:
                 continue
             limit = deadline.sooner(PROBE_SECONDS)
             failure = probes.ask(self._registry, self._zis_tokens, account, integration, limit)
-            with _nothing_undone(account):
-                self._store.write(*probes.recording(account, integration, failure))
+            if failure is None or not probes.is_hurry(failure, limit, PROBE_SECONDS):
+                with _nothing_undone(account):
+                    self._store.write(*probes.recording(account, integration, failure))
             if failure is not None:
                 not_ready.append(NotReady(integration, probes.words_of(failure)))
         return tuple(not_ready)

@@ -12,6 +12,7 @@ from service.errors import (
     IntegrationMismatch,
     ScopeInsufficient,
     ServiceError,
+    ZendeskTimeout,
     ZISRejected,
 )
 from service.oauth.grants import AFTERLIFE_SECONDS
@@ -19,10 +20,13 @@ from service.oauth.minting import IntegrationNotRegistered, MintingRefused
 from service.oauth.zis_tokens import ZISTokens
 from service.store import Command
 from service.subdomains import Subdomain
+from service.zendesk.calls import ReplyLate
 from service.zis_registry import Registry, list_refusal
 
 # An admin who lost the role may get it back, so the sign fades unless a call confirms it.
 ADMIN_LOST_SECONDS = 3600
+# A request has 25 s. One that waited at the router, or says so, has less.
+UNHURRIED_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,17 @@ def probe_of(failure: ServiceError | None) -> Probe:
         case _:
             state = "unavailable"
     return Probe(state, words_of(failure))
+
+
+def is_hurry(failure: ServiceError, deadline: Deadline, had_seconds: float) -> bool:
+    """Return whether a time-out tells of the caller's own hurry and nothing of Zendesk, so that nobody else is told.
+
+    `had_seconds`: what was left until the deadline when the question began.
+    """
+    if not isinstance(failure, ZendeskTimeout) or had_seconds >= UNHURRIED_SECONDS:
+        return False
+    # A reply that was late by a call's own limit is Zendesk's.
+    return not isinstance(failure, ReplyLate) or deadline.left() < 1
 
 
 def words_of(failure: ServiceError) -> str:

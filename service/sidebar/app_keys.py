@@ -14,7 +14,7 @@ from joserfc.jwk import RSAKey
 
 from service import records
 from service.deadlines import Deadline
-from service.errors import Failure, ServiceError, StoreUnavailable, ZendeskUnavailable
+from service.errors import Failure, ServiceError, StoreUnavailable, ZendeskTimeout, ZendeskUnavailable
 from service.rate_limits import REFUSED_REQUESTS, RateLimits
 from service.settings import Settings
 from service.settings_parsing import parse_public_key
@@ -33,6 +33,8 @@ FAILURE_SECONDS = 60
 AGAIN_SECONDS = 60
 KNOWN_APPS = 4096
 FETCH_SECONDS = 3.0
+# With so much less time than that, a time-out is the caller's own.
+HURRY_SECONDS = 0.5
 LONGEST_PEM = 8192
 # What `_key` returns, as a pattern; for whoever goes through everything that is sealed.
 KEY_PATTERN = "zis:{*}:app_key:*"
@@ -184,9 +186,13 @@ class AppKeys:
             return known.key
         if known.failure is not None and now - known.failed_at < FAILURE_SECONDS:
             raise known.failure.error()
+        is_hurry = limit.left() < FETCH_SECONDS - HURRY_SECONDS
         try:
             return self._fetch(account, app_id, known, limit)
         except ServiceError as failure:
+            if is_hurry and isinstance(failure, ZendeskTimeout):
+                # The caller's own deadline was near: that is nothing to hold against the account for a minute.
+                raise
             known.failed_at, known.failure = now, Failure.of(failure)
             # Told here, because the last good key may serve on for days before anybody notices.
             _log.warning("app_key_not_fetched", account=account, code=failure.code)

@@ -18,6 +18,8 @@ from service.errors import Failure, InternalError, ServiceError, ZendeskTimeout,
 FETCHES_AT_ONCE = 8
 # Threads that ask or wait, of the 128 that serve a process; never more than half of them.
 WAITING_AT_ONCE = 32
+# A limit later than another by this is more time; less is the same burst of requests.
+MORE_TIME_SECONDS = 0.5
 
 
 class Busy(ZendeskUnavailable):
@@ -51,7 +53,8 @@ class _Shares:
 class _Fetch:
     """A question under way; `outcome` is set before `done`."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: Deadline) -> None:
+        self.limit = limit
         self.done = threading.Event()
         self.outcome: RSAKey | Failure = Failure.of(InternalError("The key was not fetched to the end."))
 
@@ -102,9 +105,13 @@ class KeyFetches:
         finally:
             with self._changed:
                 self._waiting.give_back(waiting)
-        if isinstance(fetch.outcome, Failure):
-            raise fetch.outcome.error()
-        return fetch.outcome
+        outcome = fetch.outcome
+        if not isinstance(outcome, Failure):
+            return outcome
+        if issubclass(outcome.kind, ZendeskTimeout) and limit.at > fetch.limit.at + MORE_TIME_SECONDS:
+            # Whoever has more time than the one who asked does not share that one's hurry.
+            return self.join(about, asker, limit, ask, is_made_up=is_made_up)
+        raise outcome.error()
 
     def _led_or_joined(self, about: Hashable, asking: tuple[Hashable, ...], limit: Deadline) -> tuple[_Fetch, bool]:
         """Return the question, and whether this thread has to ask it; whoever waits for a place joins what begins."""
@@ -116,7 +123,7 @@ class KeyFetches:
             if fetch is not None:
                 return fetch, False
             self._places.take(asking)
-            fetch = self._under_way[about] = _Fetch()
+            fetch = self._under_way[about] = _Fetch(limit)
             self._changed.notify_all()
             return fetch, True
 

@@ -155,8 +155,10 @@ class AccountChecks:
             else:
                 yield Finding("ok", check, "Zendesk has it.", None, account)
         check = f"integration {integration}"
+        had_seconds = deadline.left()
         stands_against = probes.ask(self._registry, self._zis_tokens, account, integration, deadline)
-        if not isinstance(stands_against, (AuthorizationRequired, StoreUnavailable)):
+        is_hurry = stands_against is not None and probes.is_hurry(stands_against, deadline, had_seconds)
+        if not is_hurry and not isinstance(stands_against, (AuthorizationRequired, StoreUnavailable)):
             with suppress(StoreUnavailable):
                 self._store.write(*probes.recording(account, integration, stands_against))
         if stands_against is None:
