@@ -22,7 +22,7 @@ NOT_SENT = "Zendesk cannot be reached"
 class SteppedZendesk(ZendeskAdapter):
     """Sends nothing; each request is a step, and the account's truth answers it."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, *_settings: object) -> None:
         # Not the real one's own: it reads the CA bundle, 15 ms for a connection that is never opened.
         BaseAdapter.__init__(self)
         self._world = world
