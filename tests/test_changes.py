@@ -249,7 +249,7 @@ def test_a_401_that_stays_with_a_new_token_is_an_error(admin: Admin) -> None:
     reply = admin.install(QUALIFIED)
     assert outcome(reply) == (502, "zendesk_unavailable")
     assert reply.get_json()["upstream_status"] == 401
-    assert admin.changes_sent() == [("POST", QUALIFIED)]
+    assert admin.changes_sent() == [("POST", QUALIFIED)] * 2
     assert admin.status()["connection"]["state"] == "connected"
 
 
