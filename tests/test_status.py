@@ -8,6 +8,9 @@ import pytest
 import time_machine
 from redis import Redis
 
+from service.deadlines import Deadline
+from service.errors import AccountGone
+from service.oauth.access_tokens import AccessTokens
 from service.oauth.grants import Grants
 from service.subdomains import Subdomain
 from tests.conftest import MakeAdmin
@@ -131,6 +134,41 @@ def test_an_admin_who_lost_the_role_is_shown_until_a_list_succeeds(admin: Admin)
     admin.simulator.world.account("acme").set_user(101, role="admin")
     admin.list_fresh("?integration=acme_orders")
     assert connection(admin) == ("connected", None)
+
+
+@pytest.mark.parametrize("found_by", ["list", "role", "refresh"])
+def test_an_account_that_is_gone_is_told_without_asking_until_a_list_succeeds(found_by: str, admin: Admin) -> None:
+    account = admin.simulator.world.account("acme")
+    account.renamed_to = "acme-new"
+    if found_by == "list":
+        assert admin.list_fresh().get_json()["code"] == "account_gone"
+    elif found_by == "role":
+        admin.open_sidebar("acme", 105)
+        assert admin.install("order_number_changed").get_json()["code"] == "account_gone"
+    else:
+        change_grant(admin, expires_at=time.time() - 1)
+        grant = collaborator(admin.app, Grants).get(ACME)
+        assert grant is not None
+        with pytest.raises(AccountGone):
+            collaborator(admin.app, AccessTokens).refresh_now(ACME, grant, Deadline.after(20))
+    told = admin.status()
+    assert told["connection"]["state"] == "reauthorization_required"
+    assert told["connection"]["reason"] == "account_gone"
+    assert told["authorize_url"] is None
+    # Nothing is forgotten.
+    assert told["connection"]["authorized_by"] == {"id": 101, "name": "Ada Morgan"}
+    account.renamed_to = None
+    if found_by != "refresh":
+        assert admin.list_fresh("?integration=acme_orders").status_code == 200
+        assert connection(admin) == ("connected", None)
+        assert admin.status()["authorize_url"] is not None
+
+
+def test_an_account_that_is_gone_and_whose_grant_has_ended_is_gone(admin: Admin) -> None:
+    admin.simulator.world.account("acme").renamed_to = "acme-new"
+    admin.list_fresh()
+    change_grant(admin, dead="grant_revoked")
+    assert connection(admin) == ("reauthorization_required", "account_gone")
 
 
 # --- the person ---

@@ -48,6 +48,7 @@ class ConnectionDocument(Document):
             "scope_changed",
             "key_missing",
             "admin_lost",
+            "account_gone",
         ]
         | None
     )
@@ -74,7 +75,7 @@ class StatusDocument(Document):
     connection: ConnectionDocument
     integrations: list[IntegrationStatus]
     authorize_url: Annotated[
-        str, Field(description="Where an admin connects the account.", json_schema_extra={"format": "uri"})
+        str | None, Field(description="Where an admin connects the account; null: there is no account any more.")
     ]
 
 

@@ -19,7 +19,8 @@ import structlog
 from service import metrics
 from service.activity import OK, Activity
 from service.deadlines import Deadline
-from service.errors import AuthorizationRequired, ServiceError, StoreUnavailable
+from service.errors import AccountGone, AuthorizationRequired, ServiceError, StoreUnavailable
+from service.oauth import signs
 from service.oauth.authorization_server import AuthorizationServer, InvalidGrant, TokenPair
 from service.oauth.conditions import Conditions
 from service.oauth.cool_down import CoolDown, refused_again
@@ -96,6 +97,7 @@ class AccessTokens:
         activity: Activity,
         clock: Callable[[], float],
     ) -> None:
+        self._store = store
         self._grants = grants
         self._server = server
         self._conditions = conditions
@@ -364,6 +366,8 @@ class AccessTokens:
             code=failure.code,
             upstream_status=failure.upstream_status,
         )
+        if isinstance(failure, AccountGone):
+            self._note_gone(account, failure)
         status = failure.upstream_status
         is_refusal = status is not None and 300 <= status < 500 and not isinstance(failure, ForeignReply)
         if isinstance(failure, NotSent | NotReached) or is_refusal:
@@ -373,6 +377,13 @@ class AccessTokens:
         except StoreUnavailable as fault:
             # The failure itself is what the caller has to hear of.
             _log.warning("cool_down_not_stored", account=account, code=fault.code)
+
+    def _note_gone(self, account: Subdomain, failure: AccountGone) -> None:
+        """Remember that there is no account any more; the day's round asks for no list that would."""
+        try:
+            self._store.write(*signs.noting(account, failure))
+        except StoreUnavailable as fault:
+            _log.warning("account_gone_not_noted", account=account, code=fault.code)
 
     def _take_note_back(self, account: Subdomain, read: Grant, noted: Grant) -> None:
         """Say in the record what it said before: whether an earlier refresh is without its answer."""

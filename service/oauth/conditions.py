@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from service.errors import AuthorizationRequired
+from service.oauth import signs
 from service.oauth.grants import Grant
 from service.settings import Settings
 from service.subdomains import Subdomain
@@ -18,6 +19,7 @@ REASONS = {
     "client_changed": "This service now uses another OAuth client.",
     "scope_changed": "This service now needs more permissions than were granted.",
     "key_missing": "The stored authorization cannot be decrypted: its key is no longer configured.",
+    "account_gone": "Zendesk says that there is no account at this address: it was renamed or closed.",
     "admin_lost": "Zendesk says that the person who authorized is no longer an admin.",
 }
 
@@ -73,10 +75,17 @@ class Conditions:
         """Return whether more scope is configured than was granted; such a grant is still used."""
         return not covers(grant.scope, self._settings.zendesk_scope)
 
-    def state(self, grant: Grant | None, reason: str | None, *, is_admin_lost: bool) -> ConnectionState:
-        """Return how an account stands; `reason`: why its grant cannot be used, or no key opens it."""
-        if reason is None and grant is not None and is_admin_lost:
-            reason = "admin_lost"
+    def state(self, grant: Grant | None, reason: str | None, sign: str | None) -> ConnectionState:
+        """Return how an account stands.
+
+        `reason`: why its grant cannot be used, or no key opens it. `sign`: what Zendesk has said against the account.
+        """
+        is_stored = grant is not None or reason is not None
+        if is_stored and sign == signs.ACCOUNT_GONE:
+            # Whatever else is the matter, nobody can connect at this address.
+            reason = sign
+        elif reason is None and grant is not None and sign is not None:
+            reason = sign
         if reason is not None:
             return ConnectionState("reauthorization_required", reason)
         if grant is None:

@@ -1,7 +1,6 @@
 """What is known of each integration of an account: whether Zendesk lets us work on it.
 
-Learnt from every list that is asked for anyway; kept in one Redis hash an account, with the sign that the authorizing
-admin is no longer one.
+Learnt from every list that is asked for anyway; kept in one Redis hash an account, beside the account's signs.
 """
 
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from service.errors import (
     ZendeskTimeout,
     ZISRejected,
 )
+from service.oauth import signs
 from service.oauth.grants import AFTERLIFE_SECONDS
 from service.oauth.minting import IntegrationNotRegistered, MintingRefused
 from service.oauth.zis_tokens import ZISTokens
@@ -23,8 +23,6 @@ from service.subdomains import Subdomain
 from service.zendesk.calls import ReplyLate
 from service.zis_registry import Registry, list_refusal
 
-# An admin who lost the role may get it back, so the sign fades unless a call confirms it.
-ADMIN_LOST_SECONDS = 3600
 # A request has 25 s. One that waited at the router, or says so, has less.
 UNHURRIED_SECONDS = 20.0
 
@@ -96,23 +94,19 @@ def _key(account: Subdomain) -> str:
     return f"zis:{{{account}}}:probes"
 
 
-def _admin_lost_key(account: Subdomain) -> str:
-    return f"zis:{{{account}}}:admin_lost"
-
-
 def reading(account: Subdomain) -> tuple[Command, Command]:
-    """Return the commands whose replies `probes_in` and `is_admin_lost` take."""
-    return ("HGETALL", _key(account)), ("EXISTS", _admin_lost_key(account))
+    """Return the commands whose replies `probes_in` and `signs.sign_in` take."""
+    return ("HGETALL", _key(account)), signs.reading(account)
 
 
 def reading_one(account: Subdomain, integration: str) -> tuple[Command, Command]:
     """Return the commands whose replies `is_ready` takes."""
-    return ("HGET", _key(account), integration), reading(account)[1]
+    return ("HGET", _key(account), integration), signs.reading(account)
 
 
-def is_ready(recorded: bytes | None, is_admin_lost: int) -> bool:
+def is_ready(recorded: bytes | None, sign: list[bytes | None]) -> bool:
     """Return whether a list that succeeds says nothing new of the integration."""
-    return recorded == _written(READY) and not is_admin_lost
+    return recorded == _written(READY) and signs.sign_in(sign) is None
 
 
 def probes_in(reply: dict[bytes, bytes]) -> dict[str, Probe]:
@@ -133,11 +127,7 @@ def recording(account: Subdomain, integration: str, failure: ServiceError | None
         ("HSET", key, integration, _written(probe)),
         ("EXPIRE", key, AFTERLIFE_SECONDS),
     ]
-    if isinstance(failure, AdminRequired):
-        commands.append(("SET", _admin_lost_key(account), "1", "EX", ADMIN_LOST_SECONDS))
-    elif failure is None:
-        commands.append(("DEL", _admin_lost_key(account)))
-    return commands
+    return commands + signs.noting(account, failure)
 
 
 def _written(probe: Probe) -> bytes:
@@ -146,4 +136,4 @@ def _written(probe: Probe) -> bytes:
 
 def forgetting(account: Subdomain) -> Command:
     """Return the command that forgets all of it."""
-    return ("DEL", _key(account), _admin_lost_key(account))
+    return ("DEL", _key(account), *signs.keys(account))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from service.oauth import probes
+from service.oauth import signs
 from service.oauth.conditions import Conditions, ConnectionState
 from service.oauth.grants import Grant, Grants
 from service.settings import Settings
@@ -54,7 +54,7 @@ class ConnectedAccounts:
 
     def look(self, account: Subdomain) -> ConnectedAccount | None:
         """Return one account; None: it has no record."""
-        reply, is_admin_lost = self._store.read(self._grants.reading(account), probes.reading(account)[1])
+        reply, sign = self._store.read(self._grants.reading(account), signs.reading(account))
         grant, reason = None, None
         try:
             grant = self._grants.opened(account, reply)
@@ -62,7 +62,7 @@ class ConnectedAccounts:
             reason = "key_missing"
         if grant is not None:
             reason = self._conditions.reason(grant)
-        state = self._conditions.state(grant, reason, is_admin_lost=bool(is_admin_lost))
+        state = self._conditions.state(grant, reason, signs.sign_in(sign))
         if state.name == "not_connected":
             return None
         return ConnectedAccount(

@@ -8,7 +8,7 @@ from service.activity import Activity, Author
 from service.deadlines import Deadline
 from service.errors import AuthorizationRequired, ZendeskUnavailable
 from service.lookers import Lookers
-from service.oauth import probes
+from service.oauth import probes, signs
 from service.oauth.access_tokens import AccessTokens, is_token_refused
 from service.oauth.conditions import Conditions
 from service.oauth.grants import Grant, Grants, MintedToken
@@ -64,7 +64,7 @@ class Connection:
             StoreUnavailable: Redis did not answer.
         """
         account = session.account
-        grant_reply, role_reply, probe_reply, admin_lost = self._store.read(
+        grant_reply, role_reply, probe_reply, sign_reply = self._store.read(
             self._grants.reading(account), self._managers.reading(session), *probes.reading(account)
         )
         grant, reason = self._judged(account, grant_reply)
@@ -73,7 +73,8 @@ class Connection:
             standing = self._managers.standing(session, role_reply, deadline)
         else:
             standing = self._managers.unasked(session, role_reply)
-        state = self._conditions.state(grant, reason, is_admin_lost=bool(admin_lost))
+        state = self._conditions.state(grant, reason, signs.sign_in(sign_reply))
+        is_gone = state.reason == signs.ACCOUNT_GONE
         known = probes.probes_in(probe_reply)
         return {
             "account": account,
@@ -89,7 +90,8 @@ class Connection:
                 for name in self._settings.integrations_of(account)
                 for probe in [known.get(name, probes.UNKNOWN)]
             ],
-            "authorize_url": self._conditions.authorize_url(account),
+            # There is nobody at the old address to send an admin to.
+            "authorize_url": None if is_gone else self._conditions.authorize_url(account),
         }
 
     def activity(self, session: Session, limit: int, deadline: Deadline) -> list[dict[str, Any]]:

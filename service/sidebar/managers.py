@@ -7,6 +7,7 @@ recent answer of Zendesk is needed; to look, anyone will do who is not known to 
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import asdict, dataclass
 from typing import TypeGuard
@@ -15,8 +16,17 @@ import structlog
 
 from service import records
 from service.deadlines import Deadline
-from service.errors import AgentRequired, AuthorizationRequired, ManagerRoleRequired, ServiceError, ZendeskTimeout
+from service.errors import (
+    AccountGone,
+    AgentRequired,
+    AuthorizationRequired,
+    ManagerRoleRequired,
+    ServiceError,
+    StoreUnavailable,
+    ZendeskTimeout,
+)
 from service.lookers import Lookers
+from service.oauth import signs
 from service.oauth.people import NOT_READABLE, ZendeskUser, ask_user, is_record_missing
 from service.oauth.zis_tokens import ZISTokens
 from service.settings import Settings
@@ -278,9 +288,14 @@ class Managers:
             ServiceError: Zendesk could not be asked.
         """
         now = self._clock()
-        reply = self._zis_tokens.call_unproven(
-            account, deadline, lambda token: ask_user(self._calls, account, user_id, token, deadline)
-        )
+        try:
+            reply = self._zis_tokens.call_unproven(
+                account, deadline, lambda token: ask_user(self._calls, account, user_id, token, deadline)
+            )
+        except AccountGone as failure:
+            with suppress(StoreUnavailable):
+                self._store.write(*signs.noting(account, failure))
+            raise
         # Sealed although no secret: whoever could write it could make anybody an admin.
         key = _key(account, user_id)
         unless_known: Command = ()

@@ -69,7 +69,7 @@ export class ConnectionView {
     const connection = status?.connection;
     const state = connection?.state ?? (statusProblem ? "unknown" : "loading");
     setAttribute(this.element, "data-state", state);
-    setText(this.#state, t(`connection.${state}`, { account: this.#account }));
+    setText(this.#state, isGone(connection) ? t("connection.account_gone", { account: this.#account }) : t(`connection.${state}`, { account: this.#account }));
     this.#updateBy(connection);
     this.#readiness.update(this.#model.readiness);
     this.#updateWhy(connection);
@@ -98,7 +98,7 @@ export class ConnectionView {
   }
 
   #updateOffer(connection) {
-    const isOffered = Boolean(connection) && (connection.state !== "connected" || Boolean(connection.reason));
+    const isOffered = Boolean(connection) && !isGone(connection) && (connection.state !== "connected" || Boolean(connection.reason));
     setShown(this.#offer, isOffered);
     if (!isOffered) return;
     const isNew = connection.state === "not_connected";
@@ -113,6 +113,11 @@ export class ConnectionView {
     setAttribute(this.#waiting, "data-waiting", String(phase !== "idle" && phase !== "given_up" && !failedCode));
     setText(this.#hint, phase === "long" || phase === "given_up" ? t("connect.hint") : "");
   }
+}
+
+/** There is nobody at this address who could connect. */
+function isGone(connection) {
+  return connection?.reason === "account_gone";
 }
 
 function whyConnect(connection) {

@@ -5,7 +5,7 @@ import { ZISProblem } from "./zis-problem.js";
 // After these nobody knows whether a change took place; only the list can tell.
 const OUTCOME_UNKNOWN = new Set(["network", "zendesk_timeout", "zendesk_unavailable", "internal_error"]);
 // After these the page's idea of the connection or of the person's rights is out of date.
-const STATUS_OUTDATED = new Set(["authorization_required", "manager_role_required", "agent_required", "account_not_allowed"]);
+const STATUS_OUTDATED = new Set(["authorization_required", "account_gone", "manager_role_required", "agent_required", "account_not_allowed"]);
 
 // After these no integration has been reached, whatever was known of it before.
 const ZENDESK_AWAY = new Set(["zendesk_timeout", "zendesk_unavailable"]);

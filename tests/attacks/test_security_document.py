@@ -108,6 +108,9 @@ def everything(make_admin: MakeAdmin, redis: Redis) -> Admin:
     person.list_fresh("?integration=acme_shipping")
     person.meets({"where": "list", "kind": "http_403_admin"}, {"where": "token", "kind": "http_500_text"})
     person.call("GET", "/job_specs?integration=acme_shipping", headers={"Cache-Control": "no-cache"})
+    person.meets({"where": "list", "kind": "account_gone"})
+    person.list_fresh("?integration=acme_shipping")
+    person.meets({"where": "list", "kind": "http_403_admin"}, {"where": "token", "kind": "http_500_text"})
     expire_grant(person)
     redis.hdel(grant_key(), "minted:acme_orders")
     person.list_fresh("?integration=acme_orders")
@@ -167,7 +170,10 @@ def test_disconnecting_deletes_what_the_document_says(everything: Admin, redis: 
     assert everything.disconnect().status_code == 200
 
     left = {row_of(key) for key in keys_of(redis, "zis:{acme}*")}
-    assert left & {"zis:{account}:grant", "zis:{account}:probes", "zis:{account}:admin_lost"} == set()
+    assert (
+        left & {"zis:{account}:grant", "zis:{account}:probes", "zis:{account}:admin_lost", "zis:{account}:account_gone"}
+        == set()
+    )
 
 
 # --- what it advises ---

@@ -27,6 +27,7 @@ OPEN_KEYS = {
         "scope_changed",
         "key_missing",
         "admin_lost",
+        "account_gone",
     },
     "role.": {"not_connected", "user_unknown", "users_not_readable", "zendesk_unavailable"},
 }

@@ -176,6 +176,24 @@ def test_a_token_of_a_renamed_account_is_told(admin: Admin, make_app: MakeApp, e
     assert admin.session_token
 
 
+def test_nobody_is_sent_to_the_address_of_an_account_that_is_gone(admin: Admin) -> None:
+    account = admin.simulator.world.account("acme")
+    account.renamed_to = "acme-new"
+    # The first run finds it out, the second one knows.
+    first, checks = (examine(admin.app), [one for one in examine(admin.app) if one["account"] == "acme"])
+    for run_of in (first, checks):
+        assert "oauth/authorize" not in str(run_of)
+        assert "not registered" not in str(run_of)
+        assert "[account_gone]" in verdict(run_of, "admin", "acme")[1]
+    status, says = verdict(checks, "connection", "acme")
+    assert status == "warn"
+    assert "ZENDESK_SUBDOMAINS" in says
+    account.renamed_to = None
+    examine(admin.app)
+    checks = examine(admin.app)
+    assert verdict(checks, "connection", "acme")[0] == "ok"
+
+
 @pytest.mark.parametrize("answer", ["401", "403", "404"])
 def test_where_the_token_may_not_read_users_the_registry_vouches(answer: str, make_admin: MakeAdmin) -> None:
     admin = make_admin(**DIRECT)

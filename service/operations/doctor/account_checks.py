@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from service.deadlines import Deadline
 from service.errors import AuthorizationRequired, ServiceError, StoreUnavailable
-from service.oauth import probes
+from service.oauth import probes, signs
 from service.oauth.conditions import REASONS, Conditions
 from service.oauth.grants import Grant
 from service.oauth.minting import IntegrationNotRegistered, Minting
@@ -68,7 +68,7 @@ class AccountChecks:
             yield self._connection(stored)
             grant = stored.grant
             # One whose admin lost the role may have got it back.
-            is_usable = stored.is_allowed and stored.state.reason in {None, "scope_changed", "admin_lost"}
+            is_usable = stored.is_allowed and stored.state.reason in {None, "scope_changed", *signs.SIGNS}
             if grant is not None and is_usable:
                 yield self._refresh_token(account, stored, grant)
                 yield self._scope(account, grant)
@@ -86,7 +86,9 @@ class AccountChecks:
             return Finding("warn", check, "It is connected, but not in ZENDESK_SUBDOMAINS.", advice, account)
         if stored.state.name != "connected":
             says = REASONS[stored.state.reason or ""]
-            return Finding("warn", check, says, self._connect_again(account), account)
+            is_gone = stored.state.reason == signs.ACCOUNT_GONE
+            advice = _move(account) if is_gone else self._connect_again(account)
+            return Finding("warn", check, says, advice, account)
         shown = described(stored.grant)
         by = shown["authorized_by"]
         who = f" by {by['name'] or by['id']}" if by else ""
@@ -181,3 +183,11 @@ class AccountChecks:
 
     def _connect_again(self, account: Subdomain) -> str:
         return f"An admin connects it again at {self._conditions.authorize_url(account)}."
+
+
+def _move(account: Subdomain) -> str:
+    """Return what to do where nobody is at this address any more."""
+    return (
+        "If it was renamed: add its new name to ZENDESK_SUBDOMAINS, connect it under that name, and run "
+        f"`flask --app service disconnect {account} --force`."
+    )
