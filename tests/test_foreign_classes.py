@@ -23,6 +23,8 @@ _REPLACED = {
     ("ThreadPool", "_adjust_thread_count"),
     ("ThreadPool", "_work_queue"),
     ("ConnectedFirst", "_put"),
+    ("_WatchedHTTPSConnection", "_tunnel"),
+    ("_AllocatedDict", "_init_value"),
 }
 # Started by themselves: importing them does what they are for.
 _PROGRAMS = frozenset({"service.wsgi", "service.sandbox.__main__"})

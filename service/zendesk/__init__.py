@@ -2,7 +2,7 @@
 
 transport      pooled connections, total time limits, size caps; the only maker of `requests` sessions
 addresses      finds hosts, within the time of a call
-tls            whom it trusts, and sessions that are taken up again
+tls            which certification authorities are trusted
 bulkhead       how many threads a slow account may hold
 flights        one question for all threads that ask the same
 measured       counts and times calls

@@ -11,7 +11,6 @@ import itertools
 import math
 import re
 import socket
-import ssl
 import threading
 import time
 from http.cookiejar import DefaultCookiePolicy
@@ -30,7 +29,7 @@ from urllib3.util import make_headers
 from service.memo import Memo
 from service.outbound_proxy import OutboundProxy
 from service.zendesk.addresses import Addresses, NameTimeout
-from service.zendesk.tls import ResumingContext
+from service.zendesk.tls import trusting
 
 CONNECT_SECONDS = 3.0
 LARGEST_REPLY_BYTES = 5 * 1024 * 1024
@@ -243,11 +242,6 @@ class _WatchedHTTPSConnection(_Watched, HTTPSConnection):
                 raise
             raise ProxyRefused(int(refusal[1])) from None
 
-    def close(self) -> None:
-        if isinstance(self.sock, ssl.SSLSocket) and isinstance(self.ssl_context, ResumingContext):
-            self.ssl_context.note_end(self.sock)
-        super().close()
-
 
 class _HTTPPool(HTTPConnectionPool):
     ConnectionCls = _WatchedHTTPConnection
@@ -272,7 +266,7 @@ class ZendeskAdapter(HTTPAdapter):
         self.__watchdog = _Watchdog()
         self.__addresses = Addresses()
         self.__places: Memo[str, _Place] = Memo(POOLED_ACCOUNTS)
-        self.__tls = ResumingContext.trusting(DEFAULT_CA_BUNDLE_PATH, authorities)
+        self.__tls = trusting(DEFAULT_CA_BUNDLE_PATH, authorities)
         super().__init__(pool_connections=POOLED_ACCOUNTS, pool_maxsize=CONNECTIONS_PER_ACCOUNT)
         self.__tunnels = None if proxy is None else _tunnels_of(proxy)
 
