@@ -84,7 +84,9 @@ def test_a_cursor_that_repeats_says_nothing_of_the_integration(make_admin: MakeA
     admin = make_admin(ZIS_INTEGRATIONS="{subdomain}_nothing")
     admin.meets({"where": "clients", "kind": "repeat_cursor"})
     admin.connect("acme")
+    asked = len(admin.calls("/oauth/clients"))
     assert outcome(admin.list_fresh()) == (502, "zendesk_unavailable")
+    assert len(admin.calls("/oauth/clients")) == asked + 2
 
 
 @pytest.mark.parametrize(
