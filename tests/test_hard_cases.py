@@ -102,7 +102,7 @@ def test_a_full_store_still_lists(seconds: str, make_admin: MakeAdmin, redis: Re
         redis.config_set("maxmemory", 0)
 
 
-@pytest.mark.parametrize("url", ["http://[", "https://", "//", "", "http://acme.zendesk.com:x/"])
+@pytest.mark.parametrize("url", ["http://[", "https://", "https://globex/", "//", "", "http://acme.zendesk.com:x/"])
 def test_an_odd_address_of_a_user_names_no_account(url: str) -> None:
     body = json.dumps({"user": {"id": 1, "role": "admin", "url": url}}).encode()
     assert ZendeskUser.from_reply(Reply(200, {}, body)).account in {None, "acme"}

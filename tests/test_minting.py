@@ -334,6 +334,7 @@ def test_a_grant_is_not_replaced_or_forgotten_if_a_token_was_minted_from_it_sinc
     assert not grants.forget(ACME, read)
     assert held(admin) == minted
     assert grants.replace(ACME, read.grant.changed(id="another"), grants.holdings(ACME))
+    assert grants.with_minted(ACME, "acme_orders")[1] is None
 
 
 def test_a_mint_that_finds_another_stored_revokes_its_own_and_uses_that(admin: Admin, redis: Redis) -> None:
