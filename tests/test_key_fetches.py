@@ -166,3 +166,14 @@ def test_where_there_are_few_threads_half_of_them_may_wait() -> None:
     assert fetches._waiting.size == 8
     fetches.set_threads(128)
     assert fetches._waiting.size == WAITING_AT_ONCE
+
+
+@pytest.mark.parametrize("is_made_up", [False, True])
+def test_whoever_was_served_or_turned_away_takes_nobodys_place(is_made_up: bool, flood: Flood) -> None:
+    def fail() -> RSAKey:
+        raise ZendeskUnavailable("Zendesk is away.")
+
+    for _ in range(WAITING_AT_ONCE + 1):
+        assert at_hand(flood, "acme", OTHER, is_made_up=is_made_up) is KEY
+        with pytest.raises(ZendeskUnavailable, match="is away"):
+            flood.fetches.join("acme", OTHER, Deadline.after(3), fail, is_made_up=is_made_up)

@@ -118,8 +118,8 @@ def test_an_address_over_the_limit_makes_us_ask_zendesk_nothing(make_admin: Make
     use_up(flooder.browser)
     other_process = make_app(TRUSTED_PROXIES="1", ZENDESK_SUBDOMAINS="*").test_client()
     headers = {"X-Forwarded-For": FLOODER}
-    for number in range(20):
-        claims = signed_claims(flooder.simulator.world.account("acme"), 101) | {"iss": f"made-up-{number}.zendesk.com"}
+    for name in ("acme", "globex", "initech"):
+        claims = signed_claims(flooder.simulator.world.account(name), 101)
         forged = {"token": f"{segment({'alg': 'RS256'})}.{segment(claims)}.AAAA"}
         for browser in (flooder.browser, other_process):
             assert browser.post("/sidebar", data=forged, headers=headers).status_code == 429
