@@ -434,5 +434,6 @@ def test_what_was_minted_between_revoking_and_forgetting_is_revoked_and_does_not
     assert (reply.status_code, reply.get_json()) == (200, {"revoked": True})
     assert grants.get(ACME) is None
     assert live(admin) == {}
+    assert admin.calls("/tokens/4711", method="DELETE") != []
     # It was ended by us, and nobody is told that Zendesk did.
     assert [call.path for call in admin.simulator.world.calls(grant_type="refresh_token")] == []
