@@ -471,6 +471,16 @@ def test_a_list_asked_before_a_change_took_effect_is_not_young_after_it(admin: A
     assert tells_the_truth(admin, "acme_orders")
 
 
+def test_a_list_from_before_a_change_is_not_young_while_that_is_on_its_way(admin: Admin) -> None:
+    admin.job_specs()
+    admin.meets({"where": "change", "kind": "hold", "times": 1, "after_effect": True})
+    with meanwhile(lambda: admin.install("zis:acme_orders:job_spec:escalate_vip_order")):
+        admin.simulator.world.wait_until_held(1)
+        assert admin.has_installed("acme_orders", "escalate_vip_order")
+        assert tells_the_truth(admin, "acme_orders")
+        admin.simulator.release()
+
+
 def test_a_list_asked_while_all_are_being_uninstalled_is_not_young_after_it(admin: Admin) -> None:
     admin.meets({"where": "change", "kind": "hold"})
     with meanwhile(lambda: admin.disconnect("?uninstall=true")) as replies:

@@ -163,6 +163,8 @@ GOES_NOWHERE: list[Any] = [
     {"has_more": "true", "after": "u1"},
     {"has_more": "false"},
     {"has_more": 1, "after": "u1"},
+    {"has_more": 0, "after": "u1"},
+    {"has_more": ""},
     "u1",
 ]
 
