@@ -573,6 +573,23 @@ def test_what_somebody_else_stored_meanwhile_beats_an_invalid_grant(admin: Admin
     assert stored(admin).dead is None
 
 
+def test_what_somebody_else_stores_at_the_last_moment_beats_a_verdict(
+    admin: Admin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expire(admin)
+    admin.simulator.world.account("acme").revoke_grants()
+    grants = collaborator(admin, Grants)
+    update = grants.update
+
+    def update_after_another(account: Subdomain, read: Grant, written: Grant) -> bool:
+        if written.dead is not None:
+            assert update(account, read, read.changed(access_token="another", refresh_token="another"))
+        return update(account, read, written)
+
+    monkeypatch.setattr(grants, "update", update_after_another)
+    assert access_tokens(admin).get(ACME, deadline()).access_token == "another"
+
+
 def test_a_refresh_that_somebody_else_began_meanwhile_may_have_lost_its_answer(admin: Admin) -> None:
     """This process was asleep, and its lease ended, between its note and its question."""
     expire(admin)
