@@ -12,6 +12,9 @@ COVERAGE ?=
 WORKERS ?= auto
 PYTEST := -m pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal
 
+# Where it is set, every process compiles the service and the tests anew, which is half of what a short run takes.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: sandbox test quick nightly mutants venv check format lock bench
 
 sandbox: venv

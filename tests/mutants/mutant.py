@@ -71,7 +71,7 @@ def judge(mutant: Mutant) -> Verdict:
         for name in COPIED:
             source = ROOT / name
             if source.is_dir():
-                shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__", "shots"))
+                shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("shots"))
             elif source.exists():
                 shutil.copy(source, copy / name)
         path = copy / mutant.file
