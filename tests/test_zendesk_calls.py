@@ -341,7 +341,7 @@ def test_what_is_no_json_object_is_unreadable(body: bytes) -> None:
 
 
 def test_a_reply_shows_neither_body_nor_token() -> None:
-    assert repr(Reply(200, {"X": "secret"}, b"secret", ("secret",))) == "Reply(status=200)"
+    assert repr(Reply(200, {"X": "secret"}, b"secret", ("secret",))) == "Reply(status=200, kind='other')"
 
 
 # --- how many at once ---
