@@ -25,7 +25,8 @@ ALLOWED = {
     ("access_tokens.py", "current.refresh_token == noted.refresh_token"),
     ("access_tokens.py", "current.access_token == written.access_token"),
     ("grants.py", "held.access_token == minted.access_token"),
-    ("zis_tokens.py", "minted.access_token == refused"),
+    ("zis_tokens.py", "minted.access_token == self.token"),
+    ("access_tokens.py", "self.usable(account).access_token != refused"),
 }
 Found = tuple[str, str]
 
@@ -107,7 +108,7 @@ def test_what_a_browser_brings_is_compared_in_constant_time() -> None:
 
     assert sorted(calls) == [
         ("scrape.py", "hmac.compare_digest(shown, token.encode())"),
-        ("states.py", "hmac.compare_digest(record['browser'], _digest(browser_secret))"),
+        ("states.py", "hmac.compare_digest(record.browser, _digest(browser_secret))"),
     ]
 
 
