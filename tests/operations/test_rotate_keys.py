@@ -43,9 +43,8 @@ def seals_in(value: Any) -> Iterator[str]:
         case list():
             for one in value:
                 yield from seals_in(one)
-        case bytes() if value.count(b".") == 4:
-            head = value.split(b".")[0].rpartition(b":")[2]
-            yield json.loads(base64.urlsafe_b64decode(head + b"=="))["kid"]
+        case bytes() if (sealed := value.rpartition(b":")[2]).count(b".") == 4:
+            yield json.loads(base64.urlsafe_b64decode(sealed.split(b".")[0] + b"=="))["kid"]
 
 
 def sealed_under(redis: Redis) -> Counter[str]:
