@@ -53,12 +53,14 @@ ROUTES: dict[str, dict[str, tuple[int, ...]]] = {
     "/api/v1/status": {"GET HEAD OPTIONS": WITH_A_SESSION},
     "/api/v1/activity": {"GET HEAD": LOOKERS, "OPTIONS": WITH_A_SESSION},
     "/api/v1/job_specs": {"GET HEAD": LOOKERS, "OPTIONS": WITH_A_SESSION},
+    "/api/v1/job_specs/install": {"POST DELETE": CHANGERS, "OPTIONS": WITH_A_SESSION},
     "/api/v1/job_specs/<name>/install": {"POST DELETE": CHANGERS, "OPTIONS": WITH_A_SESSION},
     "/api/v1/connection": {"DELETE": DISCONNECTERS, "OPTIONS": WITH_A_SESSION},
 }
 ADDRESSES = {
     "/oauth/authorize": "/oauth/authorize?subdomain=acme",
     "/static/<path:filename>": "/static/sidebar.css",
+    "/api/v1/job_specs/install": f"/api/v1/job_specs/install?job_spec_name={VIP}",
     "/api/v1/job_specs/<name>/install": f"/api/v1/job_specs/{VIP}/install",
 }
 """Where a route needs more than its rule."""
@@ -120,7 +122,7 @@ def test_everybody_gets_what_is_theirs_and_no_more(person: str, both: Admin) -> 
     assert answered == expected(person)
     grants = collaborator(both.app, Grants)
     ended = {"manager": {"acme"}, "manager of another account": {"globex"}}.get(person, set())
-    assert [name for _, name in both.changes_sent()] == ([VIP, VIP] if person == "manager" else [])
+    assert [name for _, name in both.changes_sent()] == ([VIP] * 4 if person == "manager" else [])
     assert {account for account in (ACME, GLOBEX) if grants.get(account) is None} == ended
     assert {call.account for call in both.calls("/api/v2/oauth/tokens", method="DELETE")} == ended
 

@@ -201,9 +201,10 @@ class Scene:
         return answers
 
     def impatient_job_specs(self, seconds: float = 20.0) -> Answer:
-        """Ask for the list five times a second, whatever the answers say, until there is one or nobody is connected."""
+        """Ask for the list five times a second, whatever the answers say, until it comes or an admin has to connect."""
         end = time.monotonic() + seconds
-        while (answer := self.fresh_job_specs()).status not in {200, 409} and time.monotonic() < end:
+        last = {"200", "409 authorization_required"}
+        while (answer := self.fresh_job_specs()).seen not in last and time.monotonic() < end:
             threading.Event().wait(0.2)
         return answer
 
