@@ -7,8 +7,10 @@ import pytest
 import time_machine
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from joserfc.jwk import RSAKey
 from redis import Redis
 
+from service.deadlines import REQUEST_BUDGET_SECONDS, Deadline
 from service.sandbox.simulator import APP_ID, Account, Simulator, public_key_pem
 from service.sandbox.simulator.faults import Fault
 from service.sandbox.simulator.messages import Reply
@@ -20,6 +22,8 @@ from service.sidebar.app_keys import (
     YOUNG_SECONDS,
     AppKeys,
 )
+from service.sidebar.key_fetches import FETCHES_AT_ONCE
+from service.subdomains import Subdomain
 from service.vault import Vault
 from tests.conftest import MakeAdmin
 from tests.endpoint import Endpoint
@@ -264,6 +268,29 @@ def test_a_key_that_has_changed_is_waited_for_by_whoever_comes_meanwhile(
 
     assert set(at_once(5, open_or_release)) == {200}
     assert fetches(simulator) == [f"{PATH}.pem"]
+
+
+def test_a_key_that_has_changed_is_waited_for_before_it_has_a_place_to_be_fetched(person: Admin) -> None:
+    keys = collaborator(person.app, AppKeys)
+    fetched, refused = keys.fetches, RSAKey.generate_key()
+    # As other accounts' keys, being fetched.
+    for _ in range(FETCHES_AT_ONCE):
+        fetched._places.take(())
+
+    def ask_or_make_room(number: int) -> RSAKey | None:
+        wait_until(lambda: fetched._waiting._taken == number)
+        if number < 2:
+            return keys.fetch_again(Subdomain("acme"), APP_ID, refused, Deadline.after(REQUEST_BUDGET_SECONDS))
+        with fetched._changed:
+            for _ in range(FETCHES_AT_ONCE):
+                fetched._places.give_back(())
+            fetched._changed.notify_all()
+        return None
+
+    first, second, _ = at_once(3, ask_or_make_room)
+    assert isinstance(first, RSAKey)
+    assert first is second
+    assert fetches(person.simulator) == [f"{PATH}.pem"]
 
 
 def test_a_callers_own_hurry_is_not_held_against_the_account(person: Admin, acme: Account) -> None:

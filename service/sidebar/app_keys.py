@@ -127,25 +127,26 @@ class AppKeys:
         if self._configured is not None:
             return None
         known = self._entry(account, app_id)
-        now = self._clock()
-        if now - known.again_at >= AGAIN_SECONDS:
+        if self._clock() - known.again_at >= AGAIN_SECONDS:
             self._look(asker)
-        with self._lock:
-            may_ask = now - known.again_at >= AGAIN_SECONDS
-            if may_ask:
-                known.again_at = now
-        if not may_ask and not self.fetches.is_under_way((account, app_id)):
+        elif not self.fetches.is_under_way((account, app_id)):
             return known.key if known.key is not refused else None
 
         def ask(limit: Deadline) -> RSAKey:
-            # The question that was to be joined may have ended just now.
-            return self._fetch(account, app_id, known, limit) if may_ask else known.key or refused
+            now = self._clock()
+            if now - known.again_at < AGAIN_SECONDS:
+                # The question that was to be joined has ended just now.
+                return known.key or refused
+            # Not before: whoever finds the minute begun relies on the question being under way, or ended.
+            known.again_at = now
+            return self._fetch(account, app_id, known, limit)
 
         try:
-            return self._joined(account, app_id, known, asker, deadline, ask)
+            key = self._joined(account, app_id, known, asker, deadline, ask)
         except ServiceError as failure:
             _log.warning("app_key_not_fetched", account=account, code=failure.code)
             return None
+        return key if key is not refused else None
 
     def _joined(
         self,
