@@ -2,11 +2,13 @@
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import time_machine
 from redis import Redis
+from werkzeug.test import TestResponse
 
 from service.deadlines import Deadline
 from service.errors import AccountGone
@@ -136,11 +138,21 @@ def test_an_admin_who_lost_the_role_is_shown_until_a_list_succeeds(admin: Admin)
     assert connection(admin) == ("connected", None)
 
 
-@pytest.mark.parametrize("found_by", ["list", "role", "refresh"])
+@pytest.mark.parametrize("found_by", ["list", "role", "refresh", "install", "uninstall", "disconnect"])
 def test_an_account_that_is_gone_is_told_without_asking_until_a_list_succeeds(found_by: str, admin: Admin) -> None:
     account = admin.simulator.world.account("acme")
+    # Zendesk has named the person then, and what follows asks for no role.
+    assert admin.status()["user"]["can_manage"]
     account.renamed_to = "acme-new"
-    if found_by == "list":
+    qualified = "zis:acme_orders:job_spec:escalate_vip_order"
+    changes: dict[str, Callable[[], TestResponse]] = {
+        "install": lambda: admin.install(qualified),
+        "uninstall": lambda: admin.uninstall(qualified),
+        "disconnect": admin.disconnect,
+    }
+    if found_by in changes:
+        assert changes[found_by]().get_json()["code"] == "account_gone"
+    elif found_by == "list":
         assert admin.list_fresh().get_json()["code"] == "account_gone"
     elif found_by == "role":
         admin.open_sidebar("acme", 105)
@@ -162,6 +174,17 @@ def test_an_account_that_is_gone_is_told_without_asking_until_a_list_succeeds(fo
         assert admin.list_fresh("?integration=acme_orders").status_code == 200
         assert connection(admin) == ("connected", None)
         assert admin.status()["authorize_url"] is not None
+
+
+def test_a_refresh_that_succeeds_takes_back_that_the_account_is_gone_and_says_nothing_of_its_admin(
+    admin: Admin, redis: Redis
+) -> None:
+    redis.mset({"zis:{acme}:account_gone": "1", "zis:{acme}:admin_lost": "1"})
+    assert connection(admin) == ("reauthorization_required", "account_gone")
+    grant = collaborator(admin.app, Grants).get(ACME)
+    assert grant is not None
+    collaborator(admin.app, AccessTokens).refresh_now(ACME, grant, Deadline.after(20))
+    assert connection(admin) == ("reauthorization_required", "admin_lost")
 
 
 def test_an_account_that_is_gone_and_whose_grant_has_ended_is_gone(admin: Admin) -> None:

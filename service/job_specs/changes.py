@@ -15,6 +15,7 @@ import structlog
 from service.activity import Action, Activity, Author, Deed, outcome
 from service.deadlines import Deadline
 from service.errors import (
+    AccountGone,
     IntegrationRequired,
     InvalidRequest,
     JobSpecNotFound,
@@ -26,6 +27,7 @@ from service.errors import (
 )
 from service.job_specs import kept_lists
 from service.job_specs.listing import Answer, Listing, Wanted
+from service.oauth import signs
 from service.oauth.zis_tokens import ZISTokens
 from service.settings import Settings
 from service.store import Store
@@ -206,9 +208,13 @@ class Changes:
         """Return True: Zendesk accepted; None: it says 404 to an uninstall, which the list has to settle."""
         integration = name.integration or ""
         operation = self._registry.install_job_spec if install else self._registry.uninstall_job_spec
-        outcome = operation(
-            account, name, lambda call: self._zis_tokens.call_zis(account, integration, deadline, call), deadline
-        )
+        try:
+            outcome = operation(
+                account, name, lambda call: self._zis_tokens.call_zis(account, integration, deadline, call), deadline
+            )
+        except AccountGone as failure:
+            signs.note_gone(self._store, account, failure)
+            raise
         return None if outcome is False else True
 
     def _resolved(self, account: Subdomain, grant_id: str, spec: SpecName, deadline: Deadline) -> _Target:

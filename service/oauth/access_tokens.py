@@ -285,6 +285,7 @@ class AccessTokens:
         stored = self._store_pair(account, noted, pair)
         with contextlib.suppress(StoreUnavailable):
             # The pair is stored, whatever becomes of this.
+            self._store.write(signs.healing_gone(account))
             if cause == "refused":
                 # Whether the new token is of more use is yet to be seen.
                 self.cool_down.begin_trial(account, stored.access_token)
@@ -367,7 +368,8 @@ class AccessTokens:
             upstream_status=failure.upstream_status,
         )
         if isinstance(failure, AccountGone):
-            self._note_gone(account, failure)
+            # The day's round asks for no list that would.
+            signs.note_gone(self._store, account, failure)
         status = failure.upstream_status
         is_refusal = status is not None and 300 <= status < 500 and not isinstance(failure, ForeignReply)
         if isinstance(failure, NotSent | NotReached) or is_refusal:
@@ -377,13 +379,6 @@ class AccessTokens:
         except StoreUnavailable as fault:
             # The failure itself is what the caller has to hear of.
             _log.warning("cool_down_not_stored", account=account, code=fault.code)
-
-    def _note_gone(self, account: Subdomain, failure: AccountGone) -> None:
-        """Remember that there is no account any more; the day's round asks for no list that would."""
-        try:
-            self._store.write(*signs.noting(account, failure))
-        except StoreUnavailable as fault:
-            _log.warning("account_gone_not_noted", account=account, code=fault.code)
 
     def _take_note_back(self, account: Subdomain, read: Grant, noted: Grant) -> None:
         """Say in the record what it said before: whether an earlier refresh is without its answer."""

@@ -1,11 +1,13 @@
 """What Zendesk has said against an account although its grant may be good; kept so that status need not ask.
 
-Two keys in Redis beside the grant, which a list that succeeds removes.
+Two keys in Redis beside the grant, which a list that succeeds removes; a refresh that does, removes the account's.
 """
 
-from service.errors import AccountGone, AdminRequired, ServiceError
+import structlog
+
+from service.errors import AccountGone, AdminRequired, ServiceError, StoreUnavailable
 from service.oauth.grants import AFTERLIFE_SECONDS
-from service.store import Command
+from service.store import Command, Store
 from service.subdomains import Subdomain
 
 # An admin who lost the role may get it back, so the sign fades unless a call confirms it.
@@ -13,6 +15,8 @@ ADMIN_LOST_SECONDS = 3600
 ACCOUNT_GONE = "account_gone"
 ADMIN_LOST = "admin_lost"
 SIGNS = (ACCOUNT_GONE, ADMIN_LOST)
+
+_log = structlog.get_logger(__name__)
 
 
 def _keys(account: Subdomain) -> tuple[str, str]:
@@ -43,6 +47,19 @@ def noting(account: Subdomain, failure: ServiceError | None) -> list[Command]:
         case AdminRequired():
             return [("SET", lost, "1", "EX", ADMIN_LOST_SECONDS)]
     return []
+
+
+def note_gone(store: Store, account: Subdomain, failure: AccountGone) -> None:
+    """Remember that there is no account any more; if Redis does not take it, that is logged and nothing is raised."""
+    try:
+        store.write(*noting(account, failure))
+    except StoreUnavailable as fault:
+        _log.warning("account_gone_not_noted", account=account, code=fault.code)
+
+
+def healing_gone(account: Subdomain) -> Command:
+    """Return the command that takes back that the account is gone, and leaves what was said of its admin."""
+    return ("DEL", _keys(account)[0])
 
 
 def keys(account: Subdomain) -> tuple[str, str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from service.activity import Activity, Author
 from service.deadlines import Deadline
-from service.errors import AuthorizationRequired, ZendeskUnavailable
+from service.errors import AccountGone, AuthorizationRequired, ZendeskUnavailable
 from service.lookers import Lookers
 from service.oauth import probes, signs
 from service.oauth.access_tokens import AccessTokens, is_token_refused
@@ -134,7 +134,11 @@ class Connection:
         with self._activity.recorded(account, author, "disconnected") as told:
             if grant_id is not None:
                 self._uninstall_all(account, grant_id, author, deadline)
-            told["revoked"] = revoked = self._end(account, deadline)
+            try:
+                told["revoked"] = revoked = self._end(account, deadline)
+            except AccountGone as failure:
+                signs.note_gone(self._store, account, failure)
+                raise
         return revoked
 
     def forget(self, account: Subdomain, author: Author) -> None:

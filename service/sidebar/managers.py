@@ -7,7 +7,6 @@ recent answer of Zendesk is needed; to look, anyone will do who is not known to 
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import suppress
 from contextvars import copy_context
 from dataclasses import asdict, dataclass
 from typing import TypeGuard
@@ -22,7 +21,6 @@ from service.errors import (
     AuthorizationRequired,
     ManagerRoleRequired,
     ServiceError,
-    StoreUnavailable,
     ZendeskTimeout,
 )
 from service.lookers import Lookers
@@ -293,8 +291,7 @@ class Managers:
                 account, deadline, lambda token: ask_user(self._calls, account, user_id, token, deadline)
             )
         except AccountGone as failure:
-            with suppress(StoreUnavailable):
-                self._store.write(*signs.noting(account, failure))
+            signs.note_gone(self._store, account, failure)
             raise
         # Sealed although no secret: whoever could write it could make anybody an admin.
         key = _key(account, user_id)
