@@ -33,7 +33,7 @@ endif
 
 # Without what starts a browser, gunicorn or a store of its own, and without the model.
 quick: venv
-	$(BIN)/python $(PYTEST) -m "not browser and not processes and not model" $(TESTS)
+	$(BIN)/python $(PYTEST) -m "not browser and not processes and not model and not faults and not load" $(TESTS)
 
 # What takes too long for every change: each mutant, and the model with one interruption and one fault more.
 nightly: mutants

@@ -25,6 +25,8 @@ from service.web import collaborator
 from tests.test_settings import make_settings
 from tests.workers import ROOT, inherited_environment
 
+pytestmark = pytest.mark.processes
+
 URL = "https://zis.example.com"
 # Takes from root what lets it read every file.
 UNPRIVILEGED = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()

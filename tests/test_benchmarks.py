@@ -28,6 +28,8 @@ from service.settings import Settings
 from service.zis_registry import JobSpec, Registry
 from tests.raw_server import make_calls
 
+pytestmark = pytest.mark.processes
+
 LIST = "/a/acme/api/services/zis/registry/acme_orders/job_specs?page%5Bsize%5D=100"
 NOWHERE = "/a/acme/nothing"
 

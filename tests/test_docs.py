@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from tests.workers import ROOT
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 
 
+@cache
 def defined() -> dict[str, set[str]]:
     """Return the test functions by file name."""
     return {

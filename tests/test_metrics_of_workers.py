@@ -18,6 +18,8 @@ from tests.scraping import TOKEN, Scrape
 from tests.steps import ORDERS_ONLY, wait_until
 from tests.workers import LiveService, meanwhile
 
+pytestmark = pytest.mark.processes
+
 StartService = Callable[..., LiveService]
 WORKERS = 3
 ASKED = 60

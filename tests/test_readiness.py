@@ -16,6 +16,8 @@ from service.store import GRACE_SECONDS, Store
 from tests.conftest import MakeApp
 from tests.workers import free_port, running_valkey
 
+pytestmark = pytest.mark.processes
+
 # So that a Redis that does not answer is found out quickly; on a slow machine an honest answer takes no longer.
 READ_SECONDS = 0.5
 

@@ -27,6 +27,8 @@ from tests.steps import Admin, collaborator, wait_until
 from tests.test_upkeep import age
 from tests.workers import ROOT, meanwhile
 
+pytestmark = pytest.mark.processes
+
 ACME, GLOBEX = Subdomain("acme"), Subdomain("globex")
 
 

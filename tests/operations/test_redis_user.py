@@ -14,6 +14,8 @@ from tests.steps import wait_until
 from tests.test_settings import make_settings
 from tests.workers import ROOT, free_port
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture
 def make_user(redis_url: str, redis: Redis) -> Iterator[Callable[..., str]]:

@@ -14,6 +14,8 @@ import requests
 
 from service.sandbox.environment import service_environment
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(__file__).parents[2]
 
 
