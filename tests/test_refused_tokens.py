@@ -7,6 +7,7 @@ import pytest
 from redis import Redis
 from werkzeug.test import TestResponse
 
+from service.oauth.cool_down import TRIAL_SECONDS
 from service.oauth.grants import Grants
 from service.subdomains import Subdomain
 from tests.conftest import MakeAdmin
@@ -149,7 +150,8 @@ def test_a_herd_whose_new_token_is_refused_too_counts_one_failure(
     replies = at_once(8, lambda number: both[number % 2].app.test_client().get("/api/v1/job_specs", headers=headers))
     assert {outcome(reply) for reply in replies} == {UNAVAILABLE}
     assert mode.new_tokens(admin) == 1
-    assert 0 < mode.wait_seconds(redis) <= 2
+    # Two seconds; or as long as a trial, where whoever replaced the token notes that only after others were refused it.
+    assert 0 < mode.wait_seconds(redis) <= TRIAL_SECONDS
 
 
 def test_while_a_new_token_is_tried_nobody_has_it_replaced(mode: Mode, admin: Admin, make_admin: MakeAdmin) -> None:
