@@ -7,11 +7,13 @@ import pytest
 from redis import Redis
 from werkzeug.test import TestResponse
 
-from service.oauth.cool_down import TRIAL_SECONDS
+from service.oauth.cool_down import CoolDown
 from service.oauth.grants import Grants
+from service.store import Store
 from service.subdomains import Subdomain
 from tests.conftest import MakeAdmin
 from tests.steps import DIRECT, ORDERS_ONLY, Admin, collaborator
+from tests.test_settings import make_settings
 from tests.workers import at_once, meanwhile
 
 ACME = Subdomain("acme")
@@ -38,6 +40,7 @@ class Mode:
     def __init__(self, name: str) -> None:
         self.name = name
         self.settings = {**(DIRECT if name == "direct" else ORDERS_ONLY), "LIST_CACHE_SECONDS": "0"}
+        self.integration = None if name == "direct" else "acme_orders"
         self.wait = "zis:{acme}:refused:" + ("grant" if name == "direct" else "mint:acme_orders")
 
     def new_tokens(self, admin: Admin) -> int:
@@ -150,8 +153,23 @@ def test_a_herd_whose_new_token_is_refused_too_counts_one_failure(
     replies = at_once(8, lambda number: both[number % 2].app.test_client().get("/api/v1/job_specs", headers=headers))
     assert {outcome(reply) for reply in replies} == {UNAVAILABLE}
     assert mode.new_tokens(admin) == 1
-    # Two seconds; or as long as a trial, where whoever replaced the token notes that only after others were refused it.
-    assert 0 < mode.wait_seconds(redis) <= TRIAL_SECONDS
+    assert 0 < mode.wait_seconds(redis) <= 2
+
+
+def test_a_trial_that_is_noted_after_others_were_refused_the_token_leaves_their_wait_as_it_is(
+    mode: Mode, redis: Redis, redis_url: str
+) -> None:
+    integration = mode.integration
+    cool_down = CoolDown(Store.from_settings(make_settings(REDIS_URL=redis_url)))
+    cool_down.begin_trial(ACME, "first", integration)
+    assert mode.wait_seconds(redis) > 2
+    cool_down.count_refusal(ACME, "second", "list", integration)
+    cool_down.begin_trial(ACME, "second", integration)
+    assert 0 < mode.wait_seconds(redis) <= 2
+    # Nor does it begin once that wait is over.
+    redis.delete(mode.wait)
+    cool_down.begin_trial(ACME, "second", integration)
+    assert mode.wait_seconds(redis) == 0
 
 
 def test_while_a_new_token_is_tried_nobody_has_it_replaced(mode: Mode, admin: Admin, make_admin: MakeAdmin) -> None:

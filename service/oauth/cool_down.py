@@ -42,6 +42,12 @@ local step = redis.call('INCR', KEYS[2])
 redis.call('EXPIRE', KEYS[2], ARGV[4])
 return step
 """
+# Notes that a token is on trial, unless whoever was refused it has already begun the wait: that is the shorter.
+_BEGIN_TRIAL = """
+if redis.call('HMGET', KEYS[1], 'refused')[1] == ARGV[1] then return 0 end
+redis.call('SET', KEYS[2], ARGV[2], 'PX', ARGV[3])
+return 1
+"""
 # A field of what is known of a token: that it has worked for a call of any kind.
 _ANY = "any"
 _TRIAL = b"trial "
@@ -130,11 +136,14 @@ class CoolDown:
     def begin_trial(self, account: Subdomain, token: str, integration: str | None = None) -> None:
         """Note that `token` replaces a refused one: until it has worked, nobody who is refused replaces it as well.
 
+        Others may have been refused it before this is noted; the wait that they have begun stays as it is.
+
         Raises:
             StoreUnavailable: Redis did not take it.
         """
-        value = _TRIAL + _mark(token)
-        self._store.write(("SET", _refused_key(account, integration), value, "PX", int(TRIAL_SECONDS * 1000)))
+        keys = [_worked_key(account, integration), _refused_key(account, integration)]
+        arguments: list[object] = [_mark(token), _TRIAL + _mark(token), int(TRIAL_SECONDS * 1000)]
+        self._store.run(_BEGIN_TRIAL, keys, arguments)
 
     def count_refusal(self, account: Subdomain, token: str, kind: Kind, integration: str | None = None) -> ServiceError:
         """Return what it means that the new `token` is refused as well, and begin the wait; once for a token.

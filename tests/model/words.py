@@ -29,8 +29,8 @@ _PLAIN = {
     ("SET", "zis:{acme}:cool_down"): "makes everybody wait",
     ("DEL", "zis:{acme}:cool_down"): "ends every wait",
     ("DEL", "zis:{acme}:probes"): "forgets what was known of the integrations",
-    ("SET", "zis:{acme}:refused:grant"): "notes whether a new token is tried or waited with",
-    ("SET", "zis:{acme}:refused:mint:acme_orders"): "notes whether a new minted token is tried or waited with",
+    ("SET", "zis:{acme}:refused:grant"): "makes everybody wait with a new token",
+    ("SET", "zis:{acme}:refused:mint:acme_orders"): "makes everybody wait with a new minted token",
     ("GET", "zis:{acme}:refused:grant"): "looks how long to wait",
     ("GET", "zis:{acme}:refused:mint:acme_orders"): "looks how long to wait for a minted token",
     ("HSET", "zis:{acme}:worked:grant"): "notes that the token works",
@@ -45,6 +45,7 @@ _SCRIPTS = {
     "give back": "gives the lease {lease} back",
     "note": "notes it in the activity",
     "seal entry": "seals an entry of the activity anew",
+    "begin trial": "notes that a new token is tried, so that others wait",
     "count refusal": "counts a new token that is refused, for the next wait",
 }
 _ANSWERS = {
@@ -72,6 +73,7 @@ class Words:
             "give back": Lock.LUA_RELEASE_SCRIPT,
             "note": activity._PUSH,
             "seal entry": activity._RESEAL,
+            "begin trial": cool_down._BEGIN_TRIAL,
             "count refusal": cool_down._COUNT_REFUSAL,
         }
         # By what redis-py sends in their place.
