@@ -5,8 +5,9 @@
  *     const client = new ZISClient({ sessionToken, expiresIn, apiBase: "/api/v1" });
  *     const { job_specs } = await client.jobSpecs({ integration: "acme_orders" });
  *
- * Answers are the API's own documents (README, "Endpoints"); every failure is a `ZISProblem`. The session renews itself for as
- * long as the service allows (12 hours from the signed request that opened the page).
+ * Answers are the API's own documents (README, "Endpoints"); every failure is a `ZISProblem`. A GET that is refused for at most 3
+ * seconds (429, 503, 504) is repeated for up to 20 seconds. The session renews itself for as long as the service allows
+ * (12 hours from the signed request that opened the page).
  */
 
 import { ZISProblem } from "./zis-problem.js";
@@ -16,6 +17,10 @@ export { ZISProblem };
 
 // The service answers within 25 seconds; the rest is for slow networks.
 const REQUEST_TIMEOUT_MS = 40_000;
+// A GET that is refused for so short a time is sent again; what is told to wait longer is for the person to know.
+const LONGEST_RETRY_AFTER_SECONDS = 3;
+const REPEATING_MS = 20_000;
+const PASSING_STATUSES = new Set([429, 503, 504]);
 
 /** Calls `/api/v1` in the name of the person the page was opened for. */
 export class ZISClient {
@@ -119,6 +124,19 @@ export class ZISClient {
   }
 
   async #call(method, path, headers = {}) {
+    const end = Date.now() + REPEATING_MS;
+    for (;;) {
+      try {
+        return await this.#authorized(method, path, headers);
+      } catch (problem) {
+        const wait = method === "GET" ? waitBeforeRepeating(problem) : null;
+        if (wait === null || Date.now() + wait > end) throw problem;
+        await new Promise((resolve) => setTimeout(resolve, wait));
+      }
+    }
+  }
+
+  async #authorized(method, path, headers) {
     const token = await this.#session.token();
     try {
       return await this.#send(method, path, { token, headers });
@@ -144,6 +162,18 @@ export class ZISClient {
     }
     throw await ZISProblem.fromResponse(response);
   }
+}
+
+/**
+ * How long to wait before a GET is sent again; null: it is not.
+ *
+ * @param {ZISProblem} problem
+ * @returns {number|null} milliseconds: what the service asks for, and up to half of it more, so that callers who were
+ *   refused together do not come back together
+ */
+function waitBeforeRepeating({ status, retryAfter }) {
+  if (!PASSING_STATUSES.has(status) || retryAfter === null || retryAfter > LONGEST_RETRY_AFTER_SECONDS) return null;
+  return 1000 * retryAfter * (1 + Math.random() / 2);
 }
 
 /** An answer whose body fails as a `ZISProblem` too: the connection may break in the middle of it. */

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import requests
-from playwright.sync_api import Page
+from playwright.sync_api import Page, Route
 
 from tests.browser.workspace import ALL, ORDERS, Workspace
 from tests.steps import bootstrap_in
@@ -85,3 +85,80 @@ def test_a_page_without_a_session_is_told_so(other_page: Page) -> None:
            }"""
     )
     assert heard == ["unauthenticated", "unauthenticated"]
+
+
+# --- repeating ---
+
+
+class Refusals:
+    """Answers a path with refusals first, and notes what came."""
+
+    def __init__(self, page: Page, path: str, *refusals: tuple[int, int | None]) -> None:
+        self.left = list(refusals)
+        self.came: list[str] = []
+        page.route(path, self._answer)
+
+    def _answer(self, route: Route) -> None:
+        self.came.append(route.request.method)
+        if not self.left:
+            route.fallback()
+            return
+        status, retry_after = self.left.pop(0)
+        problem = {"code": "rate_limited", "status": status, "retry_after": retry_after}
+        route.fulfill(status=status, json=problem, content_type="application/problem+json")
+
+
+def code_of(page: Page, bootstrap: dict[str, Any], call: str) -> str:
+    """Return the code of the problem that a call of the client ends with; "none": it ends well."""
+    code: str = page.evaluate(
+        f"""async ({{ session_token: sessionToken, expires_in: expiresIn }}) => {{
+              const {{ ZISClient }} = await import("/static/zis-client.js");
+              const client = new ZISClient({{ sessionToken, expiresIn }});
+              return client.{call}.then(() => "none", ({{ code }}) => code);
+            }}""",
+        bootstrap,
+    )
+    return code
+
+
+def test_a_get_that_is_told_to_come_again_soon_comes_again(other_page: Page, bootstrap: dict[str, Any]) -> None:
+    refusals = Refusals(other_page, "**/api/v1/job_specs", (429, 0), (503, 0), (504, 1))
+    assert code_of(other_page, bootstrap, "jobSpecs()") == "none"
+    assert refusals.came == ["GET"] * 4
+
+
+@pytest.mark.parametrize(
+    ("call", "status", "retry_after"),
+    [
+        ("status()", 429, 4),
+        ("status()", 503, None),
+        ("status()", 502, 0),
+        ('install("escalate_vip_order")', 429, 0),
+    ],
+    ids=["later", "nobody knows when", "another failure", "a change"],
+)
+def test_whatever_else_is_refused_is_told_at_once(
+    call: str, status: int, retry_after: int | None, other_page: Page, bootstrap: dict[str, Any]
+) -> None:
+    refusals = Refusals(other_page, "**/api/v1/**", (status, retry_after))
+    assert code_of(other_page, bootstrap, call) == "rate_limited"
+    assert len(refusals.came) == 1
+
+
+def test_a_get_is_repeated_for_twenty_seconds_at_most(other_page: Page, bootstrap: dict[str, Any]) -> None:
+    refusals = Refusals(other_page, "**/api/v1/status", *[(429, 2)] * 50)
+    other_page.clock.install()
+    other_page.evaluate(
+        """async ({ session_token: sessionToken, expires_in: expiresIn }) => {
+             const { ZISClient } = await import("/static/zis-client.js");
+             new ZISClient({ sessionToken, expiresIn }).status().catch(({ code }) => { window.refusal = code; });
+           }""",
+        bootstrap,
+    )
+    seconds = 0
+    while not other_page.evaluate("window.refusal"):
+        other_page.clock.run_for(1000)
+        seconds += 1
+        assert seconds < 60
+    # Each wait is of at least 2 seconds; the clock runs on while an answer is on its way.
+    assert 2 <= len(refusals.came) <= 1 + 20 / 2
