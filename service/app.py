@@ -99,7 +99,7 @@ def _assemble(app: Flask, settings: Settings, store: Store) -> None:
     turns = Turns(store, bulkhead)
     registry = Registry(calls)
     grants = Grants(store, vault, clock)
-    conditions = Conditions(settings, clock)
+    conditions = Conditions(settings, store, clock)
     server = AuthorizationServer(settings, calls, adapter, clock)
     unsaved = UnsavedPairs()
     revocation = Revocation(settings, calls, registry, unsaved)

@@ -278,6 +278,29 @@ def test_where_users_cannot_be_read_the_registry_vouches(make_admin: MakeAdmin, 
     assert acme.live_tokens() == expected
 
 
+@pytest.mark.parametrize("where", ["token", "users", "clients", "mint", "list"])
+def test_an_account_that_is_found_gone_while_it_is_connected_again_is_known_to_be_gone(
+    make_admin: MakeAdmin, redis: Redis, where: str
+) -> None:
+    person = make_admin(**ONE_INTEGRATION)
+    person.connect("acme")
+    location = consented(person)
+    gone = Fault(where, "account_gone")
+    # Without a reader of users the registry has to vouch, and for that a token is minted.
+    person.simulator.world.account("acme").faults = [gone] if where == "users" else [Fault("users", "http_404"), gone]
+    assert_failed(person.come_back(location), 409, "account_gone")
+    told = person.status()
+    assert (told["connection"]["reason"], told["authorize_url"]) == ("account_gone", None)
+    assert stored(redis) != {}
+
+
+def test_nothing_is_noted_of_an_account_that_is_gone_and_has_never_connected(person: Admin, redis: Redis) -> None:
+    location = consented(person)
+    person.simulator.world.account("acme").faults = [Fault("token", "account_gone")]
+    assert_failed(person.come_back(location), 409, "account_gone")
+    assert redis.keys("zis:{acme}:account_gone") == []
+
+
 REGISTRY_REFUSALS = [
     ("http_403_admin", 403, "admin_required"),
     ("mismatch", 409, "integration_mismatch"),

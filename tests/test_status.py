@@ -16,6 +16,7 @@ from service.oauth.access_tokens import AccessTokens
 from service.oauth.grants import Grants
 from service.subdomains import Subdomain
 from tests.conftest import MakeAdmin
+from tests.operations.console import run
 from tests.steps import DIRECT, PUBLIC_URL, Admin, collaborator
 
 ACME = Subdomain("acme")
@@ -187,11 +188,37 @@ def test_a_refresh_that_succeeds_takes_back_that_the_account_is_gone_and_says_no
     assert connection(admin) == ("reauthorization_required", "admin_lost")
 
 
-def test_an_account_that_is_gone_and_whose_grant_has_ended_is_gone(admin: Admin) -> None:
+def test_an_account_that_is_gone_and_whose_grant_has_ended_is_gone_and_nobody_is_sent_there(admin: Admin) -> None:
+    assert admin.status()["user"]["can_manage"]
     admin.simulator.world.account("acme").renamed_to = "acme-new"
     admin.list_fresh()
     change_grant(admin, dead="grant_revoked")
     assert connection(admin) == ("reauthorization_required", "account_gone")
+    for reply in (
+        admin.call("GET", "/job_specs"),
+        admin.list_fresh(),
+        admin.install("zis:acme_orders:job_spec:escalate_vip_order"),
+        admin.disconnect("?uninstall=true"),
+    ):
+        assert (reply.status_code, reply.get_json()["code"]) == (409, "account_gone")
+        assert "authorize_url" not in reply.get_json()
+        assert "under that name" in reply.get_json()["detail"]
+    told = run(admin.app, "job-specs", "list", "--account", "acme")
+    assert told.status == 1
+    assert "oauth/authorize" not in told.out + told.err
+    # It is a dead grant all the same, and just forgotten.
+    assert admin.disconnect().get_json() == {"revoked": False}
+    assert connection(admin) == ("not_connected", None)
+    assert admin.call("GET", "/job_specs").get_json()["authorize_url"] is not None
+
+
+def test_the_page_of_an_account_that_is_gone_offers_no_address_to_connect_at(admin: Admin, redis: Redis) -> None:
+    redis.set("zis:{acme}:account_gone", "1")
+    assert admin.open_sidebar()["authorize_url"] is None
+    # Nothing is known of it once it is forgotten.
+    admin.disconnect()
+    redis.set("zis:{acme}:account_gone", "1")
+    assert admin.open_sidebar()["authorize_url"] == f"{PUBLIC_URL}/oauth/authorize?subdomain=acme"
 
 
 # --- the person ---

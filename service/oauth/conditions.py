@@ -4,11 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from service.errors import AuthorizationRequired
+from service.errors import AccountGone, AuthorizationRequired
 from service.oauth import signs
 from service.oauth.grants import Grant
 from service.settings import Settings
+from service.store import Store
 from service.subdomains import Subdomain
+from service.zendesk.calls import WHAT_GONE_MEANS
 
 # The texts speak to an admin; the keys are `connection.reason` on the wire.
 REASONS = {
@@ -22,6 +24,12 @@ REASONS = {
     "account_gone": "Zendesk says that there is no account at this address: it was renamed or closed.",
     "admin_lost": "Zendesk says that the person who authorized is no longer an admin.",
 }
+
+
+class GrantOfNobody(AuthorizationRequired):
+    """The grant is dead, and Zendesk has said that there is no account at this address: nobody can connect there."""
+
+    status, code, title = AccountGone.status, AccountGone.code, AccountGone.title
 
 
 def covers(granted: str, requested: str) -> bool:
@@ -46,10 +54,11 @@ class ConnectionState:
 
 
 class Conditions:
-    """Judges grants; asks nobody and deletes nothing."""
+    """Judges grants; asks Zendesk nothing and deletes nothing."""
 
-    def __init__(self, settings: Settings, clock: Callable[[], float]) -> None:
+    def __init__(self, settings: Settings, store: Store, clock: Callable[[], float]) -> None:
         self._settings = settings
+        self._store = store
         self._clock = clock
 
     def authorize_url(self, account: Subdomain) -> str:
@@ -98,6 +107,7 @@ class Conditions:
 
         Raises:
             AuthorizationRequired: not connected, or not usable.
+            StoreUnavailable: it is not usable, and Redis did not say whether the account is gone.
         """
         if grant is None:
             raise self.required(account, None)
@@ -107,7 +117,15 @@ class Conditions:
         return grant
 
     def required(self, account: Subdomain, reason: str | None) -> AuthorizationRequired:
-        """Return the error that asks to connect; `reason` None: the account is not connected."""
+        """Return the error that asks to connect; `reason` None: the account is not connected.
+
+        Where the account is known to be gone it names no address to connect at.
+
+        Raises:
+            StoreUnavailable: Redis did not answer.
+        """
+        if reason is not None and signs.sign_in(*self._store.read(signs.reading(account))) == signs.ACCOUNT_GONE:
+            return GrantOfNobody(WHAT_GONE_MEANS)
         known = REASONS.get(reason, "The authorization can no longer be used.") if reason else None
         why = known or "This Zendesk account is not connected."
         return AuthorizationRequired(

@@ -9,6 +9,7 @@ import structlog
 from service.activity import NOBODY, Activity, Author, Deed
 from service.deadlines import Deadline
 from service.errors import (
+    AccountGone,
     AccountMismatch,
     AdminRequired,
     AuthorizationRequired,
@@ -17,7 +18,7 @@ from service.errors import (
     StoreUnavailable,
 )
 from service.lookers import Lookers
-from service.oauth import probes
+from service.oauth import probes, signs
 from service.oauth.access_tokens import AccessTokens
 from service.oauth.authorization_server import AuthorizationServer, InvalidGrant, TokenPair
 from service.oauth.conditions import Conditions, covers
@@ -144,7 +145,18 @@ class Handshake:
             ScopeInsufficient, AdminRequired, AccountMismatch: a check failed.
             ServiceError: Zendesk or Redis failed.
         """
-        exchange = exchange or Attempt()
+        try:
+            return self._completed(account, authorization_code, code_verifier, deadline, exchange or Attempt())
+        except AccountGone as failure:
+            # Strangers cannot make us note anything of accounts that have never connected.
+            with _nothing_undone(account):
+                if self._grants.clear_fields(account)[0] is not None:
+                    signs.note_gone(self._store, account, failure)
+            raise
+
+    def _completed(
+        self, account: Subdomain, authorization_code: str, code_verifier: str, deadline: Deadline, exchange: Attempt
+    ) -> Connected:
         exchange.is_made = True
         try:
             pair = self._server.exchange_code(account, authorization_code, code_verifier, deadline)

@@ -6,7 +6,7 @@ from typing import Any
 
 from service.activity import Activity, Author
 from service.deadlines import Deadline
-from service.errors import AccountGone, AuthorizationRequired, ZendeskUnavailable
+from service.errors import AccountGone, AuthorizationRequired, StoreUnavailable, ZendeskUnavailable
 from service.lookers import Lookers
 from service.oauth import probes, signs
 from service.oauth.access_tokens import AccessTokens, is_token_refused
@@ -93,6 +93,18 @@ class Connection:
             # There is nobody at the old address to send an admin to.
             "authorize_url": None if is_gone else self._conditions.authorize_url(account),
         }
+
+    def address_to_connect(self, account: Subdomain) -> str | None:
+        """Return where an admin connects the account; None: Zendesk has said that nobody is there any more.
+
+        Without Redis nothing is known of that, and the address is told.
+        """
+        with contextlib.suppress(StoreUnavailable):
+            grant_reply, sign_reply = self._store.read(self._grants.reading(account), signs.reading(account))
+            grant, reason = self._judged(account, grant_reply)
+            if self._conditions.state(grant, reason, signs.sign_in(sign_reply)).reason == signs.ACCOUNT_GONE:
+                return None
+        return self._conditions.authorize_url(account)
 
     def activity(self, session: Session, limit: int, deadline: Deadline) -> list[dict[str, Any]]:
         """Return the latest entries as our API shows them, newest first; connected or not.

@@ -8,9 +8,9 @@ from flask.typing import ResponseReturnValue
 from service.documents.account import SessionDocument
 from service.documents.queries import NoQuery
 from service.errors import MethodNotAllowed
-from service.oauth.conditions import Conditions
 from service.rate_limits import REFUSED_REQUESTS, RateLimits, address_group
 from service.settings import Settings
+from service.sidebar.connection import Connection
 from service.sidebar.guard import bearer
 from service.sidebar.sessions import Session, Sessions
 from service.sidebar.zaf_jwt import ZAFTokens
@@ -49,7 +49,7 @@ def open_sidebar() -> ResponseReturnValue:
         **_issued(token, session).model_dump(),
         "account": signed.account,
         "api_base": API_BASE,
-        "authorize_url": collaborator(Conditions).authorize_url(signed.account),
+        "authorize_url": collaborator(Connection).address_to_connect(signed.account),
     }
     return render_template("sidebar.html", bootstrap=bootstrap)
 

@@ -31,7 +31,7 @@ export class ConnectionView {
    * @param {import("./model.js").Model} options.model
    * @param {import("./connect.js").ConnectWait} options.wait
    * @param {string} options.account
-   * @param {string} options.authorizeUrl
+   * @param {string | null} options.authorizeUrl
    * @param {{connect: (url: string) => void, followLink: () => void, disconnect: () => void, retry: () => void}} options.on
    *   what the person does; `connect` is called within the click
    */
@@ -41,7 +41,7 @@ export class ConnectionView {
     this.#account = account;
     this.#onRetry = on.retry;
     this.#problem = new ProblemSlot(account);
-    this.#link.href = authorizeUrl;
+    if (authorizeUrl) this.#link.href = authorizeUrl;
     this.#offer.append(this.#connect, this.#link, this.#waiting, this.#hint);
     this.element.append(
       el("div", { class: "connection__head" }, el("span", { class: "connection__dot", "aria-hidden": "true" }), this.#state),

@@ -37,6 +37,11 @@ _HEADERS = {"Accept": "application/json", "Accept-Encoding": "gzip, deflate", "U
 _ZIS = "/api/services/zis/"
 _PASSING_STATUSES = frozenset({502, 503, 504})
 _TOO_MANY = 429
+WHAT_GONE_MEANS = (
+    "Zendesk says that there is no account at this address: it was renamed or closed. Zendesk redirects nothing after "
+    "a rename. If it was renamed, the operator adds its new name to ZENDESK_SUBDOMAINS and an admin connects it under "
+    "that name."
+)
 # What mends a failure that does not pass by itself.
 _ADVICE = {
     NetworkFault.UNKNOWN_NAME: "Check the account's name, and this machine's name servers.",
@@ -275,9 +280,7 @@ def refusal_of(reply: Reply) -> ServiceError | None:
         )
     if reply.says_no_account:
         return AccountGone(
-            "Zendesk says that there is no account at this address: it was renamed or closed. Zendesk redirects "
-            "nothing after a rename. If it was renamed, the operator adds its new name to ZENDESK_SUBDOMAINS and an "
-            "admin connects it under that name.",
+            WHAT_GONE_MEANS,
             upstream_status=reply.status,
             upstream_detail=reply.words(),
         )

@@ -4,6 +4,7 @@ import pytest
 from playwright.sync_api import expect
 from redis import Redis
 
+from tests.browser.conftest import MakeWorkspace
 from tests.browser.workspace import OPEN_ORDER, ORDERS, REFUNDS, Workspace
 
 pytestmark = pytest.mark.browser
@@ -67,6 +68,29 @@ def test_while_the_role_cannot_be_asked_the_page_says_so(workspace: Workspace) -
     expect(workspace.see("role-note")).to_be_hidden()
     workspace.switch(ORDERS, REFUNDS).click()
     workspace.expect_switch(ORDERS, REFUNDS, on=True)
+
+
+@pytest.mark.parametrize("locale", ["en-US", "de-DE"])
+def test_where_the_account_is_gone_the_page_says_so_and_offers_no_way_to_connect(
+    locale: str, make_workspace: MakeWorkspace
+) -> None:
+    workspace = make_workspace(locale=locale)
+    workspace.grant()
+    workspace.open_app(locale=locale)
+    workspace.meets({"where": "all", "kind": "account_gone"})
+    workspace.see("refresh").click()
+    # As it turns out, and as the page shows it from the beginning; then it is the list's failure as well.
+    for _ in range(2):
+        words = {
+            "en-US": "There is no Zendesk account acme any more",
+            "de-DE": "Ein Zendesk-Konto acme gibt es nicht mehr",
+        }
+        expect(workspace.see("connection")).to_contain_text(words[locale])
+        workspace.expect_state("reauthorization_required")
+        expect(workspace.see("connect").filter(visible=True)).to_have_count(0)
+        expect(workspace.app.locator('a[href*="/oauth/authorize"]:visible')).to_have_count(0)
+        workspace.open_app(locale=locale)
+    workspace.shot(f"account_gone_{locale}")
 
 
 def test_an_admin_who_is_none_any_more_is_refused_and_loses_the_switches(connected: Workspace, redis: Redis) -> None:
