@@ -25,7 +25,7 @@ from service.errors import (
     ZISRejected,
 )
 from service.subdomains import Subdomain
-from service.zendesk.calls import ZendeskCalls
+from service.zendesk.calls import ZendeskCalls, foreign_reply
 from service.zendesk.replies import Reply
 
 # Documented for bundles with the same `meta`, used here in the field; the default of 20 would hide the rest.
@@ -35,6 +35,7 @@ MOST_PAGES = 100
 # A page that is begun later would not come back in time to be used.
 PAGE_NEEDS_SECONDS = 2.0
 
+_NO_ROWS = "no rows found"
 _REGISTRY = "/api/services/zis/registry"
 _QUALIFIED = re.compile(r"zis:([^:]{1,64}):([a-z_]{1,32}):(.+)", re.ASCII | re.DOTALL)
 
@@ -271,7 +272,12 @@ def _log_no_change(event: str, account: Subdomain, name: SpecName, reply: Reply)
 
 
 def list_refusal(reply: Reply, integration: str) -> ServiceError:
-    """Return what a 4xx to a list means: there, a 404 is an integration that is not registered (by session, 2026)."""
+    """Return what a 4xx to a list means: there, a 404 is an integration that is not registered (by session, 2026).
+
+    Any proxy says 404 in plain text; of ZIS no other such sentence was seen than that it found no rows.
+    """
+    if reply.status == 404 and not (reply.is_json_object or reply.says(_NO_ROWS)):
+        return foreign_reply(reply)
     if reply.status == 404:
         return IntegrationMismatch(
             f"Zendesk knows no integration {integration} in this account. Register it, or correct ZIS_INTEGRATIONS.",

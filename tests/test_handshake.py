@@ -306,6 +306,7 @@ REGISTRY_REFUSALS = [
     ("mismatch", 409, "integration_mismatch"),
     ("http_500_zis", 502, "zendesk_unavailable"),
     ("http_403_html", 502, "zendesk_unavailable"),
+    ("http_404_text", 502, "zendesk_unavailable"),
     ("account_gone", 409, "account_gone"),
     ("http_429", 429, "rate_limited"),
 ]

@@ -318,7 +318,7 @@ def test_an_integrations_state_is_learnt_from_its_lists(
     assert states(admin)["acme_orders"] == "ready"
 
 
-@pytest.mark.parametrize("kind", ["http_401_html", "http_403_html", "http_404_html"])
+@pytest.mark.parametrize("kind", ["http_401_html", "http_403_html", "http_404_html", "http_404_text"])
 def test_a_gateways_page_says_nothing_of_the_admin_the_token_or_the_integration(kind: str, admin: Admin) -> None:
     admin.meets({"where": "all", "kind": kind})
     reply = admin.list_fresh()

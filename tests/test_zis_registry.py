@@ -291,3 +291,10 @@ def test_a_list_of_an_integration_nobody_knows_is_a_mismatch() -> None:
     refusal: ServiceError = list_refusal(make_reply(404, b"no rows found"), "acme_orders")
     assert refusal.code == "integration_mismatch"
     assert refusal.members()["upstream_detail"] == "no rows found"
+
+
+@pytest.mark.parametrize("body", [b"404 page not found", b"Not Found", b"", b"[]", b'"no route"'])
+def test_a_404_in_words_that_are_not_zendesks_says_nothing_of_an_integration(body: bytes) -> None:
+    refusal = list_refusal(make_reply(404, body), "acme_orders")
+    assert refusal.code == "zendesk_unavailable"
+    assert "upstream_detail" not in refusal.members()

@@ -143,7 +143,7 @@ class ZendeskCalls:
             reply = self._send(account, method, path, kind=kind, token=token, deadline=deadline, query=query, json=json)
         if reply.is_success and reply.is_page:
             # Zendesk may or may not have been asked; what is so afterwards has to be looked up.
-            raise ReplyLost(_foreign(reply).detail, upstream_status=reply.status)
+            raise ReplyLost(foreign_reply(reply).detail, upstream_status=reply.status)
         return _usable(reply)
 
     @contextmanager
@@ -284,10 +284,11 @@ def refusal_of(reply: Reply) -> ServiceError | None:
             upstream_status=reply.status,
             upstream_detail=reply.words(),
         )
-    return None if reply.is_zendesks_own else _foreign(reply)
+    return None if reply.is_zendesks_own else foreign_reply(reply)
 
 
-def _foreign(reply: Reply) -> ForeignReply:
+def foreign_reply(reply: Reply) -> ForeignReply:
+    """Return what a reply means that is not Zendesk's own."""
     what = "a page instead of data" if reply.is_page else "no JSON"
     return ForeignReply(
         f"Something in front of Zendesk answered in its place ({reply.status}, {what}); nothing is concluded from it. "

@@ -50,7 +50,7 @@ class Reply:
         """Whether the reply is Zendesk's word: no page, and a refusal (4xx) is JSON or, at ZIS, a plain sentence."""
         if self.is_page:
             return False
-        return self.is_text_due or not 400 <= self.status < 500 or isinstance(_json(self.body), dict)
+        return self.is_text_due or not 400 <= self.status < 500 or self.is_json_object
 
     @property
     def says_no_account(self) -> bool:
@@ -65,6 +65,11 @@ class Reply:
     def says_no_record(self) -> bool:
         """Whether Zendesk says that what is named in the path does not exist (`/api/v2` only)."""
         return self.status == 404 and _member(self.body, "error") == "RecordNotFound"
+
+    @property
+    def is_json_object(self) -> bool:
+        """Whether the body is a JSON object, as in all of Zendesk's envelopes."""
+        return isinstance(_json(self.body), dict)
 
     def json_object(self) -> dict[str, Any]:
         """Return the body as a JSON object.

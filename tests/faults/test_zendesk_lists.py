@@ -86,6 +86,7 @@ CASES = {
     "401-html": Case(fault={"kind": "http_401_html"}, seen="502 zendesk_unavailable"),
     "403-html": Case(fault={"kind": "http_403_html"}, seen="502 zendesk_unavailable"),
     "404-html": Case(fault={"kind": "http_404_html"}, seen="502 zendesk_unavailable"),
+    "404-text": Case(fault={"kind": "http_404_text"}, seen="502 zendesk_unavailable"),
     "404-gone": Case(
         fault={"kind": "account_gone"},
         seen="409 account_gone",

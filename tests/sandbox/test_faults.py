@@ -58,6 +58,7 @@ def in_thread(work: Callable[[], Any]) -> Callable[[], Any]:
         ("http_401_html", 401, "<!DOCTYPE html>"),
         ("http_403_html", 403, "<!DOCTYPE html>"),
         ("http_404_html", 404, "<!DOCTYPE html>"),
+        ("http_404_text", 404, "404 page not found"),
         ("account_gone", 404, '{"error":{"title":"No help desk at'),
         ("http_403_scope", 403, '{"error":"insufficient_scope"'),
         ("http_404", 404, '{"error":"RecordNotFound"'),

@@ -51,6 +51,7 @@ KINDS = {
     "http_401_html": "a gateway's page with status 401",
     "http_403_html": "a gateway's page with status 403: it names admins and scopes, and knows of neither",
     "http_404_html": "a gateway's page with status 404",
+    "http_404_text": "a proxy's plain sentence with status 404",
     "account_gone": "404: No help desk at this address",
     "http_403_admin": "ZIS: Only admin user is allowed; elsewhere the API's 403 for somebody of too small a role",
     "http_403_scope": "403 for want of scope",
@@ -222,6 +223,8 @@ def _canned(fault: Fault, target: str) -> Reply:  # noqa: C901, PLR0911, PLR0912
             return html_reply(status or 403, _BLOCKED)
         case "http_404_html":
             return html_reply(status or 404, _PAGE.format(title="404 Not Found"))
+        case "http_404_text":
+            return text_reply(404, "404 page not found")
         case "account_gone":
             return no_account("this-address.zendesk.com")
         case "html_200":
