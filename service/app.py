@@ -33,6 +33,8 @@ from service.operations.connected_accounts import ConnectedAccounts
 from service.operations.health import Release
 from service.operations.logs import configure_logs
 from service.operations.sealed_records import SealedRecords
+from service.page import routes as page_routes
+from service.page.at_hand import AtHand
 from service.rate_limits import RateLimits
 from service.settings import Settings
 from service.sidebar import account_routes
@@ -74,7 +76,7 @@ def create_app(settings: Settings | None = None, *, redis: "Redis | None" = None
         health.blueprint,
         api_description_routes.blueprint,
         oauth_routes.blueprint,
-        sidebar_routes.page,
+        page_routes.blueprint,
         sidebar_routes.renewal,
         account_routes.blueprint,
         job_spec_routes.blueprint,
@@ -180,6 +182,7 @@ def _assemble(app: Flask, settings: Settings, store: Store) -> None:
         changes,
         managers,
         connection,
+        AtHand(settings, store, managers, connection, listing),
         vault,
         calls,
         registry,

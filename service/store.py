@@ -110,6 +110,14 @@ class Store:
             self.note_failure(fault)
             return self.translated(lambda: self._read(commands))
 
+    def read_once(self, *commands: Command) -> list[Any]:
+        """Return the replies to reading commands, sent once, in one round trip: for what can be done without.
+
+        Raises:
+            StoreUnavailable: Redis did not answer.
+        """
+        return self.translated(lambda: self._read(commands))
+
     def answers(self) -> bool:
         """Return whether Redis can be reached now."""
         try:

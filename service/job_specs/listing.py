@@ -150,6 +150,28 @@ class Listing:
             return [Kept(None, 0, None, is_noted_ready=probes.is_ready(*pair)) for pair in pairs]
         return [kept_in(fields, failure, grant_id, now) for fields, failure in pairs]
 
+    def at_hand(self, integrations: list[str], replies: list[Any], grant_id: str, now: int) -> list[Answer]:
+        """Return what is kept, up to ten minutes old, in the replies to `reading`; empty: nothing is. Asks nobody.
+
+        What is not young is stale. `now` in microseconds of Redis's clock.
+        """
+        if not self._seconds:
+            return []
+        answers = [
+            self._kept_answer(name, kept, now)
+            for name, kept in zip(integrations, self.kept(replies, grant_id, now), strict=True)
+        ]
+        return answers if any(answer.list is not None for answer in answers) else []
+
+    def _kept_answer(self, integration: str, kept: Kept, now: int) -> Answer:
+        young = kept.young(now, self._seconds)
+        if young is not None:
+            metrics.LISTS["hit"].inc()
+            return Answer(integration, young, None)
+        held = kept.stale(now)
+        # A list that is missing without a failure is not known to be so: as good as one that is too old.
+        return Answer(integration, held, kept.failure, is_stale=held is not None or kept.failure is None)
+
     def look(self, account: Subdomain, integrations: list[str], grant_id: str) -> tuple[int, list[Kept]]:
         """Return Redis's time (microseconds) and what is kept of each integration, in one round trip.
 

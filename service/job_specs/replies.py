@@ -45,7 +45,7 @@ def list_reply(answers: list[Answer], installed: bool | None, now: int) -> ListR
     if not held:
         raise _worst([answer.error for answer in answers if answer.error is not None])
     rows = b",".join(part for part in (_rows(one.rows, installed) for one in held) if part)
-    if any(answer.error is not None for answer in answers):
+    if any(answer.error is not None or answer.is_stale for answer in answers):
         about = _about(installed, [_part(answer) for answer in answers], [one.etag for one in held])
     else:
         lists = tuple((answer.integration, one.asked_at, one.etag) for answer, one in zip(answers, held, strict=True))

@@ -2,21 +2,22 @@
 
 import contextlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from service.activity import Activity, Author
 from service.deadlines import Deadline
-from service.errors import AccountGone, AuthorizationRequired, StoreUnavailable, ZendeskUnavailable
+from service.errors import AccountGone, AuthorizationRequired, ZendeskUnavailable
 from service.lookers import Lookers
 from service.oauth import probes, signs
 from service.oauth.access_tokens import AccessTokens, is_token_refused
-from service.oauth.conditions import Conditions
+from service.oauth.conditions import Conditions, ConnectionState
 from service.oauth.grants import Grant, Grants, MintedToken
 from service.oauth.revocation import CURRENT_TOKEN, Revocation
 from service.settings import Settings
-from service.sidebar.managers import Managers
+from service.sidebar.managers import Managers, Standing
 from service.sidebar.sessions import Session
-from service.store import Store
+from service.store import Command, Store
 from service.subdomains import Subdomain
 from service.timestamps import timestamp
 from service.vault import KeyMissing
@@ -25,6 +26,19 @@ from service.zendesk.replies import Reply
 
 # Each round after the first is somebody else's refresh or mint in between.
 MOST_ROUNDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What Redis has of an account's connection and of the person who asks."""
+
+    grant: Grant | None
+    reason: str | None
+    """Why the grant cannot be used; None: it can, or there is none."""
+    role: bytes | None
+    """As `Managers` takes it."""
+    probes: dict[str, probes.Probe]
+    sign: str | None
 
 
 class Connection:
@@ -57,25 +71,34 @@ class Connection:
         self._activity = activity
         self._uninstall_all = uninstall_all
 
+    def reading(self, session: Session) -> tuple[Command, ...]:
+        """Return the commands whose replies `read_in` takes; for callers that read more in the same round trip."""
+        account = session.account
+        return self._grants.reading(account), self._managers.reading(session), *probes.reading(account)
+
+    def read_in(self, session: Session, replies: list[Any]) -> Read:
+        """Return what the replies to `reading` say."""
+        grant_reply, role_reply, probe_reply, sign_reply = replies
+        grant, reason = self._judged(session.account, grant_reply)
+        return Read(grant, reason, role_reply, probes.probes_in(probe_reply), signs.sign_in(sign_reply))
+
     def status(self, session: Session, deadline: Deadline) -> dict[str, Any]:
         """Return the status as our API shows it; Zendesk is asked for the role only, for at most 3 s.
 
         Raises:
             StoreUnavailable: Redis did not answer.
         """
-        account = session.account
-        grant_reply, role_reply, probe_reply, sign_reply = self._store.read(
-            self._grants.reading(account), self._managers.reading(session), *probes.reading(account)
-        )
-        grant, reason = self._judged(account, grant_reply)
-        is_usable = grant is not None and reason is None
-        if is_usable:
-            standing = self._managers.standing(session, role_reply, deadline)
+        read = self.read_in(session, self._store.read(*self.reading(session)))
+        if read.grant is not None and read.reason is None:
+            standing = self._managers.standing(session, read.role, deadline)
         else:
-            standing = self._managers.unasked(session, role_reply)
-        state = self._conditions.state(grant, reason, signs.sign_in(sign_reply))
-        is_gone = state.reason == signs.ACCOUNT_GONE
-        known = probes.probes_in(probe_reply)
+            standing = self._managers.unasked(session, read.role)
+        return self.described(session, read, standing)
+
+    def described(self, session: Session, read: Read, standing: Standing) -> dict[str, Any]:
+        """Return the status of what was read as our API shows it to a person of this standing."""
+        account = session.account
+        state = self._state(read)
         return {
             "account": account,
             "user": {
@@ -84,27 +107,22 @@ class Connection:
                 "can_manage": standing.can_manage,
                 "reason": standing.reason,
             },
-            "connection": {"state": state.name, "reason": state.reason, **described(grant)},
+            "connection": {"state": state.name, "reason": state.reason, **described(read.grant)},
             "integrations": [
                 {"name": name, "state": probe.state, "detail": probe.detail}
                 for name in self._settings.integrations_of(account)
-                for probe in [known.get(name, probes.UNKNOWN)]
+                for probe in [read.probes.get(name, probes.UNKNOWN)]
             ],
-            # There is nobody at the old address to send an admin to.
-            "authorize_url": None if is_gone else self._conditions.authorize_url(account),
+            "authorize_url": self.address_to_connect(account, read),
         }
 
-    def address_to_connect(self, account: Subdomain) -> str | None:
+    def address_to_connect(self, account: Subdomain, read: Read | None) -> str | None:
         """Return where an admin connects the account; None: Zendesk has said that nobody is there any more.
 
-        Without Redis nothing is known of that, and the address is told.
+        `read` None: Redis was not asked or did not answer; nothing is known of that then, and the address is told.
         """
-        with contextlib.suppress(StoreUnavailable):
-            grant_reply, sign_reply = self._store.read(self._grants.reading(account), signs.reading(account))
-            grant, reason = self._judged(account, grant_reply)
-            if self._conditions.state(grant, reason, signs.sign_in(sign_reply)).reason == signs.ACCOUNT_GONE:
-                return None
-        return self._conditions.authorize_url(account)
+        is_gone = read is not None and self._state(read).reason == signs.ACCOUNT_GONE
+        return None if is_gone else self._conditions.authorize_url(account)
 
     def activity(self, session: Session, limit: int, deadline: Deadline) -> list[dict[str, Any]]:
         """Return the latest entries as our API shows them, newest first; connected or not.
@@ -162,6 +180,9 @@ class Connection:
         with self._activity.recorded(account, author, "disconnected") as told:
             self._grants.delete(account)
             told["revoked"] = self._forgotten(account, revoked=False)
+
+    def _state(self, read: Read) -> ConnectionState:
+        return self._conditions.state(read.grant, read.reason, read.sign)
 
     def _judged(self, account: Subdomain, reply: list[bytes | None]) -> tuple[Grant | None, str | None]:
         """Return the grant in the reply to `Grants.reading`, and why it cannot be used; (None, None): not connected."""

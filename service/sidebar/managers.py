@@ -213,6 +213,11 @@ class Managers:
             return True
         return self._is_recent(self._opened(session, remembered))
 
+    def recent(self, session: Session, remembered: bytes | None) -> Standing | None:
+        """Return what Zendesk said of the person within the last 5 minutes; None: nothing. Asks nobody."""
+        role = self._opened(session, remembered)
+        return self._standing(session, role) if self._is_recent(role) else None
+
     def unasked(self, session: Session, remembered: bytes | None) -> Standing:
         """Return what is remembered of the person, where Zendesk cannot be asked because nobody is connected."""
         role = self._opened(session, remembered)

@@ -1,0 +1,6 @@
+"""The page in the sidebar: what it opens with.
+
+routes   Zendesk's signed POST, answered with the page
+at_hand  status and list as far as Redis has them: one round trip, nothing asked of Zendesk
+markup   the page's text, with data in a script element that the data cannot end
+"""
