@@ -3,6 +3,7 @@
 The rooms, top first; imports point down:
 
 wsgi, gunicorn_config   what gunicorn reads
+gunicorn_worker         the connections: who holds a thread, and for how long
 thread_pool             the threads that serve requests
 app                     builds the collaborators once, registers blueprints
 answers                 what every request begins with and every answer carries; error pages, headers
@@ -14,6 +15,7 @@ zis_registry            the ZIS Registry API: pages, names, refusals
 activity, lookers       who did what to an account, and when; who has looked at it
 zendesk/                reaching one account: address, transport, deadlines, what a failure means
 vault, rate_limits      sealing records; our own limits
+bodies                  bodies of requests being read, counted by address
 plain_http              what came by http where PUBLIC_URL is https
 store, shared_reads     the only door to Redis; what threads read from it together
 redis_pool, redis_faults, network_faults   its connections; what a failure means

@@ -9,6 +9,7 @@ from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 from service import errors, metrics
+from service.bodies import Bodies
 from service.errors import InternalError, InvalidRequest, MethodNotAllowed, NotFound, PayloadTooLarge, ServiceError
 from service.oauth import routes as oauth_routes
 from service.plain_http import require_https
@@ -45,12 +46,7 @@ def _begin() -> Response | None:
     begin_request()
     metrics.REQUESTS_IN_PROGRESS.inc()
     _require_readable_query()
-    length = request.content_length
-    # Without either there is no body (RFC 9112, section 6.3).
-    if length is None and "HTTP_TRANSFER_ENCODING" in request.environ:
-        length = _chunked_length()
-    if length is not None and length > LARGEST_BODY_BYTES:
-        raise PayloadTooLarge("The request's body is larger than 64 KiB.")
+    _read_body()
     if deadline().left() <= 0:
         raise errors.ZendeskTimeout("This request waited too long before it could begin. Try again.", retry_after=1)
     return require_https(collaborator(Settings), _room(), is_api=_room() in _PROBLEM_ROOMS)
@@ -70,12 +66,27 @@ def _require_readable_query() -> None:
         raise InvalidRequest("The address's parameters are no UTF-8 text.") from None
 
 
-def _chunked_length() -> int:
-    """Return the length of a body that does not announce it; Werkzeug cuts it at the limit without a word.
+def _read_body() -> None:
+    """Read the request's body, if it has one, before anything else is done.
 
     Raises:
-        InvalidRequest: the body cannot be read.
+        InvalidRequest: it cannot be read, or does not arrive.
+        PayloadTooLarge: it is larger than 64 KiB; one that says so is not read.
+        RateLimited: too many bodies of this address are being read.
     """
+    length = request.content_length
+    # Without either there is no body (RFC 9112, section 6.3).
+    if not length and (length == 0 or "HTTP_TRANSFER_ENCODING" not in request.environ):
+        return
+    if length is None or length <= LARGEST_BODY_BYTES:
+        with collaborator(Bodies).reading(address_group(request.remote_addr)):
+            length = _body_length()
+    if length > LARGEST_BODY_BYTES:
+        raise PayloadTooLarge("The request's body is larger than 64 KiB.")
+
+
+def _body_length() -> int:
+    """Return the length of the body, once it is read; Werkzeug cuts it one byte beyond the limit, without a word."""
     try:
         return len(request.get_data())
     except (OSError, ParseException) as fault:

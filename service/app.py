@@ -9,6 +9,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from service.activity import Activity
 from service.answers import register_answers
+from service.bodies import Bodies
 from service.job_specs import routes as job_spec_routes
 from service.job_specs.changes import Changes
 from service.job_specs.listing import Listing
@@ -195,5 +196,6 @@ def _assemble(app: Flask, settings: Settings, store: Store) -> None:
         Sessions(settings, clock),
         ZAFTokens(settings, app_keys, clock),
         limits,
+        Bodies(),
         Release.current(),
     )

@@ -9,26 +9,23 @@ import os
 import re
 import resource
 import socket
-import struct
 import sys
 import threading
 from collections.abc import MutableMapping
-from concurrent.futures import Future
 from datetime import timedelta
 from typing import Any
 
 import structlog
 from gunicorn.glogging import Logger
-from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from service import metrics
+from service.gunicorn_worker import Worker
 from service.oauth.access_tokens import AccessTokens
 from service.oauth.upkeep import Upkeep
 from service.operations.logs import log_thread_crash
 from service.settings import Settings, SettingsError
 from service.shared_counts import COUNTS
 from service.sidebar.app_keys import AppKeys
-from service.thread_pool import ThreadPool
 from service.zendesk.bulkhead import Bulkhead
 
 _log = structlog.get_logger("service.access")
@@ -37,44 +34,6 @@ _log = structlog.get_logger("service.access")
 # last. None where nobody can ask for what is counted.
 if os.environ.get("METRICS_TOKEN", "").strip():
     COUNTS.share()
-
-# Between two pieces of a request, or of an answer that is being taken: a caller who stops in the middle would otherwise
-# keep his thread for ever. Who goes on byte by byte still does; that is for whatever stands in front.
-STALLED_SECONDS = 10
-# Connections that may be waited for at once while they close; the others wait their turn, open but idle.
-CLOSERS = 16
-
-
-class Worker(ThreadWorker):
-    """gunicorn's threads, which wait neither for a caller who stops in the middle nor for one who does not leave."""
-
-    def init_process(self) -> None:
-        self.__closers = ThreadPool(CLOSERS, thread_name_prefix="closing")
-        super().init_process()
-
-    def get_thread_pool(self) -> ThreadPool:
-        return ThreadPool(self.cfg.threads)
-
-    def handle(self, conn: TConn) -> Any:
-        # By the kernel: gunicorn sets Python's own time-outs to none.
-        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
-            conn.sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", STALLED_SECONDS, 0))
-        return super().handle(conn)
-
-    def finish_request(self, conn: TConn, fs: "Future[Any]") -> None:
-        """Close a connection that is done with beside the loop that accepts new ones.
-
-        gunicorn (27.0) closes within that loop and waits there up to two seconds for the caller's end: ten callers who
-        leave theirs open would keep everybody out for twenty.
-        """
-        if not fs.cancelled() and fs.exception() is None and fs.result():
-            super().finish_request(conn, fs)
-            return
-        closing = self.__closers.submit(conn.close, graceful=True)
-        closing.add_done_callback(lambda _: self.method_queue.defer(self.__count_out))
-
-    def __count_out(self) -> None:
-        self.nr_conns -= 1
 
 
 def threads_within(limit: int, concurrency: str) -> int:
@@ -85,6 +44,13 @@ def threads_within(limit: int, concurrency: str) -> int:
     workers = int(concurrency) if concurrency.isdecimal() and int(concurrency) else 1
     room = MOST_THREADS if limit == resource.RLIM_INFINITY else limit // workers - OTHER_THREADS
     return max(FEWEST_THREADS, min(MOST_THREADS, room))
+
+
+def connections_within(files: int) -> int:
+    """Return how many connections a worker may hold open; `files`: how many files a process may open, -1: no limit."""
+    if files == resource.RLIM_INFINITY:
+        return MOST_CONNECTIONS
+    return min(MOST_CONNECTIONS, max(files - OTHER_FILES, files // 2))
 
 
 def addresses_of(port: str) -> list[str]:
@@ -106,11 +72,16 @@ worker_class = Worker
 # its callers may hold as many as come, so there are more than one account is likely to fill.
 MOST_THREADS = 128
 FEWEST_THREADS = 16
-# Of a worker: those that close connections, ask for several lists at once, store and revoke; and gunicorn's own.
-OTHER_THREADS = 48
+# Of a worker: those that ask for several lists at once, store and revoke; and gunicorn's own.
+OTHER_THREADS = 32
 # gunicorn's greatest. A name of a job spec travels in the address, where a character takes up to 12 bytes.
 limit_request_line = 8190
 threads = threads_within(resource.getrlimit(resource.RLIMIT_NPROC)[0], os.environ.get("WEB_CONCURRENCY", "1"))
+# Those that say nothing, or wait for their next request, hold no thread: only memory, some 5 KB each.
+MOST_CONNECTIONS = 8192
+# Connections to accounts (five to each of the 256 asked last) and to Redis, and what Python itself has open.
+OTHER_FILES = 1536
+worker_connections = connections_within(resource.getrlimit(resource.RLIMIT_NOFILE)[1])
 # gthread: a heartbeat, not a limit of a request; requests end by their own deadline of 25 s.
 timeout = 60
 # Below the 30 s after which the platform kills.
@@ -189,11 +160,22 @@ def on_starting(_server: Any) -> None:
     """Refuse to start under settings that do not work; names every fault and exits with status 1."""
     # A daemon has another process id than it had at first.
     atexit.register(_remove_counts, os.getpid())
+    _raise_open_files()
     try:
         Settings.from_env(os.environ)
     except SettingsError as faults:
         faults.show()
         sys.exit(faults.exit_code)
+
+
+def _raise_open_files() -> None:
+    """Let workers open as many files as they need, as far as the system allows; its usual limit is 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = worker_connections + OTHER_FILES
+    if resource.RLIM_INFINITY != soft < needed:
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE, (needed if hard == resource.RLIM_INFINITY else min(needed, hard), hard)
+        )
 
 
 def pre_fork(_server: Any, _worker: Any) -> None:

@@ -22,6 +22,7 @@ _OPEN_NAMES = frozenset({"Exception", "BaseException", "tuple", "Generic", "Prot
 _REPLACED = {
     ("ThreadPool", "_adjust_thread_count"),
     ("ThreadPool", "_work_queue"),
+    ("Worker", "_keepalive_after"),
     ("ConnectedFirst", "_put"),
     ("_WatchedHTTPSConnection", "_tunnel"),
     ("_AllocatedDict", "_init_value"),

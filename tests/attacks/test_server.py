@@ -1,22 +1,28 @@
 """What reaches the application through a real gunicorn, and what must not; under the platform's own environment."""
 
 import re
+import resource
+import select
 import socket
 import struct
 import sys
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 import requests
+from gunicorn.workers import gthread
 from redis import Redis
 
 from service.answers import LARGEST_BODY_BYTES
-from service.gunicorn_config import threads, threads_within
+from service.bodies import BODIES_AT_ONCE
+from service.gunicorn_config import connections_within, threads, threads_within
 from service.thread_pool import ThreadPool
 from tests.attacks.attackers import bearer, keys_of, request_of, send, status_of
 from tests.conftest import MakeAdmin
+from tests.steps import wait_until
 from tests.workers import LiveService
 
 pytestmark = pytest.mark.attacks
@@ -203,6 +209,47 @@ def stalled(service: LiveService, starts: list[bytes]) -> Iterator[list[socket.s
             wire.close()
 
 
+@contextmanager
+def open_files(count: int) -> Iterator[None]:
+    """Let this process open so many files while the block runs, if it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, most), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@contextmanager
+def few_open_files(count: int) -> Iterator[None]:
+    """Let what is started in the block have a soft limit of so many open files."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def at_hand(wire: socket.socket) -> bytes:
+    """Return what has come; nothing: nothing has."""
+    wire.setblocking(False)
+    try:
+        return wire.recv(65536)
+    except BlockingIOError:
+        return b""
+
+
+def is_closed(wire: socket.socket) -> bool:
+    """Return whether the server has closed the connection; what it said before is passed over."""
+    wire.setblocking(False)
+    try:
+        while wire.recv(65536):
+            pass
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
 SLOW_HEAD = b"GET /livez HTTP/1.1\r\nHost: local"
 SLOW_BODY = (
     b"POST /sidebar HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n"
@@ -211,31 +258,125 @@ SLOW_BODY = (
 SLOW_CHUNK = b"POST /api/v1/session HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n40\r\nx"
 
 
+def are_held(wires: list[socket.socket]) -> int:
+    """Return how many connections are open and have had no answer."""
+    held = 0
+    for wire in wires:
+        wire.setblocking(False)
+        try:
+            wire.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            held += 1
+        wire.setblocking(True)
+    return held
+
+
+def from_address(start: bytes, address: str) -> bytes:
+    return start.replace(b"localhost\r\n", b"localhost\r\nX-Forwarded-For: " + address.encode() + b"\r\n")
+
+
 def test_callers_who_stop_in_the_middle_hold_nobody_up(service: LiveService) -> None:
     """As many as come one by one keep a thread each; the rest serve on meanwhile."""
-    with stalled(service, [SLOW_HEAD, SLOW_BODY, SLOW_CHUNK] * 15) as wires:
+    with stalled(service, [SLOW_HEAD] * 30 + [SLOW_BODY, SLOW_CHUNK] * 8) as wires:
         for path in ("/livez", "/readyz"):
             assert requests.get(f"{service.address}{path}", timeout=60).ok
-        wires[-1].setblocking(False)
-        with pytest.raises(BlockingIOError):
-            # Still held: nobody had to be let go for these answers.
-            wires[-1].recv(1)
+        # Nobody had to be let go for these answers.
+        assert are_held(wires) == len(wires)
+
+
+def test_a_thousand_silent_sockets_keep_nobody_out(service: LiveService) -> None:
+    with open_files(2_000), stalled(service, [b""] * 1_000) as wires:
+        for path in ("/livez", "/readyz"):
+            assert requests.get(f"{service.address}{path}", timeout=60).ok
+        assert are_held(wires) == len(wires)
+        # One that speaks at last is served.
+        wires[0].sendall(request_of("GET /livez HTTP/1.1"))
+        assert status_of(wires[0].recv(100)) == 200
+
+
+def test_slow_bodies_of_one_address_keep_nobody_out(service: LiveService) -> None:
+    """Sixteen of them hold a thread each; the others are told to come again, and nobody else notices."""
+    flood = [from_address(start, "198.51.100.7") for start in (SLOW_BODY, SLOW_CHUNK) * 210]
+    with stalled(service, flood) as wires:
+        wait_until(lambda: are_held(wires) == BODIES_AT_ONCE)
+        body = "token=x"
+        lines = ["X-Forwarded-For: 198.51.100.8", f"Content-Length: {len(body)}",
+                 "Content-Type: application/x-www-form-urlencoded"]  # fmt: skip
+        assert status_of(send(service, request_of("POST /sidebar HTTP/1.1", *lines, body=body))) == 401
+        assert requests.get(f"{service.address}/readyz", timeout=60).ok
+        assert are_held(wires) == BODIES_AT_ONCE
+        refused = next(reply for wire in wires if (reply := at_hand(wire)))
+        assert status_of(refused) == 429
+        assert b"Retry-After: 1\r\n" in refused
 
 
 def test_more_callers_who_stop_in_the_middle_than_threads_are_let_go(service: LiveService) -> None:
-    """All threads are taken; after the time-out they are free again, and the callers know it."""
-    with stalled(service, [SLOW_HEAD, SLOW_BODY, SLOW_CHUNK] * (threads // 3 + 2)) as wires:
+    """All threads are taken; when the time of a request is over they are free again, and the callers know it."""
+    with stalled(service, [SLOW_BODY, SLOW_CHUNK] + [SLOW_HEAD] * threads) as wires:
         assert requests.get(f"{service.address}/livez", timeout=60).ok
-        first_head, first_body, first_chunk = (wire.recv(100) for wire in wires[:3])
+        first_body, first_chunk, first_head = (wire.recv(100) for wire in wires[:3])
     assert first_head == b""
     assert [status_of(reply) for reply in (first_body, first_chunk)] == [400, 400]
     assert "event=connection_given_up" in service.log()
     assert "Traceback" not in service.log()
 
 
+def test_who_sends_byte_by_byte_has_as_long_as_who_stops(service: LiveService) -> None:
+    with stalled(service, [SLOW_HEAD, SLOW_HEAD]) as (dribbling, silent):
+        finished: list[socket.socket] = []
+        while not finished:
+            finished, _, _ = select.select([dribbling, silent], [], [], 0.25)
+            with suppress(OSError):
+                dribbling.sendall(b"x")
+        # Its next byte meets a connection that is closed.
+        wait_until(lambda: is_closed(dribbling))
+        wait_until(lambda: is_closed(silent))
+
+
+def test_a_body_that_nobody_reads_is_not_waited_for(service: LiveService) -> None:
+    """The answer is there, and the connection ends instead of keeping a thread for the rest."""
+    announced = b"POST /livez HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999\r\n\r\nx"
+    with stalled(service, [announced] * (threads + 2)) as wires:
+        began = time.monotonic()
+        assert requests.get(f"{service.address}/livez", timeout=60).ok
+        assert time.monotonic() - began < gthread.DEFAULT_WORKER_DATA_TIMEOUT, "as long as gunicorn would wait"
+        assert status_of(wires[0].recv(100)) == 413
+        wait_until(lambda: is_closed(wires[0]))
+
+
+@pytest.mark.parametrize(("files", "connections"), [(-1, 8192), (1_048_576, 8192), (4096, 2560), (1024, 512)])
+def test_connections_stay_within_the_files_that_a_process_may_open(files: int, connections: int) -> None:
+    assert connections_within(files) == connections
+
+
+def test_a_worker_may_open_as_many_files_as_it_needs(environment: dict[str, str]) -> None:
+    """The usual soft limit is below what a worker's connections need."""
+    with few_open_files(256):
+        started = LiveService(environment, 1)
+    try:
+        started.wait_until_ready()
+        with open_files(2_000), stalled(started, [b""] * 400):
+            assert requests.get(f"{started.address}/readyz", timeout=60).ok
+        assert "Traceback" not in started.log()
+    finally:
+        started.stop()
+
+
+def test_where_there_is_no_room_for_a_new_connection_a_silent_one_goes(environment: dict[str, str]) -> None:
+    command = f"--worker-connections {threads + 20}"
+    started = LiveService({**environment, "GUNICORN_CMD_ARGS": command}, 1)
+    try:
+        started.wait_until_ready()
+        with stalled(started, [b""] * (threads + 40)) as wires:
+            assert requests.get(f"{started.address}/livez", timeout=60).ok
+            assert are_held(wires) > 0
+    finally:
+        started.stop()
+
+
 @pytest.mark.parametrize(
     ("limit", "concurrency", "count"),
-    [(-1, "2", 128), (63_000, "2", 128), (256, "2", 80), (256, "1", 128), (256, "9", 16), (256, "many", 128)],
+    [(-1, "2", 128), (63_000, "2", 128), (256, "2", 96), (256, "1", 128), (256, "9", 16), (256, "many", 128)],
 )
 def test_threads_stay_within_what_the_machine_allows(limit: int, concurrency: str, count: int) -> None:
     assert threads_within(limit, concurrency) == count

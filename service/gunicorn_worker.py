@@ -1,0 +1,137 @@
+"""gunicorn's gthread worker, whose threads wait for no connection that says nothing.
+
+gthread (27.0) gives each new connection a thread for up to five seconds, waits for a body without end, and closes
+connections within the loop that accepts new ones.
+"""
+
+import socket
+import struct
+import time
+from concurrent.futures import Future
+from functools import partial
+from itertools import islice
+from selectors import EVENT_READ
+from typing import Any
+
+from gunicorn.workers import gthread
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
+from service.thread_pool import ThreadPool
+
+# What `handle` returns for a connection that has said nothing yet.
+_DEFER: object = gthread._DEFER  # type: ignore[attr-defined]  # noqa: SLF001 - nothing public stands for it
+# A request comes with its connection. One that does not is waited for by the poller, which needs no thread for it.
+FIRST_WAIT_SECONDS = 0.01
+# For the first byte of a new connection.
+SILENT_SECONDS = 10
+# From a request's first byte to its last, however many pieces it comes in.
+ARRIVAL_SECONDS = 15
+# For the caller to take the next piece of an answer.
+SEND_SECONDS = 10
+# For the caller to see the end of the connection (RFC 9112, section 9.6); as long as gunicorn gives.
+LINGER_SECONDS = 2
+LINGER_BYTES = 65536
+# Silent connections that are closed at once where there is no room for new ones.
+MADE_ROOM = 64
+
+
+class ArrivingSocket(socket.socket):
+    """A connection from which a whole request has to arrive within `ARRIVAL_SECONDS`."""
+
+    __end = 0.0
+
+    def expect_request(self) -> None:
+        """Begin the time of a request."""
+        self.__end = time.monotonic() + ARRIVAL_SECONDS
+
+    def recv(self, size: int, flags: int = 0, /) -> bytes:
+        """Return what comes within the request's time.
+
+        Raises:
+            OSError: nothing came.
+        """
+        left = self.__end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the request did not arrive in time")
+        # By the kernel: a time-out of Python's costs a system call more for each of the others.
+        microseconds = int(left * 1_000_000) + 1
+        self.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _timeval(microseconds))
+        return super().recv(size, flags)
+
+
+class Worker(ThreadWorker):
+    """A thread is given to a request that is arriving, and ends with its answer."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.__lingering: dict[TConn, float] = {}
+
+    def get_thread_pool(self) -> ThreadPool:
+        return ThreadPool(self.cfg.threads)
+
+    def handle(self, conn: TConn) -> Any:
+        if not isinstance(conn.sock, ArrivingSocket):
+            plain = conn.sock
+            conn.sock = ArrivingSocket(plain.family, plain.type, plain.proto, plain.detach())
+            conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _timeval(SEND_SECONDS * 1_000_000))
+        if not conn.initialized and not conn.wait_for_data(FIRST_WAIT_SECONDS):
+            return _DEFER
+        conn.sock.expect_request()
+        return super().handle(conn)
+
+    def _keepalive_after(self, conn: TConn, keepalive: bool) -> bool:
+        """Return whether the connection can be used again; the rest of a body that nobody read is not waited for."""
+        parser: Any = conn.parser
+        return keepalive and bool(parser.finish_body(deadline=time.monotonic() + FIRST_WAIT_SECONDS))
+
+    def finish_request(self, conn: TConn, fs: "Future[Any]") -> None:
+        """Give the connection to the poller, or begin to close it."""
+        if not fs.cancelled() and fs.exception() is None and not fs.result():
+            self.__linger(conn)
+            return
+        super().finish_request(conn, fs)
+        if conn.timeout is not None and fs.result() is _DEFER:
+            conn.timeout = time.monotonic() + SILENT_SECONDS
+
+    def murder_pending(self) -> None:
+        """Close the connections whose time is up; where there is no room for new ones, some that are silent as well."""
+        if self.nr_conns >= self.worker_connections:
+            for conn in islice(self.pending_conns, MADE_ROOM):
+                conn.timeout = 0.0
+        super().murder_pending()
+        now = time.monotonic()
+        for conn in [conn for conn, end in self.__lingering.items() if end <= now]:
+            self.__close(conn)
+
+    def __linger(self, conn: TConn) -> None:
+        """Tell the caller that the connection ends, and close it once they have seen that."""
+        self.__lingering[conn] = time.monotonic() + LINGER_SECONDS
+        try:
+            conn.sock.setblocking(False)
+            conn.sock.shutdown(socket.SHUT_WR)
+            self.poller.register(conn.sock, EVENT_READ, partial(self.__drain, conn))
+        except (OSError, ValueError):
+            # The caller has left.
+            self.__close(conn)
+
+    def __drain(self, conn: TConn, _sock: socket.socket) -> None:
+        """Close the connection if the caller has, or sends more than an end needs."""
+        try:
+            if 0 < len(socket.socket.recv(conn.sock, LINGER_BYTES)) < LINGER_BYTES:
+                return
+        except BlockingIOError:
+            return
+        except OSError:
+            pass
+        self.__close(conn)
+
+    def __close(self, conn: TConn) -> None:
+        del self.__lingering[conn]
+        if conn.sock.fileno() in self.poller.get_map():
+            self.poller.unregister(conn.sock)
+        self.nr_conns -= 1
+        conn.close()
+
+
+def _timeval(microseconds: int) -> bytes:
+    return struct.pack("ll", *divmod(microseconds, 1_000_000))
