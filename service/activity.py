@@ -33,7 +33,7 @@ RUN_SECONDS = 3600
 LIFE_SECONDS = 90 * 86_400
 OK = "ok"
 
-Action = Literal["connected", "disconnected", "installed", "uninstalled", "reauthorization_required"]
+Action = Literal["connected", "disconnected", "installed", "uninstalled", "rearmed", "reauthorization_required"]
 
 # One script, so that the list is never longer than it may be, and never without a life.
 _PUSH = """

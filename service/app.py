@@ -13,6 +13,7 @@ from service.bodies import Bodies
 from service.job_specs import routes as job_spec_routes
 from service.job_specs.changes import Changes
 from service.job_specs.listing import Listing
+from service.job_specs.reconciling import Reconciler
 from service.lookers import Lookers
 from service.oauth import routes as oauth_routes
 from service.oauth.access_tokens import AccessTokens
@@ -151,6 +152,7 @@ def _assemble(app: Flask, settings: Settings, store: Store) -> None:
     changes = Changes(
         settings=settings, store=store, registry=registry, zis_tokens=zis_tokens, listing=listing, activity=activity
     )
+    reconciler = Reconciler(settings=settings, store=store, listing=listing, changes=changes, activity=activity)
     managers = Managers(settings, store, vault, calls, zis_tokens, lookers, clock)
     limits = RateLimits(settings, store)
     app_keys = AppKeys(settings, store, vault, calls, limits, clock)
@@ -181,6 +183,7 @@ def _assemble(app: Flask, settings: Settings, store: Store) -> None:
         handshake,
         listing,
         changes,
+        reconciler,
         managers,
         connection,
         AtHand(settings, store, managers, connection, listing),

@@ -44,6 +44,8 @@ class ServiceError(Exception):
     """Seconds."""
     authorize_url: str | None = None
     """Absolute; where an admin connects the account."""
+    errors: list[dict[str, str]] | None = None
+    """Every fault of a document: `pointer` (RFC 6901) and `detail`."""
 
     def __post_init__(self) -> None:
         super().__init__(self.detail)
@@ -56,6 +58,7 @@ class ServiceError(Exception):
             "upstream_detail": words[:UPSTREAM_DETAIL_CHARACTERS] if words else None,
             "retry_after": self.retry_after,
             "authorize_url": self.authorize_url,
+            "errors": self.errors,
         }
         return {name: value for name, value in optional.items() if value is not None}
 

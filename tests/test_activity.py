@@ -539,11 +539,21 @@ def test_another_change_or_the_same_one_later_is_an_entry_of_its_own(other: Deed
 
 def test_a_repetition_says_when_and_in_which_request_it_was_last_done(admin: Admin) -> None:
     admin.install(QUALIFIED)
+    admin.install(QUALIFIED)
     with time_machine.travel(int(time.time()) + 60, tick=False):
         reply = admin.install(QUALIFIED)
-        (entry, _) = entries(admin)
-        assert (entry["count"], entry["at"]) == (2, timestamp(time.time()))
+        (entry, _, _) = entries(admin)
+        assert (entry["action"], entry["count"], entry["at"]) == ("rearmed", 2, timestamp(time.time()))
         assert entry["request_id"] == reply.headers["X-Request-Id"]
+
+
+@pytest.mark.parametrize("name", [VIP, QUALIFIED])
+def test_installing_what_is_listed_as_installed_is_a_rearming(admin: Admin, name: str) -> None:
+    for _ in range(2):
+        admin.install(name)
+    admin.uninstall(name)
+    admin.install(name)
+    assert [action for action, _ in told(admin)] == ["installed", "uninstalled", "rearmed", "installed", "connected"]
 
 
 def test_an_entry_of_an_older_release_counts_as_one_and_is_repeated(admin: Admin, redis: Redis) -> None:

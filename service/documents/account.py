@@ -96,7 +96,10 @@ class ActivityEntry(Document):
     """Something that was done, or attempted."""
 
     at: Instant
-    action: Literal["connected", "disconnected", "installed", "uninstalled", "reauthorization_required"]
+    action: Annotated[
+        Literal["connected", "disconnected", "installed", "uninstalled", "rearmed", "reauthorization_required"],
+        Field(description="`rearmed`: installed again, while it was listed as installed."),
+    ]
     actor: Actor | Literal["operator"]
     integration: str | None
     job_spec: Annotated[str | None, Field(description="Short name.")]

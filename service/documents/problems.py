@@ -17,6 +17,15 @@ def _optional(description: str, **more: Any) -> Any:
     return Field(description=description, json_schema_extra=_without_default, **more)
 
 
+class DocumentFault(Document):
+    """What is wrong in a document, and where."""
+
+    pointer: Annotated[
+        str, Field(description="RFC 6901; empty: the whole.", examples=["/integrations/acme_orders/installed/0"])
+    ]
+    detail: str
+
+
 class Problem(Document):
     """What went wrong. Branch on `code`, which never changes; `detail` is a sentence for the person."""
 
@@ -33,6 +42,9 @@ class Problem(Document):
     upstream_detail: Annotated[str | SkipJsonSchema[None], _optional("Zendesk's own words.", max_length=500)] = None
     retry_after: Annotated[int | SkipJsonSchema[None], _optional("Seconds; also the header Retry-After.", ge=0)] = None
     authorize_url: Annotated[str | SkipJsonSchema[None], _optional("Where an admin connects the account.")] = None
+    errors: Annotated[
+        list[DocumentFault] | SkipJsonSchema[None], _optional("Every fault of a document of desired state.")
+    ] = None
 
 
 class Live(Document):

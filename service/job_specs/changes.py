@@ -58,6 +58,13 @@ class _Target:
     """Qualified."""
     listed: tuple[JobSpec, ...] = ()
     """The rows of that name as last listed: one, as a rule; none: not listed, or not looked."""
+    remembered: tuple[JobSpec, ...] = ()
+    """Of a qualified name, the rows of a list under ten minutes old: good for the activity's words alone."""
+
+    @property
+    def known(self) -> tuple[JobSpec, ...]:
+        """What is known of the job spec before the change."""
+        return self.listed or self.remembered
 
 
 class Changes:
@@ -121,10 +128,13 @@ class Changes:
             ZendeskUnavailable: Zendesk accepted, and twice showed the opposite.
             ServiceError: Zendesk refused or failed.
         """
-        target = _Target(spec) if qualified else self._resolved(account, grant_id, spec, deadline)
+        target = (
+            self._as_named(account, grant_id, spec) if qualified else self._resolved(account, grant_id, spec, deadline)
+        )
         integration = target.name.integration or ""
         kept_lists.mark_changed(self._store, account, integration)
-        action: Action = "installed" if install else "uninstalled"
+        is_repeated = install and any(row.installed for row in target.known)
+        action: Action = "rearmed" if is_repeated else "installed" if install else "uninstalled"
         with self._activity.recorded(
             account, author, action, integration=integration, job_spec=target.name.name
         ) as told:
@@ -158,16 +168,13 @@ class Changes:
         acknowledged: bool | None = None
         lost: ServiceError | None = None
         try:
-            acknowledged = self._send(account, target.name, install=install, deadline=deadline)
-        except ZendeskUnavailable as failure:
-            # A gateway's 502 or 504 says as little of the effect as no reply at all.
-            if not isinstance(failure, ReplyLost) and failure.upstream_status not in {502, 504}:
+            acknowledged = self.send(account, target.name, install=install, deadline=deadline)
+        except (ZendeskUnavailable, ReplyLate) as failure:
+            if not is_outcome_unknown(failure):
                 raise
             lost = failure
-        except ReplyLate as failure:
-            lost = failure
         finally:
-            self._mark_again(account, integration)
+            self.mark_again(account, integration)
         return self._judged(account, grant_id, target, install, acknowledged, lost, deadline)
 
     def _uninstall_each(
@@ -181,7 +188,7 @@ class Changes:
                 raise ZendeskTimeout("Not all job specs could be uninstalled in time. Repeat it: the rest will follow.")
             # A 404 means that it is not installed, which is what is wanted.
             with outcome(lambda result: done.append(Deed("uninstalled", integration, name, result))):
-                self._send(account, SpecName(name, integration), install=False, deadline=deadline)
+                self.send(account, SpecName(name, integration), install=False, deadline=deadline)
 
         try:
             with ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="uninstall") as pool:
@@ -193,10 +200,10 @@ class Changes:
                     if not future.cancelled():
                         future.result()
         finally:
-            self._mark_again(account, integration)
+            self.mark_again(account, integration)
             self._activity.note(account, author, *done)
 
-    def _mark_again(self, account: Subdomain, integration: str) -> None:
+    def mark_again(self, account: Subdomain, integration: str) -> None:
         """Distrust lists that were asked while the change was on its way: they may show either state."""
         try:
             kept_lists.mark_changed(self._store, account, integration)
@@ -204,8 +211,13 @@ class Changes:
             # The change is made; a list asked meanwhile may be shown until it is no longer young.
             _log.warning("change_not_marked", account=account, integration=integration, code=failure.code)
 
-    def _send(self, account: Subdomain, name: SpecName, *, install: bool, deadline: Deadline) -> bool | None:
-        """Return True: Zendesk accepted; None: it says 404 to an uninstall, which the list has to settle."""
+    def send(self, account: Subdomain, name: SpecName, *, install: bool, deadline: Deadline) -> bool | None:
+        """Send one change. True: Zendesk accepted it; None: it says 404 to an uninstall, which the list has to settle.
+
+        Raises:
+            ReplyLost, ReplyLate: it may have taken effect.
+            ServiceError: Zendesk refused or failed.
+        """
         integration = name.integration or ""
         operation = self._registry.install_job_spec if install else self._registry.uninstall_job_spec
         try:
@@ -216,6 +228,13 @@ class Changes:
             signs.note_gone(self._store, account, failure)
             raise
         return None if outcome is False else True
+
+    def _as_named(self, account: Subdomain, grant_id: str, spec: SpecName) -> _Target:
+        """Return a job spec by its qualified name, which is sent as it is, listed or not."""
+        integration = spec.integration or ""
+        now, kept = self._listing.look(account, [integration], grant_id)
+        answer = Answer(integration, kept[0].stale(now), None)
+        return _Target(spec, remembered=_find(answer, spec.name))
 
     def _resolved(self, account: Subdomain, grant_id: str, spec: SpecName, deadline: Deadline) -> _Target:
         """Return the one job spec of a short name; the lists are asked anew before it is said not to be there."""
@@ -285,6 +304,14 @@ class Changes:
         except StoreUnavailable as failure:
             return Answer(integration, None, failure)
         return self._listing.answer(Wanted(account, integration, grant_id, now, deadline), kept[0], now)
+
+
+def is_outcome_unknown(failure: ServiceError) -> bool:
+    """Return whether a change that failed like this may have taken effect, so that the list has to settle it."""
+    if isinstance(failure, ReplyLost | ReplyLate):
+        return True
+    # A gateway's 502 or 504 says as little of the effect as no reply at all.
+    return isinstance(failure, ZendeskUnavailable) and failure.upstream_status in {502, 504}
 
 
 def _find(answer: Answer, name: str) -> tuple[JobSpec, ...]:

@@ -116,6 +116,9 @@ def explained(error: ServiceError) -> list[str]:
     """Return the lines that follow an error's title: what happened, what to do next, and the code."""
     told = error.members()
     lines = [error.detail]
+    lines += [
+        f"  {printable(one['pointer']) or '(all of it)'}: {printable(one['detail'])}" for one in error.errors or ()
+    ]
     if "upstream_detail" in told:
         lines.append(f"Zendesk's words ({error.upstream_status}): {told['upstream_detail']}")
     if error.authorize_url is not None:

@@ -21,6 +21,7 @@ from service.job_specs.changes import Changed, Changes
 from service.job_specs.listing import Listing, Wanted
 from service.job_specs.replies import list_reply
 from service.oauth.access_tokens import AccessTokens
+from service.operations.bulk_plans import Wish, plan_all
 from service.operations.console import (
     OperatorCommand,
     account_option,
@@ -30,6 +31,7 @@ from service.operations.console import (
     print_json,
     print_table,
 )
+from service.operations.desired_state_commands import apply, carry_out, export, plan, yes_option
 from service.operations.interruptions import is_interrupted
 from service.operations.progress import Progress
 from service.settings import Settings
@@ -48,23 +50,35 @@ ABOUT_ONE_NAME = (
 )
 
 _integration_option = click.option("--integration", metavar="NAME", help="Only this integration of the account.")
-_names = click.argument("names", metavar="NAME...", nargs=-1, required=True)
+_names = click.argument("names", metavar="[NAME]...", nargs=-1)
+_all_option = click.option("--all", "all_of_them", is_flag=True, help="All of them, instead of names.")
 
 
 @click.group("job-specs")
 def job_specs() -> None:
-    """List, install and uninstall job specs.
+    """List, install and uninstall job specs, and bring an account to a desired state.
 
     A name is short, or of the form zis:INTEGRATION:job_spec:NAME; it may hold any characters.
     """
 
 
-@job_specs.command("list", cls=OperatorCommand)
+for _command in (export, plan, apply):
+    job_specs.add_command(_command)
+
+
+@job_specs.command(
+    "list",
+    cls=OperatorCommand,
+    epilog="Examples: flask --app service job-specs list --account acme --installed; … list --account acme --json",
+)
 @account_option
 @_integration_option
+@click.option("--installed/--not-installed", "installed", default=None, help="Only those that are, or are not.")
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @json_option
-def list_job_specs(account: Subdomain, integration: str | None, names: tuple[str, ...], as_json: bool) -> None:
+def list_job_specs(
+    account: Subdomain, integration: str | None, installed: bool | None, names: tuple[str, ...], as_json: bool
+) -> None:
     """List job specs as Zendesk has them now, or only the ones named.
 
     Exits with 1 if a name is not there, or an integration could not be listed.
@@ -84,6 +98,8 @@ def list_job_specs(account: Subdomain, integration: str | None, names: tuple[str
         ]
         found = {row[member] for row in document["job_specs"] for member in ("name", "qualified_name")}
         missing = [name for name in names if name not in found]
+    if installed is not None:
+        document["job_specs"] = [row for row in document["job_specs"] if row["installed"] is installed]
     if as_json:
         print_json({**document, "missing": missing})
     elif document["job_specs"]:
@@ -99,30 +115,99 @@ def list_job_specs(account: Subdomain, integration: str | None, names: tuple[str
         raise click.exceptions.Exit(1)
 
 
-@job_specs.command("install", cls=OperatorCommand)
+@job_specs.command(
+    "install",
+    cls=OperatorCommand,
+    epilog="Examples: flask --app service job-specs install --account acme escalate_vip_order; "
+    "… install --account acme --integration acme_orders --all --yes",
+)
 @account_option
 @_integration_option
 @_names
+@_all_option
+@yes_option
 @json_option
-def install(account: Subdomain, integration: str | None, names: tuple[str, ...], as_json: bool) -> None:
+def install(
+    account: Subdomain, integration: str | None, names: tuple[str, ...], all_of_them: bool, yes: bool, as_json: bool
+) -> None:
     """Install job specs, one after another; again, if they are installed already.
 
-    Exits with 1 if any failed. What is wrong with more than one name stops it.
+    With --all those that are not installed, after a question (--yes: without). Exits with 1 if any failed. What is
+    wrong with more than one name stops it.
     """
-    _change(account, integration, names, as_json=as_json, is_install=True)
+    _require_one_of(names, all_of_them)
+    if all_of_them:
+        _change_all(account, integration, "install", yes=yes, as_json=as_json)
+    else:
+        _change(account, integration, names, as_json=as_json, is_install=True)
 
 
-@job_specs.command("uninstall", cls=OperatorCommand)
+@job_specs.command(
+    "uninstall",
+    cls=OperatorCommand,
+    epilog="Examples: flask --app service job-specs uninstall --account acme escalate_vip_order; "
+    "… uninstall --account acme --all --yes",
+)
 @account_option
 @_integration_option
 @_names
+@_all_option
+@yes_option
 @json_option
-def uninstall(account: Subdomain, integration: str | None, names: tuple[str, ...], as_json: bool) -> None:
+def uninstall(
+    account: Subdomain, integration: str | None, names: tuple[str, ...], all_of_them: bool, yes: bool, as_json: bool
+) -> None:
     """Uninstall job specs, one after another.
 
-    Exits with 1 if any failed. What is wrong with more than one name stops it.
+    With --all those that are installed, after a question (--yes: without). Exits with 1 if any failed. What is wrong
+    with more than one name stops it.
     """
-    _change(account, integration, names, as_json=as_json, is_install=False)
+    _require_one_of(names, all_of_them)
+    if all_of_them:
+        _change_all(account, integration, "uninstall", yes=yes, as_json=as_json)
+    else:
+        _change(account, integration, names, as_json=as_json, is_install=False)
+
+
+@job_specs.command(
+    "reinstall",
+    cls=OperatorCommand,
+    epilog="Example: flask --app service job-specs reinstall --account acme --integration acme_orders --yes",
+)
+@account_option
+@_integration_option
+@_names
+@_all_option
+@yes_option
+@json_option
+def reinstall(
+    account: Subdomain, integration: str | None, names: tuple[str, ...], all_of_them: bool, yes: bool, as_json: bool
+) -> None:
+    """Install again what is installed, because a bundle upload has silenced it; all of it unless names are given.
+
+    Without names it asks first (--yes: it does not). Exits with 1 if any failed or was not done.
+    """
+    if names and all_of_them:
+        raise click.UsageError("Give names, or --all, and not both.")
+    _change_all(account, integration, "reinstall", names, yes=yes or bool(names), as_json=as_json)
+
+
+def _require_one_of(names: tuple[str, ...], all_of_them: bool) -> None:
+    if bool(names) is all_of_them:
+        raise click.UsageError("Give names, or --all, and not both." if names else "Give names, or --all.")
+
+
+def _change_all(
+    account: Subdomain,
+    integration: str | None,
+    wish: Wish,
+    names: tuple[str, ...] = (),
+    *,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    changes = plan_all(account, _integrations(account, integration), wish, names)
+    carry_out(account, changes, yes=yes, as_json=as_json)
 
 
 def _change(

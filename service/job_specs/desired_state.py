@@ -1,0 +1,272 @@
+"""The document of desired state, checked: every fault at once, with its place. Knows nothing of what is installed.
+
+{"account": "acme", "integrations": {"acme_orders": {"installed": ["a", "b"], "uninstalled": ["c"]}}}
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from service.errors import InvalidRequest
+from service.subdomains import Subdomain, parse_subdomain
+from service.zis_registry import is_qualified
+
+# A document is the work of people or of `export`: 1 MiB is some 20,000 names.
+LARGEST_DOCUMENT_BYTES = 1024 * 1024
+# More would only repeat the same mistake, and the answer would be longer than the document.
+MOST_FAULTS_TOLD = 1000
+_MEMBERS = ("account", "integrations")
+_LISTS = ("installed", "uninstalled")
+_SUBDOMAIN = "{subdomain}"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong in a document, and where."""
+
+    pointer: str
+    """RFC 6901; "" is the whole document. A member that is missing is pointed to as if it were there."""
+    detail: str
+
+
+class FaultyDocument(InvalidRequest):
+    """The document cannot be used; `errors` names every fault."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        told = faults[:MOST_FAULTS_TOLD]
+        if len(faults) > len(told):
+            told.append(Fault("", f"has {len(faults) - len(told)} faults more."))
+        what = "a fault" if len(faults) == 1 else f"{len(faults)} faults"
+        super().__init__(
+            f"The document of desired state has {what}; each is named with its place. Nothing was changed.",
+            errors=[{"pointer": one.pointer, "detail": one.detail} for one in told],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredState:
+    """What should be installed in an account, and what should not."""
+
+    account: Subdomain
+    integrations: Mapping[str, Mapping[str, bool]]
+    """By integration, of this account: by short name, whether it should be installed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a document is to be used."""
+
+    account: Subdomain | None
+    """None: in the account that the document names."""
+    templates: tuple[str, ...]
+    """ZIS_INTEGRATIONS, with `{subdomain}` still in it."""
+    is_promotion: bool = False
+    """The document may be another account's, whose integrations are matched through `templates`."""
+
+
+def read_document(text: bytes, place: Place) -> DesiredState:
+    """Return the desired state in a document.
+
+    Raises:
+        FaultyDocument: it is none; every fault is named.
+    """
+    faults: list[Fault] = []
+    try:
+        tree = json.loads(text, object_pairs_hook=_Object.of)
+    except (ValueError, RecursionError) as fault:
+        raise FaultyDocument([Fault("", f"is no JSON: {_said(fault)}")]) from None
+    if not isinstance(tree, _Object):
+        raise FaultyDocument([Fault("", f"must be an object, and is {_kind(tree)}.")])
+    faults += _odd_members(tree, "", _MEMBERS)
+    named = _account(tree, place, faults)
+    account = place.account or named
+    sections = _sections(tree, faults)
+    integrations: dict[str, Mapping[str, bool]] = {}
+    owners: dict[str, str] = {}
+    for name, section in sections.items():
+        pointer = f"/integrations/{_escaped(name)}"
+        ours = _matched(name, named, account, place, pointer, faults)
+        wishes = _wishes(section, pointer, faults)
+        if ours is None:
+            continue
+        if ours in owners:
+            faults.append(Fault(pointer, f"means {ours}, and so does {owners[ours]!r}."))
+        owners[ours] = name
+        integrations[ours] = wishes
+    if faults or account is None:
+        raise FaultyDocument(faults)
+    return DesiredState(account, integrations)
+
+
+def document_of(account: Subdomain, rows: Mapping[str, Mapping[str, bool]]) -> dict[str, Any]:
+    """Return the document that describes what is there; `rows`: by integration and name, whether it is installed."""
+    return {
+        "account": account,
+        "integrations": {
+            integration: {
+                "installed": sorted(name for name, installed in names.items() if installed),
+                "uninstalled": sorted(name for name, installed in names.items() if not installed),
+            }
+            for integration, names in sorted(rows.items())
+        },
+    }
+
+
+class _Object(dict[str, Any]):
+    """A JSON object that knows which of its members came more than once."""
+
+    repeated: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, pairs: list[tuple[str, Any]]) -> "_Object":
+        made = cls(pairs)
+        if len(made) < len(pairs):
+            names = [name for name, _ in pairs]
+            made.repeated = tuple(name for name in made if names.count(name) > 1)
+        return made
+
+
+def _odd_members(found: _Object, pointer: str, known: tuple[str, ...]) -> Iterator[Fault]:
+    for name in found.repeated:
+        yield Fault(f"{pointer}/{_escaped(name)}", "is there more than once.")
+    for name in found:
+        if name not in known:
+            yield Fault(f"{pointer}/{_escaped(name)}", f"is not known here: only {' and '.join(known)} are.")
+
+
+def _account(tree: _Object, place: Place, faults: list[Fault]) -> Subdomain | None:
+    """Return the account that the document names; None: none, or no account's name."""
+    if "account" not in tree:
+        if place.account is None:
+            faults.append(Fault("/account", "is missing: name the account here or with --account."))
+        return None
+    value = tree["account"]
+    account = parse_subdomain(value) if isinstance(value, str) else None
+    if account is None:
+        said = f"{_shown(value)} is no account" if isinstance(value, str) else f"must be a text, and is {_kind(value)}"
+        faults.append(Fault("/account", f"{said}: write acme for acme.zendesk.com."))
+    elif place.account is not None and account != place.account and not place.is_promotion:
+        faults.append(Fault("/account", f"is {account}, and you are asking for {place.account}."))
+    return account
+
+
+def _sections(tree: _Object, faults: list[Fault]) -> _Object:
+    """Return what the document says of integrations; empty where that cannot be read."""
+    if "integrations" not in tree:
+        faults.append(Fault("/integrations", "is missing."))
+        return _Object()
+    value = tree["integrations"]
+    if not isinstance(value, _Object):
+        faults.append(Fault("/integrations", f"must be an object, and is {_kind(value)}."))
+        return _Object()
+    faults += [Fault(f"/integrations/{_escaped(name)}", "is there more than once.") for name in value.repeated]
+    return value
+
+
+def _matched(
+    name: str,
+    named: Subdomain | None,
+    account: Subdomain | None,
+    place: Place,
+    pointer: str,
+    faults: list[Fault],
+) -> str | None:
+    """Return the account's own name of an integration in a document; None: a fault, or the account is not known."""
+    if account is None:
+        return None
+    ours = sorted({template.replace(_SUBDOMAIN, account) for template in place.templates})
+    if _SUBDOMAIN in name:
+        found = {name.replace(_SUBDOMAIN, account)} & {*ours}
+    elif named is not None and named != account:
+        # The names of two accounts meet in ZIS_INTEGRATIONS.
+        found = {
+            template.replace(_SUBDOMAIN, account)
+            for template in place.templates
+            if template.replace(_SUBDOMAIN, named) == name
+        }
+    else:
+        found = {name} & {*ours}
+    if len(found) == 1:
+        return found.pop()
+    if found:
+        faults.append(
+            Fault(pointer, f"may be {' or '.join(sorted(found))} of {account}: write one of them, or {{subdomain}}.")
+        )
+    else:
+        has = f"It has {', '.join(ours)}." if ours else "It has none."
+        faults.append(Fault(pointer, f"is no integration of {account} in ZIS_INTEGRATIONS. {has}"))
+    return None
+
+
+def _wishes(section: Any, pointer: str, faults: list[Fault]) -> dict[str, bool]:
+    """Return by name whether it should be installed."""
+    if not isinstance(section, _Object):
+        faults.append(Fault(pointer, f"must be an object, and is {_kind(section)}."))
+        return {}
+    faults += _odd_members(section, pointer, _LISTS)
+    wishes: dict[str, bool] = {}
+    places: dict[str, str] = {}
+    for member in _LISTS:
+        names = section.get(member, [])
+        if not isinstance(names, list):
+            faults.append(Fault(f"{pointer}/{member}", f"must be an array of names, and is {_kind(names)}."))
+            continue
+        for position, name in enumerate(names):
+            place = f"{pointer}/{member}/{position}"
+            fault = _fault_of(name)
+            if fault is None and name in places:
+                fault = f"{_shown(name)} is named already at {places[name]}."
+            if fault is not None:
+                faults.append(Fault(place, fault))
+                continue
+            places[name] = place
+            wishes[name] = member == "installed"
+    return wishes
+
+
+def _fault_of(name: Any) -> str | None:
+    """Return what is wrong with the short name of a job spec; None: nothing."""
+    if not isinstance(name, str):
+        return f"must be a job spec's short name, and is {_kind(name)}."
+    if not name:
+        return "is empty, and must be a job spec's short name."
+    if is_qualified(name):
+        return f"must be the short name, what comes after the third colon, and is {_shown(name)}."
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return "has half a character (a lone surrogate) in it, which cannot be sent."
+    return None
+
+
+def _escaped(token: str) -> str:
+    """Return a member's name as it stands in a pointer (RFC 6901, section 3)."""
+    return token.replace("~", "~0").replace("/", "~1")
+
+
+def _kind(value: Any) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a text"
+        case list():
+            return "an array"
+        case _:
+            return "an object"
+
+
+def _shown(text: str) -> str:
+    """Return a text of the document as a fault quotes it."""
+    return repr(text if len(text) <= 100 else f"{text[:100]}…")
+
+
+def _said(fault: Exception) -> str:
+    if isinstance(fault, json.JSONDecodeError):
+        return f"{fault.msg} (line {fault.lineno}, column {fault.colno})."
+    return "it is nested too deeply." if isinstance(fault, RecursionError) else "it is no text in UTF-8."

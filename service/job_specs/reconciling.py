@@ -1,0 +1,336 @@
+"""Brings an account to its desired state: the one engine behind the commands and the API.
+
+A plan is made of lists that are asked anew. Changes are sent one after another. Each integration is read back once,
+after its changes, and what Zendesk shows then decides.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from service.activity import OK, Action, Activity, Author, Deed
+from service.deadlines import Deadline
+from service.errors import (
+    AccountGone,
+    AdminRequired,
+    AuthorizationRequired,
+    ClientMisconfigured,
+    IntegrationMismatch,
+    JobSpecNotFound,
+    RateLimited,
+    ScopeInsufficient,
+    ServiceError,
+    StoreUnavailable,
+    ZendeskTimeout,
+    ZendeskUnavailable,
+)
+from service.job_specs import kept_lists
+from service.job_specs.changes import READ_BACK_NEEDS_SECONDS, SECOND_LOOK_SECONDS, Changes, is_outcome_unknown
+from service.job_specs.listing import Answer, Listing, Wanted
+from service.job_specs.plans import SENT, Change, Kind, Listed, make_plan
+from service.settings import Settings
+from service.store import Store
+from service.subdomains import Subdomain
+from service.zis_registry import SpecName
+
+# A change is not begun with less: it could not be read back any more.
+CHANGE_NEEDS_SECONDS = READ_BACK_NEEDS_SECONDS + 3.5
+# Where nothing of this kind succeeds in between, the next would only fail as well.
+MOST_UNREACHED = 3
+
+_ACTIONS: Mapping[Kind, Action] = {"install": "installed", "uninstall": "uninstalled", "rearm": "rearmed"}
+# After one of these nothing else of the account can be changed.
+_HOPELESS = (
+    AccountGone,
+    AdminRequired,
+    AuthorizationRequired,
+    ClientMisconfigured,
+    ScopeInsufficient,
+    StoreUnavailable,
+)
+_UNREACHED = (ZendeskUnavailable, ZendeskTimeout)
+_UNSURE = "Zendesk accepted it; its list could not be read to make sure."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How the caller lets changes be made."""
+
+    deadline: Callable[[], Deadline]
+    """Until when the next step has to be done."""
+    admit: Callable[[Change], bool]
+    """Called before each change: False ends the run here, and so does a `RateLimited`."""
+    wait: Callable[[int], bool]
+    """Called where Zendesk asks to wait (seconds): True: that was done, and the change is tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What became of a plan."""
+
+    changes: tuple[Change, ...]
+    left: int
+    """Changes that were not tried."""
+    failure: ServiceError | None
+    """Why it ended before all were tried; None: it did not, or the caller ended it."""
+
+    @classmethod
+    def untried(cls, changes: tuple[Change, ...]) -> "Applied":
+        """Return a plan of which nothing was tried."""
+        return cls(changes, sum(one.change in SENT for one in changes), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """What Zendesk lists, and of which integrations it could not be had; by integration."""
+
+    rows: dict[str, list[Listed]]
+    failures: dict[str, ServiceError]
+
+
+class Reconciler:
+    """Plans and applies."""
+
+    def __init__(
+        self, *, settings: Settings, store: Store, listing: Listing, changes: Changes, activity: Activity
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._listing = listing
+        self._changes = changes
+        self._activity = activity
+
+    def look(self, account: Subdomain, grant_id: str, integrations: Iterable[str], deadline: Deadline) -> Lists:
+        """Return what Zendesk lists now.
+
+        Raises:
+            StoreUnavailable: Redis did not answer.
+        """
+        names = list(integrations)
+        now, kept = self._listing.look(account, names, grant_id)
+        lists = Lists({}, {})
+        for answer in self._listing.answers(
+            [Wanted(account, name, grant_id, now, deadline) for name in names], kept, now
+        ):
+            if answer.list is not None:
+                lists.rows[answer.integration] = _rows(answer)
+            else:
+                lists.failures[answer.integration] = answer.error or _no_time()
+        return lists
+
+    def plan(
+        self,
+        account: Subdomain,
+        grant_id: str,
+        wanted: Mapping[str, Mapping[str, bool]],
+        deadline: Deadline,
+        *,
+        rearm: bool,
+    ) -> tuple[Change, ...]:
+        """Return what has to change; sends no change.
+
+        Raises:
+            ServiceError: an integration that is named in `wanted` could not be listed.
+        """
+        lists = self.look(account, grant_id, self._settings.integrations_of(account), deadline)
+        for integration in sorted(wanted):
+            if integration in lists.failures:
+                raise lists.failures[integration]
+        return make_plan(wanted, lists.rows, rearm=rearm)
+
+    def apply(
+        self, account: Subdomain, grant_id: str, changes: tuple[Change, ...], author: Author, pace: Pace
+    ) -> Applied:
+        """Make the changes of a plan, one after another, read back, and record what became of them."""
+        run = _Run(self._changes, account, pace)
+        done: list[Change] = []
+        for integration in dict.fromkeys(one.integration for one in changes):
+            part = [one for one in changes if one.integration == integration]
+            done += self._apply_part(run, grant_id, integration, part, author)
+        left = sum(one.change in SENT and one.result is None for one in done)
+        return Applied(tuple(done), left, run.failure)
+
+    def _apply_part(
+        self, run: "_Run", grant_id: str, integration: str, part: list[Change], author: Author
+    ) -> list[Change]:
+        """Return the changes of one integration with their results."""
+        sent = _Sent()
+        if any(one.change in SENT for one in part) and not run.is_over:
+            try:
+                kept_lists.mark_changed(self._store, run.account, integration)
+            except StoreUnavailable as failure:
+                run.end(failure)
+            else:
+                run.send_each(part, sent)
+                self._changes.mark_again(run.account, integration)
+        self._settle(run, grant_id, integration, sent)
+        self._record(run.account, author, sent.results.values())
+        results = sent.results | sent.refused
+        return [
+            # What is not listed cannot be installed.
+            results.get(position, replace(one, result=JobSpecNotFound.code) if one.is_missed else one)
+            for position, one in enumerate(part)
+        ]
+
+    def _settle(self, run: "_Run", grant_id: str, integration: str, sent: "_Sent") -> None:
+        """Put what Zendesk shows afterwards in the place of what it acknowledged; asks once more if they disagree."""
+        acknowledged = dict(sent.results)
+        unsettled = [position for position, one in acknowledged.items() if not one.is_failed or position in sent.lost]
+        is_last = False
+        while unsettled:
+            deadline = run.pace.deadline()
+            installed = self._installed_now(run.account, grant_id, integration, deadline)
+            for position in unsettled:
+                is_lost = position in sent.lost
+                sent.results[position] = _judged(acknowledged[position], installed, is_lost=is_lost)
+            is_last = is_last or installed is None
+            if is_last or deadline.left() < SECOND_LOOK_SECONDS + READ_BACK_NEEDS_SECONDS:
+                return
+            is_last = True
+            unsettled = [position for position in unsettled if sent.results[position].is_failed]
+            if unsettled:
+                time.sleep(SECOND_LOOK_SECONDS)
+
+    def _installed_now(
+        self, account: Subdomain, grant_id: str, integration: str, deadline: Deadline
+    ) -> dict[str, bool] | None:
+        """Return by name whether it is installed; None: there was no time, or no list to be had."""
+        if deadline.left() < READ_BACK_NEEDS_SECONDS:
+            return None
+        try:
+            now, kept = self._listing.look(account, [integration], grant_id)
+        except StoreUnavailable:
+            return None
+        answer = self._listing.answer(Wanted(account, integration, grant_id, now, deadline), kept[0], now)
+        if answer.list is None:
+            return None
+        rows = _rows(answer)
+        return {row.name: any(one.installed for one in rows if one.name == row.name) for row in rows}
+
+    def _record(self, account: Subdomain, author: Author, changes: Iterable[Change]) -> None:
+        """Note what was done, equal things together, so that the activity tells of them in one entry."""
+        deeds = [Deed(_ACTIONS[one.change], one.integration, one.name, one.result) for one in changes if one.result]
+        self._activity.note(account, author, *sorted(deeds, key=lambda deed: (deed.action, deed.result)))
+
+
+@dataclass(slots=True)
+class _Sent:
+    """What became of the changes of one integration, by their place among them."""
+
+    results: dict[int, Change] = field(default_factory=dict)
+    lost: set[int] = field(default_factory=set)
+    """Their replies were lost: reading back decides."""
+    refused: dict[int, Change] = field(default_factory=dict)
+    """Not sent: they would only meet what one before has met."""
+
+
+class _Run:
+    """One application of a plan: what ends it, and what it has met so far."""
+
+    def __init__(self, changes: Changes, account: Subdomain, pace: Pace) -> None:
+        self._changes = changes
+        self.account = account
+        self.pace = pace
+        self.is_over = False
+        self.failure: ServiceError | None = None
+        self._unreached = 0
+
+    def end(self, failure: ServiceError | None) -> None:
+        """Begin nothing more; `failure`: why."""
+        self.is_over, self.failure = True, failure
+
+    def send_each(self, part: list[Change], sent: _Sent) -> None:
+        """Send the changes of one integration, as far as there is time and the caller lets them be made."""
+        mismatch: Change | None = None
+        for position, change in enumerate(part):
+            if change.change not in SENT:
+                continue
+            if mismatch is not None:
+                sent.refused[position] = replace(change, result=mismatch.result, detail=mismatch.detail)
+                continue
+            if self.is_over or not self._may_begin(change):
+                return
+            failure = self._send(change)
+            if failure is None:
+                sent.results[position] = replace(change, result=OK, detail=None)
+                self._unreached = 0
+            elif isinstance(failure, RateLimited):
+                # It had no effect, and is still to be made.
+                self.end(failure)
+                return
+            else:
+                sent.results[position] = _failed(change, failure)
+                if is_outcome_unknown(failure):
+                    sent.lost.add(position)
+                if isinstance(failure, IntegrationMismatch):
+                    mismatch = sent.results[position]
+                self._weigh(failure)
+
+    def _may_begin(self, change: Change) -> bool:
+        """Return whether there is time for the change, and the caller admits it."""
+        if self.pace.deadline().left() < CHANGE_NEEDS_SECONDS:
+            self.end(_no_time())
+            return False
+        try:
+            is_admitted = self.pace.admit(change)
+        except RateLimited as limited:
+            self.end(limited)
+            return False
+        if not is_admitted:
+            self.end(None)
+        return is_admitted
+
+    def _send(self, change: Change) -> ServiceError | None:
+        """Send a change; returns why it failed, None: Zendesk accepted it, or says that there is nothing to do."""
+        name = SpecName(change.name, change.integration)
+        is_install = change.change != "uninstall"
+        while True:
+            try:
+                self._changes.send(self.account, name, install=is_install, deadline=self.pace.deadline())
+            except RateLimited as failure:
+                if not self.pace.wait(failure.retry_after or 1):
+                    return failure
+            except ServiceError as failure:
+                return failure
+            else:
+                return None
+
+    def _weigh(self, failure: ServiceError) -> None:
+        """End the run where the next change would only fail as well."""
+        self._unreached = self._unreached + 1 if isinstance(failure, _UNREACHED) else 0
+        if isinstance(failure, _HOPELESS) or self._unreached >= MOST_UNREACHED:
+            self.end(failure)
+
+
+def _failed(change: Change, failure: ServiceError) -> Change:
+    words = failure.members().get("upstream_detail")
+    told = f"{failure.detail} Zendesk's words: {words}" if words else failure.detail
+    return replace(change, result=failure.code, detail=told)
+
+
+def _judged(change: Change, installed: Mapping[str, bool] | None, *, is_lost: bool) -> Change:
+    """Return a change that was sent as the list afterwards shows it; `installed` None: it could not be had."""
+    if installed is None:
+        return change if is_lost else replace(change, detail=_UNSURE)
+    is_as_wanted = installed.get(change.name, False) is (change.change != "uninstall")
+    if is_lost:
+        # That a job spec is installed does not show whether it was installed again.
+        return replace(change, result=OK, detail=None) if is_as_wanted and change.change != "rearm" else change
+    if is_as_wanted:
+        return change
+    shows = "still installed" if change.change == "uninstall" else "not installed"
+    return replace(
+        change,
+        result=ZendeskUnavailable.code,
+        detail=f"Zendesk took the change, but its list shows the job spec as {shows}. Look again in a moment.",
+    )
+
+
+def _rows(answer: Answer) -> list[Listed]:
+    rows = json.loads(b"[" + (answer.list.rows if answer.list else b"") + b"]")
+    return [Listed(row["name"], row["installed"], row.get("left_over")) for row in rows]
+
+
+def _no_time() -> ZendeskTimeout:
+    return ZendeskTimeout("There was no time for all changes. Repeat it: the rest will follow.", retry_after=1)
