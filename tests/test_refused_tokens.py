@@ -9,9 +9,11 @@ from werkzeug.test import TestResponse
 
 from service.oauth.cool_down import CoolDown
 from service.oauth.grants import Grants
+from service.sandbox.simulator import CLIENT_ID
 from service.store import Store
 from service.subdomains import Subdomain
 from tests.conftest import MakeAdmin
+from tests.operations.console import run
 from tests.steps import DIRECT, ORDERS_ONLY, Admin, collaborator
 from tests.test_settings import make_settings
 from tests.workers import at_once, meanwhile
@@ -293,6 +295,32 @@ def test_a_401_outside_the_registry_starts_a_refresh_only_where_the_token_has_re
         assert admin.status()["user"]["role"] is None
         assert admin.list_fresh().status_code == 200
     assert len(admin.calls(grant_type="refresh_token")) == (1 if authorized_by == "known" else 0)
+
+
+def test_where_users_were_not_readable_what_tokens_are_minted_with_is_refreshed_once_it_is_refused(
+    make_admin: MakeAdmin, redis: Redis
+) -> None:
+    admin = make_admin(**ORDERS_ONLY, LIST_CACHE_SECONDS="0")
+    admin.meets({"where": "users", "kind": "http_401_invalid_token"})
+    admin.connect("acme")
+    assert admin.status()["connection"]["authorized_by"] is None
+    with admin.simulator.world.lock:
+        admin.simulator.world.account("acme").expire_access_tokens(CLIENT_ID)
+    # The question for a role says nothing of the token, the list of clients does.
+    for times in range(2):
+        redis.delete("zis:{acme}:role:101")
+        assert admin.status()["user"]["role"] is None
+        assert len(admin.calls(grant_type="refresh_token")) == times
+        end_token(admin)
+        assert admin.list_fresh().status_code == 200
+        assert len(admin.calls(grant_type="refresh_token")) == 1
+    # And at the end a dead one is known by the registry's word.
+    with admin.simulator.world.lock:
+        admin.simulator.world.account("acme").expire_access_tokens(CLIENT_ID)
+    redis.delete("zis:{acme}:role:101")
+    assert run(admin.app, "disconnect", "acme").status == 0
+    assert len(admin.calls(grant_type="refresh_token")) == 2
+    assert admin.simulator.world.account("acme").live_tokens() == {}
 
 
 def test_a_disconnect_forgets_no_grant_whose_new_token_is_refused_too(make_admin: MakeAdmin) -> None:

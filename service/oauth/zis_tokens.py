@@ -102,7 +102,8 @@ class ZISTokens:
         """Return Zendesk's reply to a call that the grant's token may not be good for at all, then a 401 included.
 
         Whether a ZIS client's token works outside the registry is not known; where it could not read the admin who
-        authorized, a 401 says nothing about the token. Raises as `call`.
+        authorized, a 401 says nothing about the token. What tokens are minted with is no such call, whoever authorized:
+        it is made with an ordinary client's token, and the account connected by it. Raises as `call`.
         """
         grant = self._access_tokens.get(account, deadline)
         return operation(grant.access_token) if grant.authorized_by is None else self.call(account, deadline, operation)
