@@ -3,11 +3,13 @@
 from typing import Any
 
 import pytest
+from flask import template_rendered
 from flask.testing import FlaskClient
 from redis import Redis
 
 from service.errors import RateLimited
 from service.rate_limits import (
+    CHANGES,
     FAILED_EXCHANGES,
     OAUTH_REQUESTS,
     REFUSED_REQUESTS,
@@ -152,7 +154,7 @@ def test_an_address_within_the_limit_costs_the_page_no_round_trip(make_admin: Ma
     def calls(stats: Any, name: str) -> int:
         return int(stats.get(f"cmdstat_{name}", {}).get("calls", 0))
 
-    assert all(calls(after, name) == calls(before, name) for name in ("get", "evalsha", "mget"))
+    assert all(calls(after, name) == calls(before, name) for name in ("get", "evalsha", "ttl"))
 
 
 def test_an_address_that_is_over_is_forgotten_where_very_many_are(make_app: MakeApp) -> None:
@@ -170,6 +172,39 @@ def guess(person: Admin, times: int = 1) -> list[int]:
         state = query_of(person.authorize("acme"))["state"]
         statuses.append(person.browser.get(f"/oauth/callback?state={state}&code=guessed").status_code)
     return statuses
+
+
+def test_sixty_changes_a_minute_and_user_by_whichever_address_the_name_is_sent(make_admin: MakeAdmin) -> None:
+    assert CHANGES.amount == 60
+    admin = make_admin(**ORDERS_ONLY)
+    admin.connect("acme")
+    limits = collaborator(admin.app, RateLimits)
+    for _ in range(59):
+        limits.count(CHANGES, "acme:101")
+    named = f"/job_specs/install?job_spec_name={VIP}&integration=acme_orders"
+    assert admin.call("POST", named).status_code == 200
+    sent = admin.changes_sent()
+    for reply in (admin.call("POST", named), admin.call("DELETE", named), admin.install(VIP), admin.uninstall(VIP)):
+        assert (reply.status_code, reply.get_json()["code"]) == (429, "rate_limited")
+        assert 1 <= int(reply.headers["Retry-After"]) <= 60
+    assert admin.changes_sent() == sent
+    # Counted by user, not by account.
+    admin.open_sidebar("acme", 105)
+    admin.simulator.world.account("acme").set_user(105, role="admin")
+    assert admin.call("DELETE", named).status_code == 200
+
+
+def test_what_describes_the_api_costs_strangers_requests_nothing(make_app: MakeApp) -> None:
+    app = make_app()
+    browser = app.test_client()
+    described = [browser.get(path).data for path in ("/openapi.json", "/docs")]
+
+    def made(*_: object, **__: object) -> None:
+        raise AssertionError("it was made anew")
+
+    app.json.dumps = made  # type: ignore[assignment]  # Flask's own
+    with template_rendered.connected_to(made, app):
+        assert [browser.get(path).data for path in ("/openapi.json", "/docs")] == described
 
 
 def test_ten_failed_exchanges_a_minute_and_address(make_admin: MakeAdmin, redis: Redis) -> None:

@@ -1,9 +1,9 @@
-"""/openapi.json and /docs."""
+"""/openapi.json and /docs: made once a process, so that strangers' requests need no limit of their own."""
 
 from functools import lru_cache
 from typing import Any
 
-from flask import Blueprint, render_template
+from flask import Blueprint, Response, jsonify, render_template
 from flask.typing import ResponseReturnValue
 
 from service.errors import ServiceError, error_class
@@ -21,22 +21,32 @@ blueprint = Blueprint("api_description", __name__)
 @blueprint.get("/openapi.json")
 def show_description() -> ResponseReturnValue:
     """Describe the API for programs."""
-    return _description()
+    return Response(_description_text(*_about()), content_type="application/json")
 
 
 @blueprint.get("/docs")
 def show_docs() -> ResponseReturnValue:
     """Describe the API, and each error code, for people."""
-    kinds: list[type[ServiceError]] = [error_class(code) for code in CURES]
-    problems = [(kind, CURES[kind.code]) for kind in kinds]
-    description = _description()
-    return render_template("docs.html", description=description, operations=OPERATIONS, problems=problems)
+    return _page(*_about())
 
 
-def _description() -> dict[str, Any]:
-    return _described(collaborator(Settings).public_url, collaborator(Release).version)
+def _about() -> tuple[str, str]:
+    return collaborator(Settings).public_url, collaborator(Release).version
 
 
 @lru_cache(maxsize=4)
 def _described(public_url: str, version: str) -> dict[str, Any]:
     return describe(public_url, version)
+
+
+@lru_cache(maxsize=4)
+def _description_text(public_url: str, version: str) -> str:
+    return jsonify(_described(public_url, version)).get_data(as_text=True)
+
+
+@lru_cache(maxsize=4)
+def _page(public_url: str, version: str) -> str:
+    kinds: list[type[ServiceError]] = [error_class(code) for code in CURES]
+    problems = [(kind, CURES[kind.code]) for kind in kinds]
+    description = _described(public_url, version)
+    return render_template("docs.html", description=description, operations=OPERATIONS, problems=problems)
