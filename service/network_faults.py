@@ -5,6 +5,8 @@ import ssl
 from collections.abc import Iterator
 from enum import Enum
 
+from service.addresses import NameTimeout
+
 
 class NetworkFault(Enum):
     """A kind of failure; its value is what happened, as a sentence about the server."""
@@ -12,6 +14,7 @@ class NetworkFault(Enum):
     UNKNOWN_NAME = "No address was found for its host's name."
     REFUSED = "Nothing listens at its address and port: the connection was refused."
     UNREACHABLE = "No way leads to its address."
+    NAME_TIMED_OUT = "The address of its host's name was not found in time."
     TIMED_OUT = "It did not answer in time."
     CLOSED = "It closed the connection."
     NOT_TLS = "It does not speak TLS on this port."
@@ -52,6 +55,7 @@ _SYSTEM_FAULTS: tuple[tuple[type[OSError], NetworkFault], ...] = (
     (ConnectionRefusedError, NetworkFault.REFUSED),
     # A socket that is not there.
     (FileNotFoundError, NetworkFault.REFUSED),
+    (NameTimeout, NetworkFault.NAME_TIMED_OUT),
     (TimeoutError, NetworkFault.TIMED_OUT),
     (ConnectionError, NetworkFault.CLOSED),
     (ssl.SSLZeroReturnError, NetworkFault.CLOSED),

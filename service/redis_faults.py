@@ -115,6 +115,7 @@ _NETWORK_ADVICE = {
         "WEB_CONCURRENCY, or choose a plan with more."
     ),
     NetworkFault.UNKNOWN_NAME: "Correct the host in REDIS_URL, or look at this machine's name servers.",
+    NetworkFault.NAME_TIMED_OUT: "Look at this machine's name servers.",
     NetworkFault.NOT_TLS: "Check that the port of REDIS_URL speaks TLS (rediss://), and REDIS_TLS_CA.",
     NetworkFault.TLS: "Check that the port of REDIS_URL speaks TLS (rediss://), and REDIS_TLS_CA.",
     NetworkFault.EXPIRED: "Renew it, or set the clock.",
@@ -137,9 +138,11 @@ _PASSING_NETWORK = {
     NetworkFault.UNKNOWN_NAME,
     NetworkFault.REFUSED,
     NetworkFault.UNREACHABLE,
+    NetworkFault.NAME_TIMED_OUT,
     NetworkFault.TIMED_OUT,
     NetworkFault.CLOSED,
 }
+_LATE = {NetworkFault.NAME_TIMED_OUT, NetworkFault.TIMED_OUT}
 
 
 def cause_of(fault: BaseException) -> Cause:
@@ -153,7 +156,7 @@ def cause_of(fault: BaseException) -> Cause:
                 return cause
     met = network_fault(fault)
     if met is not None:
-        kind = "timeout" if met is NetworkFault.TIMED_OUT else "connection"
+        kind = "timeout" if met in _LATE else "connection"
         advice = _NETWORK_ADVICE.get(met, _REACH_ADVICE)
         return Cause(kind, f"Redis: {met.value}", advice, may_pass=met in _PASSING_NETWORK)
     if isinstance(fault, RedisTimeoutError):

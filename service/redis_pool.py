@@ -12,19 +12,22 @@ from queue import LifoQueue
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from redis import BlockingConnectionPool
+from redis import BlockingConnectionPool, Connection, SSLConnection
 from redis._parsers.socket import SERVER_CLOSED_CONNECTION_ERROR
 from redis.exceptions import ChildDeadlockedError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.maint_notifications import MaintNotificationsConfig
 
+from service.addresses import Addresses
 from service.network_faults import causes
 
 # Middleboxes forget a connection after 30 s of silence at the earliest (HAProxy's usual time-outs; Azure 240, AWS 350).
 HEALTH_CHECK_SECONDS = 15
 # For the answer to that look; no answer only costs a new connection.
 PONG_SECONDS = 0.5
+# For finding the addresses of its host's name.
+NAME_SECONDS = 2.0
 # Between tries for a connection while Redis takes no more of them.
 AGAIN_SECONDS = 0.05
 # Redis, Valkey, and in a cluster "max number of clients + cluster connections reached".
@@ -35,6 +38,40 @@ _CLOSED = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ConnectionResetError, Broken
 # Of redis-py where what answers is no Redis (a reply of another kind), where a host's name cannot be encoded, or after
 # a fork that left a lock.
 _NOT_UNDERSTOOD = (AttributeError, TypeError, ValueError, ChildDeadlockedError)
+
+
+class InTime(Connection):
+    """A connection that finds its host's addresses within a limit, which redis-py's own look-up does not know."""
+
+    # Names of our own begin with two underscores: Python then makes them ours whatever redis-py comes to call its own.
+
+    def __init__(self, *, addresses: Addresses, **options: Any) -> None:
+        self.__addresses = addresses
+        super().__init__(**options)  # type: ignore[no-untyped-call]  # redis-py leaves it so
+
+    def _connect(self) -> Any:
+        name, fault = self.host, None
+        try:
+            for address in self.__found():
+                self.host = address
+                try:
+                    return super()._connect()  # type: ignore[no-untyped-call]  # likewise
+                except OSError as refusal:
+                    fault = refusal
+        finally:
+            # Whose certificate is checked afterwards, and who is named in an error.
+            self.host = name
+        raise fault or OSError("no address was found")
+
+    def __found(self) -> list[str]:
+        try:
+            return self.__addresses.find(self.host, int(self.port), NAME_SECONDS)
+        except RuntimeError as fault:
+            raise OSError(str(fault)) from fault
+
+
+class InTimeTLS(SSLConnection, InTime):
+    """The same under TLS."""
 
 
 class ConnectedFirst(LifoQueue[Any]):
@@ -61,7 +98,7 @@ class Connections(BlockingConnectionPool):
         # Notices of a managed Redis's maintenance let redis-py close idle connections from any thread, wait 10 s for a
         # reply, and overlook replies that nobody took.
         quiet = MaintNotificationsConfig(enabled=False)
-        super().__init__(  # type: ignore[no-untyped-call]  # redis-py leaves it so
+        super().__init__(  # type: ignore[no-untyped-call]  # likewise
             queue_class=ConnectedFirst,
             health_check_interval=HEALTH_CHECK_SECONDS,
             maint_notifications_config=quiet,

@@ -19,9 +19,10 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from service import metrics
+from service.addresses import Addresses
 from service.errors import StoreUnavailable
 from service.redis_faults import cause_of, words_of
-from service.redis_pool import Connections
+from service.redis_pool import Connections, InTime, InTimeTLS
 from service.settings import Settings
 from service.shared_reads import SharedReads
 
@@ -83,6 +84,9 @@ class Store:
                 options["ssl_ca_certs"] = str(settings.redis_tls_ca)
         if not settings.redis_url.startswith("unix://"):
             options["socket_connect_timeout"] = CONNECT_SECONDS
+            is_tls = settings.redis_url.startswith("rediss://")
+            # Not the addresses of Zendesk's hosts: name servers that are silent for those would hold Redis up.
+            options |= {"connection_class": InTimeTLS if is_tls else InTime, "addresses": Addresses()}
         pool = Connections.from_url(
             settings.redis_url,
             max_connections=CONNECTIONS_PER_PROCESS,

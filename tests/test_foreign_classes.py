@@ -24,6 +24,7 @@ _REPLACED = {
     ("ThreadPool", "_work_queue"),
     ("Worker", "_keepalive_after"),
     ("ConnectedFirst", "_put"),
+    ("InTime", "_connect"),
     ("_WatchedHTTPSConnection", "_tunnel"),
     ("_AllocatedDict", "_init_value"),
 }

@@ -5,17 +5,22 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from redis import Redis
 
 from service.errors import StoreUnavailable
-from service.redis_pool import Connections, is_too_many
+from service.network_faults import NetworkFault, network_fault
+from service.redis_faults import cause_of
+from service.redis_pool import NAME_SECONDS, Connections, is_too_many
 from service.store import READ_SECONDS, STATES_GIVE_WAY_AT, Store
 from tests.faults.middlebox import Middlebox
 from tests.steps import wait_until
+from tests.test_addresses import NameServers, no_thread
 from tests.test_settings import make_settings
+from tests.tls import TLSFront, make_certificate
 from tests.workers import at_once, free_port
 
 COUNT = "return redis.call('INCR', KEYS[1])"
@@ -272,3 +277,68 @@ def test_whatever_else_answers_is_a_store_that_is_not_available(
 def test_a_host_that_is_no_name_is_a_store_that_is_not_available(make_store: Callable[[str], Store]) -> None:
     with pytest.raises(StoreUnavailable):
         make_store(f"redis://{'a' * 70}.example.com/0").write(("SET", "x", "1"))
+
+
+# --- its host's name ---
+
+
+@pytest.fixture
+def name_servers(monkeypatch: pytest.MonkeyPatch) -> Iterator[NameServers]:
+    """Name servers that know two addresses of redis.test, the first of which leads nowhere; the system's, elsewhere."""
+    servers, real = NameServers(), socket.getaddrinfo
+    servers.addresses = ("::1", "127.0.0.1")
+
+    def look_up(host: str, *arguments: Any, **options: Any) -> Any:
+        return servers.look_up(host) if host == "redis.test" else real(host, *arguments, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    yield servers
+    servers.over.set()
+
+
+def test_silent_name_servers_cost_no_more_than_the_limit_of_a_look_up(
+    name_servers: NameServers, make_store: Callable[[str], Store]
+) -> None:
+    name_servers.silent.add("redis.test")
+    store, began = make_store("redis://redis.test:6379/0"), time.monotonic()
+    with pytest.raises(StoreUnavailable) as raised:
+        store.write(("PING",))
+    assert time.monotonic() - began < 3 * NAME_SECONDS
+    assert raised.value.__cause__ is not None
+    assert "name servers" in (cause := cause_of(raised.value.__cause__)).advice
+    assert (cause.kind, cause.may_pass) == ("timeout", True)
+
+
+def test_every_address_of_a_host_is_tried(
+    name_servers: NameServers, make_store: Callable[[str], Store], valkey: Any
+) -> None:
+    assert make_store(f"redis://redis.test:{valkey.port}/0").write(("PING",)) == [True]
+    assert name_servers.asked == ["redis.test"]
+
+
+def test_without_a_thread_that_looks_up_redis_is_away(
+    name_servers: NameServers, make_store: Callable[[str], Store], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = make_store("redis://redis.test:6379/0")
+    monkeypatch.setattr(threading.Thread, "start", no_thread)
+    with pytest.raises(StoreUnavailable):
+        store.write(("PING",))
+    assert name_servers.asked == []
+
+
+@pytest.mark.parametrize(("host", "expected"), [("redis.test", None), ("other.test", NetworkFault.OTHER_NAME)])
+@pytest.mark.usefixtures("name_servers")
+def test_under_tls_the_certificate_has_to_be_for_the_name_and_not_for_the_address(
+    host: str, expected: NetworkFault | None, tmp_path: Path, valkey: Any
+) -> None:
+    # It is for 127.0.0.1 as well, where both names lead.
+    certificate = make_certificate(tmp_path, host)
+    with TLSFront(valkey.port, certificate) as front:
+        url = f"rediss://redis.test:{front.port}/0"
+        store = Store.from_settings(make_settings(REDIS_URL=url, REDIS_TLS_CA=str(certificate.certificate)))
+        answers = at_once(1, lambda _: store.write(("PING",)))[0]
+        store.redis.connection_pool.disconnect()
+    if expected is None:
+        assert answers == [True]
+    else:
+        assert network_fault(answers) is expected

@@ -26,9 +26,9 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionErr
 from urllib3.poolmanager import PoolKey, PoolManager, ProxyManager
 from urllib3.util import make_headers
 
+from service.addresses import Addresses, NameTimeout
 from service.memo import Memo
 from service.outbound_proxy import OutboundProxy
-from service.zendesk.addresses import Addresses, NameTimeout
 from service.zendesk.tls import trusting
 
 CONNECT_SECONDS = 3.0

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 
-from service.zendesk.addresses import KNOWN_HOSTS, KNOWN_SECONDS, THREADS, Addresses, NameTimeout
+from service.addresses import KNOWN_HOSTS, KNOWN_SECONDS, THREADS, Addresses, NameTimeout
 from service.zendesk.transport import ZendeskAdapter, prepare_session
 from tests.raw_server import RawServer, http_reply
 from tests.workers import at_once
@@ -28,6 +28,7 @@ class NameServers:
         self.silent: set[str] = set()
         self.faults: dict[str, OSError | UnicodeError] = {}
         self.asked: list[str] = []
+        self.addresses: tuple[str, ...] = ("192.0.2.1", "192.0.2.2")
         self.over = threading.Event()
 
     def look_up(self, host: str, *_arguments: Any) -> list[Any]:
@@ -36,7 +37,7 @@ class NameServers:
             self.over.wait(30)
         if host in self.faults:
             raise self.faults[host]
-        return found("192.0.2.1", "192.0.2.2")
+        return found(*self.addresses)
 
 
 @pytest.fixture
