@@ -11,13 +11,17 @@ from werkzeug.exceptions import HTTPException, InternalServerError
 from service import errors, metrics
 from service.bodies import Bodies
 from service.errors import InternalError, InvalidRequest, MethodNotAllowed, NotFound, PayloadTooLarge, ServiceError
+from service.job_specs.desired_state import LARGEST_DOCUMENT_BYTES
 from service.oauth import routes as oauth_routes
 from service.plain_http import require_https
 from service.rate_limits import REFUSED_REQUESTS, RateLimits, address_group
 from service.settings import DEFAULT_ZENDESK_URL_TEMPLATE, Settings
+from service.sidebar.guard import require_session
 from service.web import begin_request, collaborator, deadline, end_request, request_id, seconds_taken
 
 LARGEST_BODY_BYTES = 64 * 1024
+# These take a document of desired state, from callers who are known.
+_DOCUMENT_ENDPOINTS = frozenset({"desired_state.plan", "desired_state.apply"})
 # Named by the first part of a path. Where errors are problem documents; elsewhere they are pages.
 _PROBLEM_ROOMS = frozenset({"api", "livez", "readyz", "metrics", "openapi.json"})
 # Refusals of these count against the address they come from.
@@ -71,18 +75,30 @@ def _read_body() -> None:
 
     Raises:
         InvalidRequest: it cannot be read, or does not arrive.
-        PayloadTooLarge: it is larger than 64 KiB; one that says so is not read.
+        PayloadTooLarge: it is larger than the address takes; one that says so is not read.
         RateLimited: too many bodies of this address are being read.
+        Unauthenticated: a stranger sends more than 64 KiB, or does not say how much.
     """
     length = request.content_length
     # Without either there is no body (RFC 9112, section 6.3).
     if not length and (length == 0 or "HTTP_TRANSFER_ENCODING" not in request.environ):
         return
-    if length is None or length <= LARGEST_BODY_BYTES:
+    largest = LARGEST_BODY_BYTES
+    if request.endpoint in _DOCUMENT_ENDPOINTS:
+        if length is None or length > LARGEST_BODY_BYTES:
+            # A megabyte each is more than strangers may make us hold.
+            require_session()
+        largest = LARGEST_DOCUMENT_BYTES
+        request.max_content_length = largest + 1
+    if length is None or length <= largest:
         with collaborator(Bodies).reading(address_group(request.remote_addr)):
             length = _body_length()
-    if length > LARGEST_BODY_BYTES:
-        raise PayloadTooLarge("The request's body is larger than 64 KiB.")
+    if length > largest:
+        raise _too_large(largest)
+
+
+def _too_large(largest: int) -> PayloadTooLarge:
+    return PayloadTooLarge(f"The request's body is larger than {largest // 1024} KiB.")
 
 
 def _body_length() -> int:
@@ -140,7 +156,7 @@ def _answer_http_exception(fault: HTTPException) -> Response:
         case 405:
             error = MethodNotAllowed(f"This address takes {allowed}.")
         case 413:
-            error = PayloadTooLarge("The request's body is larger than 64 KiB.")
+            error = _too_large(LARGEST_BODY_BYTES)
         case _:
             # Werkzeug has no others for us than those about a request it could not read.
             error = InvalidRequest("The request could not be read.")

@@ -10,9 +10,11 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from service.activity import Activity
 from service.answers import register_answers
 from service.bodies import Bodies
+from service.job_specs import desired_state_routes
 from service.job_specs import routes as job_spec_routes
 from service.job_specs.changes import Changes
 from service.job_specs.listing import Listing
+from service.job_specs.rearmed import Rearmed
 from service.job_specs.reconciling import Reconciler
 from service.lookers import Lookers
 from service.oauth import routes as oauth_routes
@@ -82,6 +84,7 @@ def create_app(settings: Settings | None = None, *, redis: "Redis | None" = None
         sidebar_routes.renewal,
         account_routes.blueprint,
         job_spec_routes.blueprint,
+        desired_state_routes.blueprint,
     ):
         app.register_blueprint(blueprint)
     if settings.metrics_token is not None:
@@ -184,6 +187,7 @@ def _assemble(app: Flask, settings: Settings, store: Store) -> None:
         listing,
         changes,
         reconciler,
+        Rearmed(store, vault),
         managers,
         connection,
         AtHand(settings, store, managers, connection, listing),

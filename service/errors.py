@@ -173,7 +173,7 @@ class IntegrationMismatch(ServiceError):
 
 
 class PayloadTooLarge(ServiceError):
-    """The body is over 64 KiB."""
+    """The body is over 64 KiB; over 1 MiB for `plan` and `apply`."""
 
     status, code, title = 413, "payload_too_large", "The request is too large"
 

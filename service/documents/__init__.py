@@ -2,6 +2,8 @@
 
 queries      the parameters in an address
 job_specs    lists and changes
+desired_state   plans, and what became of them
+inputs       documents that callers send
 account      status, session, disconnecting, activity
 problems     errors (RFC 9457), health
 """

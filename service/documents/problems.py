@@ -5,16 +5,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
-from service.documents.base import Document
-
-
-def _without_default(schema: dict[str, Any]) -> None:
-    """Absent is not null."""
-    schema.pop("default", None)
+from service.documents.base import Document, without_default
 
 
 def _optional(description: str, **more: Any) -> Any:
-    return Field(description=description, json_schema_extra=_without_default, **more)
+    return Field(description=description, json_schema_extra=without_default, **more)
 
 
 class DocumentFault(Document):

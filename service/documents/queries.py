@@ -71,6 +71,14 @@ class NamedChangeQuery(ChangeQuery):
     ]
 
 
+class RearmQuery(Query):
+    """Whether what is installed already is installed again."""
+
+    rearm: Annotated[
+        Flag, Field(description="Install again what is installed and should be: a bundle upload has silenced it.")
+    ] = False
+
+
 class DisconnectQuery(Query):
     """What is done before the grant is given back."""
 

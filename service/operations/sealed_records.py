@@ -5,7 +5,7 @@ A sealed record is named in its seal, so each kind of record has its own way to 
   minted_token   the other fields of that hash
   activity       an item of an account's list, behind its instant
   looker         a field of an account's hash, behind its instant
-  role, app_key, state   a string; these end by themselves, within a week at most
+  role, app_key, state, rearmed   a string; these end by themselves, within a week at most
 """
 
 from collections.abc import Callable, Iterator
@@ -14,6 +14,7 @@ from fnmatch import fnmatchcase
 
 from service import lookers
 from service.activity import Activity, activity_key
+from service.job_specs import rearmed
 from service.lookers import Lookers
 from service.oauth import states
 from service.oauth.grants import MINTED_FIELD, Grants, grant_key, minted_record
@@ -23,7 +24,7 @@ from service.subdomains import Subdomain
 from service.vault import KeyMissing, Vault
 
 # Of these nothing is lost for long if they do not open.
-PASSING_KINDS = frozenset({"looker", "role", "app_key", "state"})
+PASSING_KINDS = frozenset({"looker", "role", "app_key", "state", "rearmed"})
 KEYS_AT_ONCE = 100
 
 _ANY = Subdomain("*")
@@ -34,6 +35,7 @@ _PATTERNS = {
     "role": managers.KEY_PATTERN,
     "app_key": app_keys.KEY_PATTERN,
     "state": states.KEY_PATTERN,
+    "rearmed": rearmed.KEY_PATTERN,
 }
 
 # Puts a string that is only sealed anew in the place of what was read, for as long as that would have lived.

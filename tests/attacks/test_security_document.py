@@ -95,6 +95,14 @@ def test_nothing_is_described_that_is_not_there() -> None:
 # --- what is stored ---
 
 
+def leave_a_rearming(person: Admin) -> None:
+    """Let a re-arming stop in the middle."""
+    person.meets({"where": "change", "kind": "http_429", "retry_after": 60})
+    document = {"integrations": {"acme_orders": {"installed": ["escalate_vip_order"]}}}
+    assert person.call("POST", "/job_specs/apply?rearm=true", json=document).get_json()["left"] == 1
+    person.meets()
+
+
 @pytest.fixture
 def everything(make_admin: MakeAdmin, redis: Redis) -> Admin:
     """An account after all that leaves a trace in the store."""
@@ -103,6 +111,7 @@ def everything(make_admin: MakeAdmin, redis: Redis) -> Admin:
     person.authorize("acme")
     person.job_specs()
     person.install("zis:acme_orders:job_spec:escalate_vip_order")
+    leave_a_rearming(person)
     person.app.test_client().get("/api/v1/status")
     person.meets({"where": "list", "kind": "http_401_text"})
     person.list_fresh("?integration=acme_shipping")

@@ -22,6 +22,7 @@ from service.operations.sealed_records import SealedRecord, SealedRecords
 from service.store import Store
 from service.subdomains import Subdomain
 from service.vault import KeyMissing, Vault
+from tests.attacks.test_security_document import leave_a_rearming
 from tests.conftest import MakeAdmin, MakeApp
 from tests.operations.console import LiveCommand, run
 from tests.steps import SECRET_KEYS, Admin, collaborator, wait_until
@@ -31,7 +32,7 @@ ACME = Subdomain("acme")
 GRANT = "zis:{acme}:grant"
 OLD, OLDER = SECRET_KEYS.split(",")
 NEW = "a-new-key-of-the-rotation-0123456789abcdef"
-ALL_KINDS = {"grant", "minted_token", "activity", "looker", "role", "app_key", "state"}
+ALL_KINDS = {"grant", "minted_token", "activity", "looker", "role", "app_key", "state", "rearmed"}
 
 
 def seals_in(value: Any) -> Iterator[str]:
@@ -72,6 +73,7 @@ def admin(make_admin: MakeAdmin) -> Admin:
     person.connect("acme")
     person.status()
     person.install("escalate_vip_order")
+    leave_a_rearming(person)
     person.authorize("globex")
     return person
 

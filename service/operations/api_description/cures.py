@@ -14,7 +14,8 @@ class Cure:
 CURES: dict[str, Cure] = {
     "invalid_request": Cure(
         "A parameter, name, subdomain or body is not of the form this address takes, or is unknown or repeated.",
-        "`detail` names it. Correct the call; a page of this service that meets it should be reloaded.",
+        "`detail` names it; of a document of desired state `errors` names every fault with its "
+        "place. Correct the call; a page of this service that meets it should be reloaded.",
     ),
     "invalid_state": Cure(
         "The attempt to connect was begun more than ten minutes ago, has been used already, or was begun in another "
@@ -89,7 +90,10 @@ CURES: dict[str, Cure] = {
         "Compare `ZIS_INTEGRATIONS` with the integration's name in Zendesk. A registration that failed shows "
         "itself only here.",
     ),
-    "payload_too_large": Cure("The request's body is over 64 KiB.", "No call of this API needs a body at all."),
+    "payload_too_large": Cure(
+        "The request's body is over 64 KiB; for `plan` and `apply`, over 1 MiB.",
+        "Only these two take a body: split the document by integration.",
+    ),
     "zis_rejected": Cure(
         "Zendesk refused the operation; `upstream_detail` has its words.",
         "Do what the words say. A 403 without further words often means that the account's plan has no "

@@ -26,7 +26,14 @@ _HEADERS = {
 def describe(public_url: str, version: str) -> dict[str, Any]:
     """Return the description of the service at `public_url`."""
     answers: list[type[Document]] = [*(operation.answer for operation in OPERATIONS), Problem]
-    _, definitions = models_json_schema([(model, "serialization") for model in answers], ref_template=_REF)
+    bodies = {operation.body for operation in OPERATIONS if operation.body is not None}
+    _, definitions = models_json_schema(
+        [
+            *((model, "serialization") for model in answers),
+            *((model, "validation") for model in sorted(bodies, key=lambda model: model.__name__)),
+        ],
+        ref_template=_REF,
+    )
     paths: dict[str, dict[str, Any]] = defaultdict(dict)
     for operation in OPERATIONS:
         paths[operation.path][operation.method.lower()] = _described(operation)
@@ -50,6 +57,9 @@ def _described(operation: Operation) -> dict[str, Any]:
         "parameters": [*_path_parameters(operation), *_query_parameters(operation), *_header_parameters(operation)],
         "responses": {"200": _success(operation), **_failures(operation)},
     }
+    if operation.body is not None:
+        schema = {"$ref": _REF.format(model=operation.body.__name__)}
+        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
     if operation.text:
         described["description"] = operation.text
     if operation.has_etag:

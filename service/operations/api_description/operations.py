@@ -2,8 +2,12 @@
 
 from dataclasses import dataclass
 
+from pydantic import BaseModel
+
 from service.documents.account import ActivityDocument, DisconnectDocument, SessionDocument, StatusDocument
 from service.documents.base import Document
+from service.documents.desired_state import PlanDocument
+from service.documents.inputs import DesiredStateDocument
 from service.documents.job_specs import ChangeDocument, ListDocument
 from service.documents.problems import Live, Ready
 from service.documents.queries import (
@@ -14,6 +18,7 @@ from service.documents.queries import (
     NamedChangeQuery,
     NoQuery,
     Query,
+    RearmQuery,
 )
 from service.sidebar.routes import API_BASE
 
@@ -53,6 +58,8 @@ class Operation:
     """Of the errors it may end in."""
     is_guarded: bool = True
     has_etag: bool = False
+    body: type[BaseModel] | None = None
+    """The document it takes; None: none."""
     headers: tuple[str, ...] = ()
     """Request headers that change the answer."""
 
@@ -102,6 +109,21 @@ OPERATIONS = (
         "As `uninstallNamedJobSpec`, for names without a slash.",
         ChangeQuery, ChangeDocument,
         (*_ALWAYS, *_CHANGING, "integration_required", "job_spec_not_found", "not_found", *_ZENDESK, *_STORE),
+    ),
+    Operation(
+        "POST", f"{API_BASE}/job_specs/plan", "planDesiredState", "job specs",
+        "What applying a document of desired state would do",
+        "Zendesk's lists are asked anew, and nothing is changed. Every fault of the document is named at once, in "
+        "`errors`. What is listed and not named is left as it is (`not_named`).",
+        RearmQuery, PlanDocument, (*_ALWAYS, *_CHANGING, *_ZENDESK, *_STORE), body=DesiredStateDocument,
+    ),
+    Operation(
+        "POST", f"{API_BASE}/job_specs/apply", "applyDesiredState", "job specs",
+        "Bring the account to a desired state",
+        "Makes the changes that fit into the request's time and the caller's limit of 60 a minute, and reads back. "
+        "`left` counts the rest, and `Retry-After` says when to repeat the call, which goes on with them. A change "
+        "that failed has its code as `result`, and does not stop the others.",
+        RearmQuery, PlanDocument, (*_ALWAYS, *_CHANGING, *_ZENDESK, *_STORE), body=DesiredStateDocument,
     ),
     Operation(
         "POST", f"{API_BASE}/session", "renewSession", "account",

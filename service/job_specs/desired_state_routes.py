@@ -1,0 +1,112 @@
+"""The desired state of the account that asks: plan and apply."""
+
+from flask import Blueprint, Response, request
+from flask.typing import ResponseReturnValue
+
+from service.documents.desired_state import PlanDocument, PlannedChange
+from service.documents.queries import RearmQuery
+from service.job_specs.desired_state import DesiredState, Place, read_document
+from service.job_specs.plans import Change
+from service.job_specs.rearmed import Rearmed
+from service.job_specs.reconciling import Applied, Pace, Reconciler
+from service.oauth.access_tokens import AccessTokens
+from service.rate_limits import CHANGES, FRESH_LISTS, RateLimits
+from service.settings import Settings
+from service.sidebar.guard import author, current_session, require_session
+from service.sidebar.managers import Managers
+from service.sidebar.routes import API_BASE
+from service.web import collaborator, deadline, parameters, reply
+
+# Nobody says how long to wait where only this request's time was over.
+AT_ONCE_SECONDS = 1
+
+blueprint = Blueprint("desired_state", __name__, url_prefix=f"{API_BASE}/job_specs")
+blueprint.before_request(require_session)
+
+
+@blueprint.post("/plan")
+def plan() -> ResponseReturnValue:
+    """Say what apply would do; nothing is changed."""
+    desired, is_rearming = _asked()
+    session = current_session()
+    grant_id = collaborator(AccessTokens).usable(session.account).id
+    collaborator(Managers).require_manager(session, deadline())
+    changes = _planned(desired, grant_id, is_rearming=is_rearming)
+    return reply(_document(Applied.untried(changes)))
+
+
+@blueprint.post("/apply")
+def apply() -> ResponseReturnValue:
+    """Make the changes that fit into the request's time and the caller's limit; repeated, it goes on."""
+    desired, is_rearming = _asked()
+    session = current_session()
+    grant_id = collaborator(AccessTokens).usable(session.account).id
+    standing = collaborator(Managers).require_manager(session, deadline())
+    changes = _planned(desired, grant_id, is_rearming=is_rearming)
+    applied = collaborator(Reconciler).apply(
+        session.account, grant_id, changes, author(standing), Pace(deadline=deadline, admit=_admit, wait=_never)
+    )
+    retry_after = None
+    if applied.left:
+        told = applied.failure.retry_after if applied.failure else None
+        retry_after = told or AT_ONCE_SECONDS
+    if is_rearming:
+        rearmed = collaborator(Rearmed)
+        rearmed.note(session.account, _who(), desired.integrations, applied.changes, retry_after)
+    response: Response = reply(_document(applied))
+    if retry_after is not None:
+        response.headers["Retry-After"] = str(retry_after)
+    return response
+
+
+def _asked() -> tuple[DesiredState, bool]:
+    """Return the desired state that was sent, and whether what is installed is to be installed again.
+
+    Raises:
+        InvalidRequest: the parameters or the document are faulty.
+    """
+    wish = parameters(RearmQuery)
+    account = current_session().account
+    return read_document(request.get_data(), Place(account, collaborator(Settings).integration_names)), wish.rearm
+
+
+def _planned(desired: DesiredState, grant_id: str, *, is_rearming: bool) -> tuple[Change, ...]:
+    collaborator(RateLimits).count(FRESH_LISTS, _who())
+    changes = collaborator(Reconciler).plan(
+        desired.account, grant_id, desired.integrations, deadline(), rearm=is_rearming
+    )
+    if not is_rearming:
+        return changes
+    return collaborator(Rearmed).without_done(desired.account, _who(), desired.integrations, changes)
+
+
+def _admit(_change: Change) -> bool:
+    """Count a change against the caller's limit.
+
+    Raises:
+        RateLimited: it is one too many.
+    """
+    collaborator(RateLimits).count(CHANGES, _who())
+    return True
+
+
+def _never(_seconds: int) -> bool:
+    """Wait for no limit of Zendesk's: the caller is told to come again."""
+    return False
+
+
+def _document(applied: Applied) -> PlanDocument:
+    return PlanDocument(
+        changes=[
+            PlannedChange(
+                integration=one.integration, name=one.name, change=one.change, result=one.result, detail=one.detail
+            )
+            for one in applied.changes
+        ],
+        left=applied.left,
+    )
+
+
+def _who() -> str:
+    session = current_session()
+    return f"{session.account}:{session.user_id}"
