@@ -27,21 +27,53 @@ class Certificate(NamedTuple):
 def make_certificate(folder: Path, host: str = "localhost") -> Certificate:
     """Return a self-signed certificate for a host (and 127.0.0.1), valid for a day."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
-    now = dt.datetime.now(dt.UTC)
-    names = x509.SubjectAlternativeName([x509.DNSName(host), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
     certificate = (
+        _begun(key, subject=host, issuer=host)
+        .add_extension(_names(host), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    return _written(folder, certificate, key)
+
+
+def make_lax_chain(folder: Path, host: str = "localhost") -> tuple[Certificate, Path]:
+    """Return a host's certificate, and the file of the CA that signed it: one that does not say what its key is for."""
+    ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    ca = (
+        _begun(ca_key, subject="A lax CA", issuer="A lax CA")
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key()), critical=False)
+        .sign(ca_key, hashes.SHA256())
+    )
+    certificate = (
+        _begun(key, subject=host, issuer="A lax CA")
+        .add_extension(_names(host), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
+        .sign(ca_key, hashes.SHA256())
+    )
+    authority = folder / "ca.pem"
+    authority.write_bytes(ca.public_bytes(serialization.Encoding.PEM))
+    return _written(folder, certificate, key), authority
+
+
+def _begun(key: ec.EllipticCurvePrivateKey, *, subject: str, issuer: str) -> x509.CertificateBuilder:
+    now = dt.datetime.now(dt.UTC)
+    return (
         x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)]))
+        .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - dt.timedelta(minutes=5))
         .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(names, critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .sign(key, hashes.SHA256())
     )
+
+
+def _names(host: str) -> x509.SubjectAlternativeName:
+    return x509.SubjectAlternativeName([x509.DNSName(host), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+
+
+def _written(folder: Path, certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> Certificate:
     files = Certificate(folder / "certificate.pem", folder / "key.pem")
     files.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
     private = key.private_bytes(

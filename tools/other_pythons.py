@@ -84,7 +84,7 @@ def fetch_wheels(version: str, folder: Path) -> bool:
     pinned = folder.with_suffix(".txt")
     pinned.write_text("".join(requirements_for(version, (ROOT / "requirements-dev.txt").read_text())))
     fetched = subprocess.run(
-        [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--python-version", version,
+        [sys.executable, "-m", "pip", "download", "-qq", "--disable-pip-version-check", "--python-version", version,
          "--only-binary=:all:", "--no-deps", "--require-hashes", "-r", str(pinned), "-d", str(folder)],
         check=False,
     )  # fmt: skip
