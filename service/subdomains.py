@@ -9,10 +9,11 @@ Subdomain = NewType("Subdomain", str)
 # One DNS label (RFC 1035, section 2.3.1). Zendesk documents no grammar; brand and mapped hosts are not accounts.
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?", re.ASCII)
 
-# Addresses under zendesk.com that are no accounts. Where every account may connect, a handshake begun for one of these
-# would show our client secret there. Zendesk publishes no list: the first line stands in its own documents and packages
-# or in public code (looked up 2026-11), the second are names that mail and the domain system use everywhere. Names that
-# a customer may have are not on it, nor `support`, which is an account of Zendesk's own.
+# Addresses under zendesk.com that are taken for no accounts. Where every account may connect, a handshake begun for one
+# of these would show our client secret there. Zendesk publishes no list, and none of them was tried. Of the first line,
+# most are hosts in Zendesk's own documents and packages or in public code (looked up 2026-11), some (`go`, `theme`,
+# `mail`) only likely; the second are names that mail and the domain system use everywhere. An account that has one of
+# these names all the same connects where ZENDESK_SUBDOMAINS names it. `support` is an account of Zendesk's own.
 _ZENDESKS = "www developer developers status go zis garden apps assets web-assets static theme mail"
 _EVERYWHERE = "smtp pop imap mx ns1 ns2 ns3 ns4 ftp autodiscover localhost"
 NO_ACCOUNTS = frozenset(f"{_ZENDESKS} {_EVERYWHERE}".split())

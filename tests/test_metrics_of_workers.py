@@ -141,6 +141,7 @@ def test_a_removed_folder_costs_counts_and_no_worker(start: StartService, tmp_pa
     ask(service)
 
     assert without == 1
+    assert "metrics_not_read" in service.log()
     assert alive(service) == ASKED
     assert service.process.poll() is None
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700

@@ -84,6 +84,8 @@ def test_without_space_at_the_start_nothing_is_counted_and_the_log_says_so(
     counter.inc()
     assert shown(counts, registry) == 0
     assert 'event=metrics_not_counted reason="No space left on device"' in capsys.readouterr().out
+    # `zis_processes` shows that one is missing.
+    assert counts.processes() == [os.getppid()]
 
 
 def test_without_space_for_more_nothing_more_is_counted(

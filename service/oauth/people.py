@@ -107,11 +107,6 @@ def _account_in(url: str) -> Subdomain | None:
     return parse_subdomain(host.removesuffix(".zendesk.com")) if host.endswith(".zendesk.com") else None
 
 
-def is_record_missing(reply: Reply) -> bool:
-    """Return whether a 404 is the API's own word that there is no such record, and no gateway's or front door's."""
-    return reply.says('"RecordNotFound"')
-
-
 def ask_me(calls: ZendeskCalls, account: Subdomain, token: str, deadline: Deadline) -> Reply:
     """Return Zendesk's answer about the person the token acts for."""
     return calls.get(account, "/api/v2/users/me", kind="user", token=token, deadline=deadline)

@@ -25,7 +25,7 @@ from service.errors import (
 )
 from service.lookers import Lookers
 from service.oauth import signs
-from service.oauth.people import NOT_READABLE, ZendeskUser, ask_user, is_record_missing
+from service.oauth.people import NOT_READABLE, ZendeskUser, ask_user
 from service.oauth.zis_tokens import ZISTokens
 from service.settings import Settings
 from service.sidebar.roles import Role
@@ -46,7 +46,6 @@ LOOK_SECONDS = 3.0
 # What `_key` returns, as a pattern; for whoever goes through everything that is sealed.
 KEY_PATTERN = "zis:{*}:role:*"
 
-_NOT_FOUND = 404
 
 _log = structlog.get_logger(__name__)
 
@@ -322,7 +321,7 @@ class Managers:
 
     def _is_nobody(self, account: Subdomain, reply: Reply) -> bool:
         """Return whether Zendesk says that there is no such person; a grant that may not read users meets 404, too."""
-        return reply.status == _NOT_FOUND and is_record_missing(reply) and self._zis_tokens.reads_users(account)
+        return reply.says_no_record and self._zis_tokens.reads_users(account)
 
     def _standing(self, session: Session, role: Role) -> Standing:
         if not role.is_known:
