@@ -3,6 +3,7 @@
 import json
 import re
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -14,6 +15,8 @@ from service.oauth.access_tokens import AccessTokens
 from service.sandbox.simulator import Simulator, secret_of
 from service.sandbox.simulator.faults import Fault
 from service.sandbox.simulator.world import Call
+from service.sidebar.sessions import Sessions
+from service.subdomains import Subdomain
 
 PUBLIC_URL = "http://localhost:9001"
 SECRET_KEYS = "first-key-of-the-tests-0123456789abcdef,second-key-of-the-tests-0123456789abcde"
@@ -118,6 +121,12 @@ class Admin:
         bootstrap = bootstrap_in(reply.text)
         self.session_token = bootstrap["session_token"]
         return bootstrap
+
+    def take_session(self, account: str, user_id: int) -> None:
+        """Have the session that opening the sidebar gives, without the signed request and the page."""
+        installation = self.simulator.world.account(account).installation_id
+        session = collaborator(self.app, Sessions).issue(Subdomain(account), user_id, installation, int(time.time()))
+        self.session_token = session[0]
 
     def call(self, method: str, path: str, **options: Any) -> TestResponse:
         """Call the API with the sidebar's session."""

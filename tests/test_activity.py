@@ -357,6 +357,8 @@ def test_agents_may_look_and_outsiders_may_not(state: str, user_id: int, status:
 
 
 def test_where_nobody_can_be_asked_whoever_has_not_looked_before_reads_nothing(admin: Admin) -> None:
+    # The app's key is at hand from then on.
+    admin.open_sidebar()
     admin.disconnect()
     admin.simulator.world.clear_calls()
     for user_id in (102, 103, 999):

@@ -142,6 +142,8 @@ def test_an_admin_who_lost_the_role_is_shown_until_a_list_succeeds(admin: Admin)
 @pytest.mark.parametrize("found_by", ["list", "role", "refresh", "install", "uninstall", "disconnect"])
 def test_an_account_that_is_gone_is_told_without_asking_until_a_list_succeeds(found_by: str, admin: Admin) -> None:
     account = admin.simulator.world.account("acme")
+    # The app's key is at hand from then on.
+    admin.open_sidebar()
     # Zendesk has named the person then, and what follows asks for no role.
     assert admin.status()["user"]["can_manage"]
     account.renamed_to = "acme-new"

@@ -3,10 +3,13 @@
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 _NAMESPACE = uuid.UUID("6f1c1c0e-6a53-4b8e-9a55-0f3f5f2f9d11")
 
 
+# A world of 300 job specs is made again for every test.
+@lru_cache(maxsize=4096)
 def stable_uuid(text: str) -> str:
     """Return the same uuid for the same text, so that a world looks alike at every start."""
     return str(uuid.uuid5(_NAMESPACE, text))
