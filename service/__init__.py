@@ -15,6 +15,7 @@ zis_registry            the ZIS Registry API: pages, names, refusals
 activity, lookers       who did what to an account, and when; who has looked at it
 zendesk/                reaching one account: address, transport, deadlines, what a failure means
 vault, rate_limits      sealing records; our own limits
+executor, shares        what goes on beside a request; places that nobody takes all of
 bodies                  bodies of requests being read, counted by address
 plain_http              what came by http where PUBLIC_URL is https
 store, shared_reads     the only door to Redis; what threads read from it together

@@ -10,6 +10,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from service.activity import Activity
 from service.answers import register_answers
 from service.bodies import Bodies
+from service.executor import Executor
 from service.job_specs import desired_state_routes
 from service.job_specs import routes as job_spec_routes
 from service.job_specs.changes import Changes
@@ -101,14 +102,14 @@ def _assemble(app: Flask, settings: Settings, store: Store) -> None:
     lookers = Lookers(store, vault, clock)
     activity = Activity(store, vault, clock, request_id_if_any)
     adapter = ZendeskAdapter(settings.outbound_proxy, settings.zendesk_ca_file)
-    bulkhead = Bulkhead()
+    bulkhead, executor = Bulkhead(), Executor()
     calls = ZendeskCalls(settings, adapter, bulkhead)
-    turns = Turns(store, bulkhead)
+    turns = Turns(store, bulkhead, executor)
     registry = Registry(calls)
     grants = Grants(store, vault, clock)
     conditions = Conditions(settings, store, clock)
     server = AuthorizationServer(settings, calls, adapter, clock)
-    unsaved = UnsavedPairs()
+    unsaved = UnsavedPairs(executor)
     revocation = Revocation(settings, calls, registry, unsaved)
     states = States(store, vault)
     minting = Minting(settings, calls, clock)
@@ -150,13 +151,25 @@ def _assemble(app: Flask, settings: Settings, store: Store) -> None:
         lookers=lookers,
     )
     listing = Listing(
-        settings=settings, store=store, registry=registry, zis_tokens=zis_tokens, turns=turns, bulkhead=bulkhead
+        settings=settings,
+        store=store,
+        registry=registry,
+        zis_tokens=zis_tokens,
+        turns=turns,
+        bulkhead=bulkhead,
+        executor=executor,
     )
     changes = Changes(
-        settings=settings, store=store, registry=registry, zis_tokens=zis_tokens, listing=listing, activity=activity
+        settings=settings,
+        store=store,
+        registry=registry,
+        zis_tokens=zis_tokens,
+        listing=listing,
+        activity=activity,
+        executor=executor,
     )
     reconciler = Reconciler(settings=settings, store=store, listing=listing, changes=changes, activity=activity)
-    managers = Managers(settings, store, vault, calls, zis_tokens, lookers, clock)
+    managers = Managers(settings, store, vault, calls, zis_tokens, lookers, executor, clock)
     limits = RateLimits(settings, store)
     app_keys = AppKeys(settings, store, vault, calls, limits, clock)
     connection = Connection(
@@ -179,6 +192,7 @@ def _assemble(app: Flask, settings: Settings, store: Store) -> None:
         activity,
         lookers,
         bulkhead,
+        executor,
         grants,
         conditions,
         states,

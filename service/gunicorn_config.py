@@ -19,6 +19,7 @@ import structlog
 from gunicorn.glogging import Logger
 
 from service import metrics
+from service.executor import Executor
 from service.gunicorn_worker import Worker
 from service.oauth.access_tokens import AccessTokens
 from service.oauth.upkeep import Upkeep
@@ -41,9 +42,16 @@ def threads_within(limit: int, concurrency: str) -> int:
 
     Heroku's small dynos have a limit of 256 (`ulimit -u`) and start two workers.
     """
+    if limit == resource.RLIM_INFINITY:
+        return MOST_THREADS
     workers = int(concurrency) if concurrency.isdecimal() and int(concurrency) else 1
-    room = MOST_THREADS if limit == resource.RLIM_INFINITY else limit // workers - OTHER_THREADS
-    return max(FEWEST_THREADS, min(MOST_THREADS, room))
+    room = (limit - OTHER_PROCESSES) // workers - OTHER_THREADS
+    return max(FEWEST_THREADS, min(MOST_THREADS, room * 4 // 5))
+
+
+def executor_threads(threads: int) -> int:
+    """Return how many threads there may be for what goes on beside requests, where so many serve requests."""
+    return threads // 4
 
 
 def connections_within(files: int) -> int:
@@ -72,8 +80,10 @@ worker_class = Worker
 # its callers may hold as many as come, so there are more than one account is likely to fill.
 MOST_THREADS = 128
 FEWEST_THREADS = 16
-# Of a worker: those that ask for several lists at once, store and revoke; and gunicorn's own.
-OTHER_THREADS = 32
+# Of a worker: gunicorn's own, those that look up addresses, the watchdog, upkeep.
+OTHER_THREADS = 8
+# gunicorn's master, and whatever else the platform runs for the same user.
+OTHER_PROCESSES = 8
 # gunicorn's greatest. A name of a job spec travels in the address, where a character takes up to 12 bytes.
 limit_request_line = 8190
 threads = threads_within(resource.getrlimit(resource.RLIMIT_NPROC)[0], os.environ.get("WEB_CONCURRENCY", "1"))
@@ -194,6 +204,7 @@ def post_worker_init(worker: Any) -> None:
     threading.excepthook = log_thread_crash
     _collaborator(worker, Bulkhead).set_threads(worker.cfg.threads)
     _collaborator(worker, AppKeys).fetches.set_threads(worker.cfg.threads)
+    _collaborator(worker, Executor).set_threads(executor_threads(worker.cfg.threads))
     _collaborator(worker, Upkeep).start()
 
 

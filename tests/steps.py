@@ -69,13 +69,12 @@ def give_up(app: Flask) -> None:
     """Let an application end as its process would: what it cannot settle now is not tried again."""
     collaborator(app, AccessTokens).unsaved.begin_no_more()
     settle(app)
-    for thread in background_threads():
-        thread.join(30)
+    wait_until(lambda: not background_threads(), 30)
 
 
 def background_threads() -> list[threading.Thread]:
     """Return the threads that still call Zendesk for a request that has been answered."""
-    names = ("role-", "loose-tokens", "unsaved-pairs")
+    names = ("ask-", "loose-tokens", "unsaved-pairs")
     return [thread for thread in threading.enumerate() if thread.name.startswith(names)]
 
 

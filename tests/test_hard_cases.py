@@ -11,6 +11,7 @@ from redis import Redis
 
 from service.deadlines import Deadline
 from service.errors import AuthorizationRequired, InvalidRequest, ServiceError, ZendeskUnavailable
+from service.executor import Executor
 from service.oauth.access_tokens import AccessTokens
 from service.oauth.grants import Grants
 from service.oauth.people import ZendeskUser
@@ -256,7 +257,7 @@ def test_a_pair_is_not_given_up_for_something_unforeseen() -> None:
         if len(tries) == 1:
             raise ValueError("unforeseen")
 
-    unsaved = UnsavedPairs()
+    unsaved = UnsavedPairs(Executor())
     unsaved.keep(ACME, settle)
     unsaved.finish(10)
     assert len(tries) == 2

@@ -12,6 +12,7 @@ from typing import TextIO
 import pytest
 import structlog
 
+from service.executor import Executor
 from service.oauth.unsaved import UnsavedPairs
 from service.operations.logs import configure_logs
 from service.subdomains import Subdomain
@@ -87,7 +88,7 @@ def test_a_failure_is_told_as_the_failure_it_is(admin: Admin, unwritable: Withou
 
 def test_a_pair_that_is_stored_is_not_in_hand_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
     configure_logs("logfmt")
-    unsaved, settled = UnsavedPairs(), threading.Event()
+    unsaved, settled = UnsavedPairs(Executor()), threading.Event()
     with disk_full() as stream:
         monkeypatch.setattr(sys, "stdout", stream)
         unsaved.keep(ACME, settled.set)

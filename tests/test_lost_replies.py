@@ -16,6 +16,7 @@ from service.activity import OPERATOR
 from service.app import create_app
 from service.deadlines import Deadline
 from service.errors import StoreUnavailable
+from service.executor import Executor
 from service.oauth import grants as grant_scripts
 from service.oauth.access_tokens import AccessTokens
 from service.oauth.grants import Grant, Grants
@@ -188,7 +189,7 @@ def test_disconnecting_what_no_key_opens_forgets_no_new_grant(
 
 
 def test_all_that_one_account_has_in_hand_is_settled() -> None:
-    unsaved = UnsavedPairs()
+    unsaved = UnsavedPairs(Executor())
     settled: list[str] = []
     for name in ("a pair", "a grant"):
         unsaved.keep(ACME, lambda name=name: settled.append(name))  # type: ignore[misc]  # mypy sees no type for name

@@ -24,6 +24,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from service.deadlines import Deadline
 from service.errors import AuthorizationRequired, ServiceError, ZendeskTimeout
+from service.executor import Executor
 from service.oauth.access_tokens import AccessTokens
 from service.oauth.grants import AFTERLIFE_SECONDS, Census, Grant, Grants
 from service.oauth.turns import Turns
@@ -357,7 +358,7 @@ def test_the_series_of_changes_are_there_before_the_first_one(admin: Admin) -> N
 
 
 def test_waits_for_a_turn_are_timed_whatever_becomes_of_them(redis: Redis, since: Since) -> None:
-    turns = Turns(Store(redis), Bulkhead())
+    turns = Turns(Store(redis), Bulkhead(), Executor())
     with turns.wait(ACME, "mint:acme_orders", deadline()), meanwhile(lambda: try_turn(turns)) as outcomes:
         pass
     assert isinstance(outcomes[0], ServiceError)
@@ -384,7 +385,7 @@ def test_waits_for_another_process_are_timed(admin: Admin, redis: Redis, since: 
 def test_a_lease_that_ended_before_its_work_is_counted_once_and_not_given_back_again(
     redis: Redis, since: Since
 ) -> None:
-    with Turns(Store(redis), Bulkhead()).lease(ACME, "mint:acme_orders") as is_ours:
+    with Turns(Store(redis), Bulkhead(), Executor()).lease(ACME, "mint:acme_orders") as is_ours:
         redis.delete("zis:{acme}:lease:mint:acme_orders")
     assert is_ours
     assert "lease" not in {thread.name for thread in threading.enumerate()}

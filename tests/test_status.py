@@ -1,6 +1,5 @@
 """What the sidebar is told of the person, the connection and the integrations."""
 
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +16,7 @@ from service.oauth.grants import Grants
 from service.subdomains import Subdomain
 from tests.conftest import MakeAdmin
 from tests.operations.console import run
-from tests.steps import DIRECT, PUBLIC_URL, Admin, collaborator
+from tests.steps import DIRECT, PUBLIC_URL, Admin, background_threads, collaborator, wait_until
 
 ACME = Subdomain("acme")
 LATER_SECONDS = 1801
@@ -261,11 +260,9 @@ def test_a_hanging_zendesk_is_waited_for_three_seconds_at_most(admin: Admin) -> 
     assert told["user"]["reason"] == "zendesk_unavailable"
     assert told["connection"]["state"] == "connected"
     # Still being asked, for whoever comes next.
-    asking = [thread for thread in threading.enumerate() if thread.name == "role-acme"]
-    assert asking
+    assert background_threads()
     admin.meets()
-    for thread in asking:
-        thread.join()
+    wait_until(lambda: not background_threads())
     admin.simulator.world.clear_calls()
     assert admin.status()["user"]["role"] == "admin"
     assert admin.calls() == []
@@ -284,8 +281,7 @@ def test_a_slow_refresh_goes_on_and_serves_the_next_look(admin: Admin) -> None:
         admin.meets({"where": "token", "kind": "hold", "after_effect": True})
         assert admin.status()["user"]["reason"] == "zendesk_unavailable"
         admin.meets()
-        for thread in [thread for thread in threading.enumerate() if thread.name == "role-acme"]:
-            thread.join()
+        wait_until(lambda: not background_threads())
         assert admin.status()["user"]["role"] == "admin"
     assert len(admin.calls(grant_type="refresh_token")) == 1
 

@@ -6,10 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from service.errors import StoreUnavailable
+from service.executor import Executor
 from service.oauth.unsaved import NotYet, UnsavedPairs
 from service.operations.logs import configure_logs
 from service.subdomains import Subdomain
-from tests.steps import wait_until
+from tests.steps import background_threads, wait_until
 
 ACME = Subdomain("acme")
 
@@ -28,7 +29,7 @@ class Thing:
 
 
 def test_two_things_of_one_account_are_both_settled() -> None:
-    unsaved = UnsavedPairs()
+    unsaved = UnsavedPairs(Executor())
     pair, minted = Thing(), Thing()
     unsaved.keep(ACME, pair.settle)
     unsaved.keep(ACME, minted.settle, is_pair=False)
@@ -43,7 +44,7 @@ def test_two_things_of_one_account_are_both_settled() -> None:
 
 def test_the_end_does_not_wait_for_what_is_put_off(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logs("logfmt")
-    unsaved = UnsavedPairs()
+    unsaved = UnsavedPairs(Executor())
     tries: list[int] = []
 
     def settle() -> None:
@@ -61,7 +62,7 @@ def test_the_end_does_not_wait_for_what_is_put_off(capsys: pytest.CaptureFixture
 
 
 def test_the_end_waits_for_what_is_only_expected() -> None:
-    unsaved = UnsavedPairs()
+    unsaved = UnsavedPairs(Executor())
     pair = Thing()
     with ThreadPoolExecutor(1) as pool:
         with unsaved.expecting(ACME):
@@ -76,7 +77,7 @@ def test_the_end_waits_for_what_is_only_expected() -> None:
 
 def test_the_end_says_what_is_lost_with_what_is_still_in_hand(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logs("logfmt")
-    unsaved = UnsavedPairs()
+    unsaved = UnsavedPairs(Executor())
     pair, minted = Thing(), Thing()
     unsaved.keep(ACME, pair.settle)
     unsaved.keep(Subdomain("globex"), minted.settle, is_pair=False)
@@ -93,7 +94,7 @@ def test_the_end_says_what_is_lost_with_what_is_still_in_hand(capsys: pytest.Cap
 
 
 def test_what_there_was_no_thread_for_is_settled_once_there_is_one() -> None:
-    unsaved = UnsavedPairs()
+    unsaved = UnsavedPairs(Executor())
     pair = Thing()
     pair.is_store_there = True
     with pytest.MonkeyPatch.context() as patch:
@@ -111,24 +112,22 @@ def test_what_there_was_no_thread_for_is_settled_once_there_is_one() -> None:
 
 
 def test_what_an_ending_process_has_called_lost_is_not_tried_again() -> None:
-    unsaved = UnsavedPairs()
+    unsaved = UnsavedPairs(Executor())
     tries = []
 
     def put_off() -> None:
-        tries.append(threading.current_thread())
+        tries.append(threading.current_thread().name)
         raise NotYet
 
     unsaved.keep(ACME, put_off, is_pair=False)
     unsaved.begin_no_more()
     unsaved.finish(10)
-    [thread] = tries
-    thread.join(10)
-    assert not thread.is_alive()
-    assert tries == [thread]
+    wait_until(lambda: not background_threads())
+    assert tries == ["loose-tokens"]
 
 
 def test_an_ending_process_expects_nothing_new() -> None:
-    unsaved = UnsavedPairs()
+    unsaved = UnsavedPairs(Executor())
     with unsaved.expecting(ACME) as may_begin:
         assert may_begin
     unsaved.begin_no_more()

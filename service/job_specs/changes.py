@@ -4,10 +4,10 @@ The change is always sent, whatever the list says: installing again re-arms a jo
 Afterwards Zendesk is asked what is so; only its own answer is passed on as verified.
 """
 
+import contextlib
 import json
 import time
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextvars import copy_context
+from collections import deque
 from dataclasses import dataclass, replace
 
 import structlog
@@ -25,6 +25,7 @@ from service.errors import (
     ZendeskTimeout,
     ZendeskUnavailable,
 )
+from service.executor import Executor
 from service.job_specs import kept_lists
 from service.job_specs.listing import Answer, Listing, Wanted
 from service.oauth import signs
@@ -79,6 +80,7 @@ class Changes:
         zis_tokens: ZISTokens,
         listing: Listing,
         activity: Activity,
+        executor: Executor,
     ) -> None:
         self._settings = settings
         self._store = store
@@ -86,6 +88,7 @@ class Changes:
         self._zis_tokens = zis_tokens
         self._listing = listing
         self._activity = activity
+        self._executor = executor
 
     def check_names(self, account: Subdomain, name: str, integration: str | None) -> SpecName:
         """Return the name as given, once it can be one of this account's.
@@ -190,15 +193,21 @@ class Changes:
             with outcome(lambda result: done.append(Deed("uninstalled", integration, name, result))):
                 self.send(account, SpecName(name, integration), install=False, deadline=deadline)
 
+        left = deque(names)
+
+        def uninstall_those_left() -> None:
+            # Several threads take from it, so whether there is one is only known by taking it.
+            with contextlib.suppress(IndexError):
+                while True:
+                    name = left.popleft()
+                    try:
+                        uninstall(name)
+                    except ServiceError:
+                        left.clear()
+                        raise
+
         try:
-            with ThreadPoolExecutor(CALLS_AT_ONCE, thread_name_prefix="uninstall") as pool:
-                futures = [pool.submit(copy_context().run, uninstall, name) for name in names]
-                wait(futures, return_when=FIRST_EXCEPTION)
-                for future in futures:
-                    future.cancel()
-                for future in futures:
-                    if not future.cancelled():
-                        future.result()
+            self._executor.side_by_side(account, "uninstall", [uninstall_those_left] * min(CALLS_AT_ONCE, len(names)))
         finally:
             self.mark_again(account, integration)
             self._activity.note(account, author, *done)

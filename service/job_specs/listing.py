@@ -3,18 +3,18 @@
 In this process the callers of an account's integration wait for one of them; among processes a lease says who asks.
 """
 
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from contextvars import copy_context
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
 
 from service import metrics
 from service.deadlines import Deadline
-from service.errors import AuthorizationRequired, Failure, InternalError, ServiceError, StoreUnavailable, ZendeskTimeout
+from service.errors import AuthorizationRequired, Failure, ServiceError, StoreUnavailable, ZendeskTimeout
+from service.executor import Executor
 from service.job_specs import kept_lists
 from service.job_specs.kept_lists import Kept, KeptList, kept_in, microseconds
 from service.oauth import probes
@@ -87,6 +87,7 @@ class Listing:
         zis_tokens: ZISTokens,
         turns: Turns,
         bulkhead: Bulkhead,
+        executor: Executor,
     ) -> None:
         self._settings = settings
         self._seconds = settings.list_cache_seconds
@@ -94,6 +95,7 @@ class Listing:
         self._registry = registry
         self._zis_tokens = zis_tokens
         self._turns = turns
+        self._executor = executor
         self._flights: Flights[_Result] = Flights(bulkhead)
 
     def answer(self, wanted: Wanted, kept: Kept, now: int) -> Answer:
@@ -129,10 +131,10 @@ class Listing:
         """Return an answer for each integration, those that have to be asked side by side."""
         parts = list(zip(wanted, kept, strict=True))
         slow = [position for position, part in enumerate(parts) if not self._is_quick(*part, now)]
-        # The last one needs no thread of its own.
-        beside = {position: _Asking(self, *parts[position], now) for position in slow[:-1]}
-        answers = [None if position in beside else self.answer(*part, now) for position, part in enumerate(parts)]
-        return [beside[position].joined() if one is None else one for position, one in enumerate(answers)]
+        asking = [partial(self.answer, *parts[position], now) for position in slow]
+        asked = self._executor.side_by_side(wanted[0].account, "list", asking) if asking else []
+        answers = dict(zip(slow, asked, strict=True))
+        return [answers.get(position) or self.answer(*part, now) for position, part in enumerate(parts)]
 
     def certain_to_ask(self, integrations: list[str]) -> list[str]:
         """Return those that Zendesk will be asked about whatever is kept: all where nothing is, otherwise none."""
@@ -306,31 +308,6 @@ class Listing:
         """Record what a list, or its failure, says of the integration; other processes may have recorded otherwise."""
         with self._forgone(wanted):
             self._store.write(*probes.recording(wanted.account, wanted.integration, failure))
-
-
-class _Asking:
-    """Asks for one integration beside the others, in a thread that begins at once."""
-
-    def __init__(self, listing: Listing, wanted: Wanted, kept: Kept, now: int) -> None:
-        # What is unforeseen must not leave the request without this part.
-        self._answer = Answer(wanted.integration, None, InternalError("This integration's list could not be made."))
-        # Has a thread and is none: on 3.14 a Thread's `_context` is its own. The context is copied here, because logs
-        # and activity name the request this is done for.
-        self._thread = threading.Thread(
-            target=copy_context().run,
-            args=(self._ask, listing, wanted, kept, now),
-            name=f"list-{wanted.integration}",
-            daemon=True,
-        )
-        self._thread.start()
-
-    def joined(self) -> Answer:
-        """Return what came of it, once it has."""
-        self._thread.join()
-        return self._answer
-
-    def _ask(self, listing: Listing, wanted: Wanted, kept: Kept, now: int) -> None:
-        self._answer = listing.answer(wanted, kept, now)
 
 
 def _is_own_hurry(failure: ServiceError, deadline: Deadline) -> bool:

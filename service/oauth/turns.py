@@ -16,6 +16,7 @@ from redis.lock import Lock
 from service import metrics
 from service.deadlines import Deadline
 from service.errors import ServiceError, StoreUnavailable, ZendeskTimeout
+from service.executor import Executor
 from service.store import Store, StoreRefused
 from service.subdomains import Subdomain
 from service.zendesk.bulkhead import Bulkhead
@@ -39,8 +40,9 @@ class _Turn:
 class Turns:
     """Turns among the threads of this process and leases among all processes, by name."""
 
-    def __init__(self, store: Store, bulkhead: Bulkhead) -> None:
+    def __init__(self, store: Store, bulkhead: Bulkhead, executor: Executor) -> None:
         self._store = store
+        self._executor = executor
         self._bulkhead = bulkhead
         self._turns: WeakValueDictionary[str, _Turn] = WeakValueDictionary()
         self._lock = threading.Lock()
@@ -96,7 +98,7 @@ class Turns:
             raise
         except StoreUnavailable:
             # It may be ours all the same.
-            self._give_back_later(lock, owner)
+            self._give_back_later(account, lock, owner)
             raise
         is_left = False
         try:
@@ -106,7 +108,7 @@ class Turns:
             raise
         finally:
             if is_ours and not is_left and not self._gave_back(lock, owner):
-                self._give_back_later(lock, owner)
+                self._give_back_later(account, lock, owner)
 
     def nap(self, account: Subdomain, deadline: Deadline) -> None:
         """Wait a moment for another process that holds the lease.
@@ -128,15 +130,18 @@ class Turns:
             return False
         return True
 
-    def _give_back_later(self, lock: Lock, owner: str) -> None:
-        """Go on trying until the lease has ended by itself: a Redis away for a second need not cost everybody 15."""
+    def _give_back_later(self, account: Subdomain, lock: Lock, owner: str) -> None:
+        """Go on trying until the lease has ended by itself: a Redis away for a second need not cost everybody 15.
+
+        Where no thread is free for that, it does end by itself.
+        """
         end = time.monotonic() + LEASE_SECONDS
 
         def run() -> None:
             while time.monotonic() < end and not self._gave_back(lock, owner):
                 time.sleep(RELEASE_RETRY_SECONDS)
 
-        threading.Thread(target=run, name="lease", daemon=True).start()
+        self._executor.begin(account, "lease", run)
 
     def _release(self, lock: Lock, owner: str) -> None:
         """Give a lease back; an expired or lost one is not an error."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import structlog
 
 from service.errors import ServiceError, StoreUnavailable
+from service.executor import Executor
 from service.subdomains import Subdomain
 
 RETRY_SECONDS = 0.5
@@ -44,15 +45,17 @@ class _Unsettled:
 
 
 class UnsavedPairs:
-    """Goes on trying to settle what is in hand, in threads of its own that exist only while needed."""
+    """Goes on trying to settle what is in hand, beside the requests."""
 
-    def __init__(self) -> None:
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
         self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._waiting: list[_Unsettled] = []
         self._put_off: set[_Unsettled] = set()
         self._expected: list[Subdomain] = []
-        self._threads: dict[tuple[Subdomain, bool], threading.Thread] = {}
+        self._lanes: set[tuple[Subdomain, bool]] = set()
+        """Those that are being looked after."""
         self._is_ending = False
 
     @contextmanager
@@ -115,40 +118,28 @@ class UnsavedPairs:
                 self._changed.notify_all()
 
     def _start_missing(self) -> None:
-        """Start the threads for which there was no room before."""
+        """Look after the lanes for which there was no thread before."""
         for lane in {one.lane for one in self._waiting}:
             self._start(lane)
 
     def _start(self, lane: tuple[Subdomain, bool]) -> None:
-        """Have a thread for the lane; the caller holds the lock."""
-        if lane in self._threads:
+        """Have the lane looked after; the caller holds the lock."""
+        if lane in self._lanes:
             return
         name = "unsaved-pairs" if lane[1] else "loose-tokens"
-        thread = threading.Thread(target=self._run, args=(lane,), name=name, daemon=True)
-        try:
-            thread.start()
-        except RuntimeError as fault:
-            # The process has as many as it may have. What is in hand stays there, and the next who comes by tries.
-            _log.error("no_thread", account=lane[0], exc_info=fault)
+        if self._executor.begin(lane[0], name, lambda: self._settle_all(lane)) is None:
+            # What is in hand stays there, and the next who comes by tries.
+            _log.warning("no_thread", account=lane[0], name=name)
         else:
-            self._threads[lane] = thread
-
-    def _run(self, lane: tuple[Subdomain, bool]) -> None:
-        try:
-            self._settle_all(lane)
-        finally:
-            # Whatever ended it: otherwise no other thread would be started for what still waits.
-            with self._changed:
-                if self._threads.get(lane) is threading.current_thread():
-                    del self._threads[lane]
+            self._lanes.add(lane)
 
     def _settle_all(self, lane: tuple[Subdomain, bool]) -> None:
         while True:
             with self._changed:
                 waiting = [one for one in self._waiting if one.lane == lane]
                 if not waiting:
-                    # Under the same lock: whoever adds something now starts another thread.
-                    del self._threads[lane]
+                    # Under the same lock: whoever adds something now begins anew.
+                    self._lanes.remove(lane)
                     return
             for one in waiting:
                 if self._is_settled(one):

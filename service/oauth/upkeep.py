@@ -52,7 +52,11 @@ class Upkeep:
 
     def start(self) -> None:
         """Look after the accounts from a thread of this process; to be called after fork."""
-        threading.Thread(target=self._run, name="upkeep", daemon=True).start()
+        try:
+            threading.Thread(target=self._run, name="upkeep", daemon=True).start()
+        except RuntimeError as fault:
+            # The machine gives none; another process does the day's round.
+            _log.error("no_thread", name="upkeep", exc_info=fault)
 
     def stop(self) -> None:
         """Begin no further refresh."""

@@ -4,10 +4,8 @@ This service acts with an admin's grant for whoever looks at the sidebar (the co
 recent answer of Zendesk is needed; to look, anyone will do who is not known to be outside.
 """
 
-import threading
+import math
 from collections.abc import Callable
-from concurrent.futures import Future
-from contextvars import copy_context
 from dataclasses import asdict, dataclass
 from typing import TypeGuard
 
@@ -21,8 +19,8 @@ from service.errors import (
     AuthorizationRequired,
     ManagerRoleRequired,
     ServiceError,
-    ZendeskTimeout,
 )
+from service.executor import Executor
 from service.lookers import Lookers
 from service.oauth import signs
 from service.oauth.people import NOT_READABLE, ZendeskUser, ask_user
@@ -76,6 +74,7 @@ class Managers:
         calls: ZendeskCalls,
         zis_tokens: ZISTokens,
         lookers: Lookers,
+        executor: Executor,
         clock: Callable[[], float],
     ) -> None:
         self._settings = settings
@@ -84,6 +83,7 @@ class Managers:
         self._calls = calls
         self._zis_tokens = zis_tokens
         self._lookers = lookers
+        self._executor = executor
         self._clock = clock
         self._flights: Flights[Role] = Flights(calls.bulkhead)
 
@@ -258,29 +258,31 @@ class Managers:
         Raises:
             ServiceError: Zendesk could not be asked, or not in time.
         """
-        answer: Future[Role] = Future()
-
-        def ask() -> None:
-            try:
-                answer.set_result(self._ask(account, user_id, deadline))
-            except Exception as fault:  # noqa: BLE001 - raised again where the answer is waited for
-                answer.set_exception(fault)
-
         # The access token may have to be refreshed first. That needs more than 3 s in hand, must not be cut off, and
-        # serves whoever asks next: so it goes on without us, and the process waits for it at its end.
-        threading.Thread(target=copy_context().run, args=(ask,), name=f"role-{account}").start()
-        try:
-            return answer.result(max(0.0, min(LOOK_SECONDS, deadline.left())))
-        except TimeoutError:
-            raise ZendeskTimeout("Zendesk did not say in time who you are. Try again in a moment.") from None
+        # serves whoever asks next: so it goes on without us, and the process waits for the refresh at its end.
+        return self._ask(account, user_id, deadline, beside=self._executor, patience=LOOK_SECONDS)
 
-    def _ask(self, account: Subdomain, user_id: int, deadline: Deadline) -> Role:
+    def _ask(
+        self,
+        account: Subdomain,
+        user_id: int,
+        deadline: Deadline,
+        *,
+        beside: Executor | None = None,
+        patience: float = math.inf,
+    ) -> Role:
         """Return Zendesk's answer about a person; a sidebar asks several things at once, and one question serves all.
+
+        `beside` and `patience`: see `Flights.join`.
 
         Raises:
             ServiceError: Zendesk could not be asked.
         """
-        role, _ = self._flights.join(account, user_id, deadline, lambda: self._ask_zendesk(account, user_id, deadline))
+
+        def ask() -> Role:
+            return self._ask_zendesk(account, user_id, deadline)
+
+        role, _ = self._flights.join(account, user_id, deadline, ask, beside=beside, patience=patience)
         return role
 
     def _ask_zendesk(self, account: Subdomain, user_id: int, deadline: Deadline) -> Role:

@@ -1,11 +1,13 @@
 """One question for all threads of this process that ask the same at the same time."""
 
+import math
 import threading
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
 from service.deadlines import Deadline
 from service.errors import Failure, InternalError, ServiceError, ZendeskTimeout
+from service.executor import Executor
 from service.subdomains import Subdomain
 from service.zendesk.bulkhead import Bulkhead
 
@@ -34,8 +36,20 @@ class Flights(Generic[T]):
         self._lock = threading.Lock()
         self._flights: dict[tuple[Subdomain, Hashable], _Flight[T]] = {}
 
-    def join(self, account: Subdomain, about: Hashable, deadline: Deadline, ask: Callable[[], T]) -> tuple[T, bool]:
+    def join(
+        self,
+        account: Subdomain,
+        about: Hashable,
+        deadline: Deadline,
+        ask: Callable[[], T],
+        *,
+        beside: Executor | None = None,
+        patience: float = math.inf,
+    ) -> tuple[T, bool]:
         """Return what asking brought, and whether this thread asked; the others share its result or its failure.
+
+        Nobody waits longer than `patience` (seconds) or his deadline. `beside`: a question goes on until `deadline`,
+        where a thread of this executor is free to ask it; otherwise the calling thread asks.
 
         Raises:
             ZendeskTimeout: no result within the deadline, or the account is slow and holds enough threads.
@@ -49,14 +63,14 @@ class Flights(Generic[T]):
                     leads = flight is None
                     if flight is None:
                         flight = self._flights[key] = _Flight(deadline)
-                if leads:
+                if leads and not self._is_begun(beside, key, flight, ask):
                     return self._lead(key, flight, ask), True
-                self._wait(account, flight, deadline)
+                self._wait(account, flight, deadline.sooner(patience))
                 outcome = flight.outcome
                 if not isinstance(outcome, Failure):
                     return outcome, False
                 # Whoever has more time than the one who asked does not share that one's hurry.
-                has_more_time = deadline.at > flight.deadline.at + MORE_TIME_SECONDS
+                has_more_time = not leads and deadline.at > flight.deadline.at + MORE_TIME_SECONDS
                 if not (has_more_time and issubclass(outcome.kind, ZendeskTimeout)):
                     raise outcome.error()
 
@@ -65,6 +79,15 @@ class Flights(Generic[T]):
             if deadline.left() <= 0:
                 raise ZendeskTimeout("Zendesk did not answer in time. Try again in a moment.", retry_after=2)
             self._bulkhead.check(account)
+
+    def _is_begun(
+        self, beside: Executor | None, key: tuple[Subdomain, Hashable], flight: _Flight[T], ask: Callable[[], T]
+    ) -> bool:
+        """Return whether a thread beside this one asks."""
+        if beside is None:
+            return False
+        account, _ = key
+        return beside.begin(account, f"ask-{account}", lambda: self._lead(key, flight, ask)) is not None
 
     def _lead(self, key: tuple[Subdomain, Hashable], flight: _Flight[T], ask: Callable[[], T]) -> T:
         try:

@@ -25,7 +25,7 @@ from service.store import Store
 from service.vault import Vault
 from service.zis_registry import Registry
 from tests.model.edges import World
-from tests.model.thread_edges import SteppedTurns
+from tests.model.thread_edges import SteppedExecutor, SteppedTurns
 from tests.model.words import ACME
 from tests.model.zendesk import INTEGRATION
 from tests.model.zendesk_edge import SteppedZendesk
@@ -46,6 +46,7 @@ class Process:
         assembled = SimpleNamespace(extensions={})
         with (
             patch("service.app.ZendeskAdapter", partial(SteppedZendesk, world)),
+            patch("service.app.Executor", SteppedExecutor),
             patch("service.app.Turns", partial(SteppedTurns, world=world, process=name)),
             # Neither has anything to do here, and both cost more than all the rest.
             patch("service.app.RateLimits", lambda *_: None),
