@@ -6,14 +6,14 @@ entries, whatever clocks say; the instant in clear, so that what is too old can 
 instant of a connection stands `.c`: connections have room of their own, so that changes do not push them out, nor they
 changes.
 
-The same change by the same person again, with nothing in between, is counted in its entry and is no other.
+The same change by the same person again, with nothing in between, is counted in its entry and is no other. So are
+the same changes to several job specs of an integration, each soon after the other: such a bulk's entry has their names.
 """
 
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any, Literal, get_args
 
 import structlog
@@ -30,6 +30,13 @@ MOST_ENTRIES = 500
 MOST_CONNECTIONS = 100
 # After this a repetition is an entry of its own, so that the time of the first is not lost.
 RUN_SECONDS = 3600
+# A bulk's next change comes within this: its caller may have been told to wait for the next minute's limit.
+BULK_SECONDS = 90
+# Beyond either a bulk goes on in an entry of its own, because each further name writes the whole entry anew.
+MOST_ITEMS = 1000
+MOST_ITEMS_CHARACTERS = 64 * 1024
+# Of somebody else's entry at the head; then this one stands by itself.
+MERGE_TRIES = 5
 LIFE_SECONDS = 90 * 86_400
 OK = "ok"
 
@@ -38,7 +45,8 @@ Action = Literal["connected", "disconnected", "installed", "uninstalled", "rearm
 # One script, so that the list is never longer than it may be, and never without a life.
 _PUSH = """
 local first = 7
-if ARGV[5] ~= '' and redis.call('LINDEX', KEYS[1], 0) == ARGV[5] then
+if ARGV[5] ~= '' then
+  if redis.call('LINDEX', KEYS[1], 0) ~= ARGV[5] then return 0 end
   redis.call('LSET', KEYS[1], 0, ARGV[6])
   first = 8
 end
@@ -64,6 +72,7 @@ while oldest and tonumber(string.match(oldest, '^%d+') or 0) < tonumber(ARGV[2])
   oldest = redis.call('LINDEX', KEYS[1], -1)
 end
 redis.call('EXPIRE', KEYS[1], ARGV[3])
+return 1
 """
 
 # New entries push the others on meanwhile, so an item is found by itself and not by its place.
@@ -75,8 +84,8 @@ return 1
 """
 
 _CONNECTIONS = frozenset({"connected", "disconnected", "reauthorization_required"})
-# What makes a change the same one, beside who made it.
-_SAME = ("action", "integration", "job_spec", "result")
+# What makes a change one of the same kind, beside who made it.
+_SAME = ("action", "integration", "result")
 
 _log = structlog.get_logger(__name__)
 
@@ -91,6 +100,11 @@ class Author:
     """The installation of the Zendesk app it was done from."""
     is_operator: bool = False
     """Done by a command, so by nobody Zendesk knows."""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether two deeds of this author are certain to be by the same one."""
+        return self.is_operator or self.id is not None or self.name is not None
 
     def to_json(self) -> dict[str, Any] | str:
         """Return the `actor` as our API shows it."""
@@ -111,6 +125,41 @@ class Deed:
     """Short name."""
     result: str = OK
     """`ok`, or the code of the error it ended in."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """What one entry says of deeds of one kind."""
+
+    deed: Deed
+    """The last of them."""
+    count: int
+    items: tuple[str, ...] | None = None
+    """The names of the job specs, where there are several."""
+
+    def to_members(self) -> dict[str, Any]:
+        return {
+            "action": self.deed.action,
+            "integration": self.deed.integration,
+            "job_spec": self.deed.job_spec if self.items is None else None,
+            "result": self.deed.result,
+            "count": self.count,
+            "items": self.items,
+        }
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of its job specs, each once."""
+        if self.items is not None:
+            return self.items
+        return () if self.deed.job_spec is None else (self.deed.job_spec,)
+
+    def with_more(self, count: int, names: tuple[str, ...]) -> "_Entry | None":
+        """Return the entry after as many deeds of its kind before; None: it would be too long."""
+        both = tuple(dict.fromkeys((*names, *self.names)))
+        if len(both) > MOST_ITEMS or sum(map(len, both)) > MOST_ITEMS_CHARACTERS:
+            return None
+        return _Entry(self.deed, self.count + count, both if len(both) > 1 else None)
 
 
 @contextmanager
@@ -255,62 +304,89 @@ class Activity:
         if not deeds:
             return
         at = int(self._clock())
-        runs = _runs(deeds[-MOST_ENTRIES:])
+        entries = _folded(deeds)[-MOST_ENTRIES:]
         try:
             if self._store.has_room(ACTIVITY_GIVES_WAY_AT):
-                items = [self._item(account, at, author, deed, count) for deed, count in runs]
-                head, before = self._repeated(account, at, author, runs[0][0])
-                # In the place of what it repeats, if that is the newest one still.
-                merged = self._item(account, at, author, runs[0][0], before + runs[0][1]) if head else b""
-                limits: list[object] = [MOST_ENTRIES, at - LIFE_SECONDS, LIFE_SECONDS, MOST_CONNECTIONS]
-                self._store.run(_PUSH, [activity_key(account)], [*limits, head, merged, *items])
+                self._push(account, at, author, entries)
             else:
                 _log.warning("activity_not_kept", account=account, entries=len(deeds), reason="store nearly full")
         except StoreUnavailable as failure:
             # What was done is done, and its answer does not depend on this.
             _log.warning("activity_not_kept", account=account, entries=len(deeds), code=failure.code)
 
-    def _repeated(self, account: Subdomain, at: int, author: Author, deed: Deed) -> tuple[bytes, int]:
-        """Return the newest item and its count, if it is the same thing done by the same person; (b"", 0): it is not.
+    def _push(self, account: Subdomain, at: int, author: Author, entries: list[_Entry]) -> None:
+        """Write entries; the first takes the place of the newest one there, if it goes on with that.
+
+        Raises:
+            StoreUnavailable: Redis did not answer.
+        """
+        items = [self._item(account, at, author, entry) for entry in entries]
+        limits: list[object] = [MOST_ENTRIES, at - LIFE_SECONDS, LIFE_SECONDS, MOST_CONNECTIONS]
+        for _ in range(MERGE_TRIES):
+            head, merged = self._merged(account, at, author, entries[0])
+            replacement = b"" if merged is None else self._item(account, at, author, merged)
+            if self._store.run(_PUSH, [activity_key(account)], [*limits, head, replacement, *items]):
+                return
+        self._store.run(_PUSH, [activity_key(account)], [*limits, b"", b"", *items])
+
+    def _merged(self, account: Subdomain, at: int, author: Author, entry: _Entry) -> tuple[bytes, _Entry | None]:
+        """Return the newest item and what takes its place, if `entry` goes on with it; (b"", None): it does not.
 
         Raises:
             StoreUnavailable: Redis did not answer.
         """
         head = self._head(account)
-        if head is None or (author.id is None and not author.is_operator):
-            return b"", 0
+        if head is None or not author.is_known:
+            return b"", None
         try:
-            entry = self._vault.parsed(activity_key(account), head.partition(b":")[2], _entry)
+            before = self._vault.parsed(activity_key(account), head.partition(b":")[2], _entry)
         except KeyMissing:
-            return b"", 0
-        who = "operator" if author.is_operator else author.id
-        by = entry["actor"] if entry["actor"] == "operator" else entry["actor"]["id"]
-        is_same = (by, *(entry[name] for name in _SAME)) == (who, *(getattr(deed, name) for name in _SAME))
-        is_recent = at - (parse_timestamp(entry["at"]) or 0) <= RUN_SECONDS
-        return (head, entry["count"]) if is_same and is_recent else (b"", 0)
+            return b"", None
+        kind = (_identity(author.to_json()), *(getattr(entry.deed, name) for name in _SAME))
+        if (_identity(before["actor"]), *(before[name] for name in _SAME)) != kind:
+            return b"", None
+        names = tuple(before["items"] or ([] if before["job_spec"] is None else [before["job_spec"]]))
+        age = at - (parse_timestamp(before["at"]) or 0)
+        if age > (RUN_SECONDS if names == entry.names else BULK_SECONDS):
+            return b"", None
+        merged = entry.with_more(before["count"], names)
+        return (b"", None) if merged is None else (head, merged)
 
-    def _item(self, account: Subdomain, at: int, author: Author, deed: Deed, count: int) -> str:
-        mark = ".c" if deed.action in _CONNECTIONS else ""
-        return f"{at}{mark}:{self._sealed(account, at, author, deed, count)}"
+    def _item(self, account: Subdomain, at: int, author: Author, entry: _Entry) -> str:
+        mark = ".c" if entry.deed.action in _CONNECTIONS else ""
+        return f"{at}{mark}:{self._sealed(account, at, author, entry)}"
 
-    def _sealed(self, account: Subdomain, at: int, author: Author, deed: Deed, count: int) -> str:
-        entry = {
+    def _sealed(self, account: Subdomain, at: int, author: Author, entry: _Entry) -> str:
+        members = {
             "at": timestamp(at),
-            "action": deed.action,
             "actor": author.to_json(),
-            "integration": deed.integration,
-            "job_spec": deed.job_spec,
-            "result": deed.result,
             "installation_id": author.installation_id,
             "request_id": self._request_id(),
-            "count": count,
+            **entry.to_members(),
         }
-        return self._vault.seal(activity_key(account), records.write(entry))
+        return self._vault.seal(activity_key(account), records.write(members))
 
 
-def _runs(deeds: tuple[Deed, ...]) -> list[tuple[Deed, int]]:
-    """Return the deeds in their order, those that repeat the one before as one with their number."""
-    return [(deed, len(list(same))) for deed, same in groupby(deeds)]
+def _folded(deeds: tuple[Deed, ...]) -> list[_Entry]:
+    """Return the deeds in their order, those of one kind that follow each other as one entry."""
+    entries: list[_Entry] = []
+    for deed in deeds:
+        entry = _Entry(deed, 1)
+        last = entries[-1] if entries else None
+        is_same = last is not None and all(getattr(last.deed, name) == getattr(deed, name) for name in _SAME)
+        merged = entry.with_more(last.count, last.names) if last is not None and is_same else None
+        if merged is None:
+            entries.append(entry)
+        else:
+            entries[-1] = merged
+    return entries
+
+
+def _identity(actor: dict[str, Any] | str) -> object:
+    """Return what tells an actor from others: the id, whatever name somebody had then; a machine has only a name."""
+    if isinstance(actor, str):
+        return actor
+    return (actor["id"], None if actor["id"] is not None else actor["name"])
 
 
 def _entry(plaintext: bytes) -> dict[str, Any]:
@@ -329,8 +405,9 @@ def _entry(plaintext: bytes) -> dict[str, Any]:
         known["actor"] = {"id": actor.get("id"), "name": actor.get("name")}
     for name in ("integration", "job_spec", "result", "installation_id", "request_id"):
         known[name] = members.get(name)
-    # An older release counted nothing, and none keeps names in an entry.
-    count = members.get("count")
+    # An older release counted nothing, or kept no names.
+    count, items = members.get("count"), members.get("items")
     known["count"] = count if type(count) is int and count > 0 else 1
-    known["items"] = None
+    is_names = isinstance(items, list) and items and all(isinstance(name, str) for name in items)
+    known["items"] = items if is_names else None
     return known

@@ -72,7 +72,13 @@ def outcome_of(reply: TestResponse) -> tuple[int, str]:
 
 
 def deeds(count: int, first: int = 0) -> list[Deed]:
-    return [Deed("installed", "acme_orders", f"spec_{number}") for number in range(first, first + count)]
+    """Return deeds that nothing folds into one entry."""
+    return [Deed("installed", f"integration_{number}", f"spec_{number}") for number in range(first, first + count)]
+
+
+def changed(found: Entries) -> list[str]:
+    """Return the names of all job specs in the entries, those of a bulk one by one."""
+    return [name for entry in found for name in (entry["items"] or [entry["job_spec"]])]
 
 
 def names(found: Entries) -> list[str]:
@@ -217,14 +223,15 @@ def test_a_disconnect_that_failed_says_why(admin: Admin) -> None:
     assert told(admin)[0] == ("disconnected", "zendesk_unavailable")
 
 
-def test_a_disconnect_that_uninstalls_has_an_entry_for_each_job_spec(admin: Admin) -> None:
+def test_a_disconnect_that_uninstalls_has_an_entry_an_integration_with_every_job_spec(admin: Admin) -> None:
     reply = admin.disconnect("?uninstall=true")
     assert reply.get_json() == {"revoked": True}
     disconnected, *uninstalled, connected = entries(admin, "?limit=200")
     assert (disconnected["action"], connected["action"]) == ("disconnected", "connected")
-    assert len(uninstalled) == 54
+    assert len(uninstalled) == 3
+    assert sum(entry["count"] for entry in uninstalled) == 54
     assert {(entry["action"], entry["result"]) for entry in uninstalled} == {("uninstalled", "ok")}
-    assert {f"zis:{entry['integration']}:job_spec:{entry['job_spec']}" for entry in uninstalled} == {
+    assert {f"zis:{entry['integration']}:job_spec:{name}" for entry in uninstalled for name in changed([entry])} == {
         name for _, name in admin.changes_sent()
     }
     assert all(entry["actor"] == ADA for entry in uninstalled)
@@ -236,7 +243,7 @@ def test_a_disconnect_that_stops_shows_what_it_had_done_and_where_it_stopped(adm
     assert admin.disconnect("?uninstall=true").status_code == 502
     disconnected, *uninstalled, _ = entries(admin, "?limit=200")
     assert (disconnected["action"], disconnected["result"]) == ("disconnected", "zendesk_unavailable")
-    results = [entry["result"] for entry in uninstalled]
+    results = [entry["result"] for entry in uninstalled for _ in range(entry["count"])]
     assert len(results) == len(admin.changes_sent())
     assert results.count("zendesk_unavailable") >= 1
     assert results.count("ok") >= 19
@@ -527,7 +534,7 @@ def test_500_times_the_same_change_by_the_same_person_is_one_entry(admin: Admin,
 @pytest.mark.parametrize(
     "other",
     [Deed("uninstalled", "acme_orders", VIP), Deed("installed", "acme_shipping", VIP),
-     Deed("installed", "acme_orders", "other"), Deed("installed", "acme_orders", VIP, "rate_limited")],
+     Deed("rearmed", "acme_orders", VIP), Deed("installed", "acme_orders", VIP, "rate_limited")],
 )  # fmt: skip
 def test_another_change_or_the_same_one_later_is_an_entry_of_its_own(other: Deed, admin: Admin) -> None:
     ada, same = Author(101, "Ada Morgan"), Deed("installed", "acme_orders", VIP)
@@ -556,6 +563,83 @@ def test_installing_what_is_listed_as_installed_is_a_rearming(admin: Admin, name
     admin.uninstall(name)
     admin.install(name)
     assert [action for action, _ in told(admin)] == ["installed", "uninstalled", "rearmed", "installed", "connected"]
+
+
+# --- a bulk ---
+
+
+ADA_HERSELF = Author(101, "Ada Morgan")
+
+
+def bulk(count: int, first: int = 0, result: str = "ok") -> list[Deed]:
+    return [Deed("installed", "acme_orders", f"spec_{number:03}", result) for number in range(first, first + count)]
+
+
+def shape(person: Admin) -> list[tuple[str, int, int | None]]:
+    """Return (result, count, how many names) of every change, newest first."""
+    found = [entry for entry in activity(person).latest(ACME) if entry["action"] != "connected"]
+    return [(one["result"], one["count"], one["items"] and len(one["items"])) for one in found]
+
+
+def test_a_bulk_of_200_is_one_entry_with_its_names(admin: Admin, redis: Redis) -> None:
+    for deed in bulk(200):
+        activity(admin).note(ACME, ADA_HERSELF, deed)
+    (entry, _) = entries(admin)
+    assert (entry["action"], entry["integration"], entry["job_spec"]) == ("installed", "acme_orders", None)
+    assert (entry["count"], entry["items"]) == (200, [f"spec_{number:03}" for number in range(200)])
+    assert redis.llen(KEY) == 2
+    activity(admin).note(ACME, ADA_HERSELF, *bulk(100, first=150))
+    assert shape(admin) == [("ok", 300, 250)]
+
+
+def test_a_bulk_by_several_requests_at_once_is_one_entry_or_few(admin: Admin) -> None:
+    activity(admin).note(ACME, ADA_HERSELF, *bulk(1))
+    at_once(4, lambda number: activity(admin).note(ACME, ADA_HERSELF, *bulk(5, first=10 * number)))
+    found = activity(admin).latest(ACME)
+    assert {*changed(found)} - {None} == {"spec_000"} | {deed.job_spec for n in range(4) for deed in bulk(5, 10 * n)}
+    assert len(found) <= 3
+
+
+def test_what_failed_in_a_bulk_stands_by_itself(admin: Admin) -> None:
+    activity(admin).note(ACME, ADA_HERSELF, *bulk(20), *bulk(3, 20, "zis_rejected"), *bulk(7, 23))
+    assert shape(admin) == [("ok", 7, 7), ("zis_rejected", 3, 3), ("ok", 20, 20)]
+
+
+@pytest.mark.parametrize(
+    ("author", "seconds"),
+    [(Author(105, "Eve Lindqvist"), 0), (OPERATOR, 0), (Author(None, "CI"), 0), (NOBODY, 0), (ADA_HERSELF, 91)],
+)
+def test_another_person_and_what_comes_later_is_no_part_of_it(author: Author, seconds: int, admin: Admin) -> None:
+    now = time.time()
+    with time_machine.travel(now, tick=False):
+        activity(admin).note(ACME, ADA_HERSELF, *bulk(3))
+    with time_machine.travel(now + seconds, tick=False):
+        activity(admin).note(ACME, author, *bulk(2, first=3))
+    assert shape(admin) == [("ok", 2, 2), ("ok", 3, 3)]
+
+
+def test_two_machines_are_told_apart_by_their_names(admin: Admin) -> None:
+    for name in ("CI", "CI", "nightly"):
+        activity(admin).note(ACME, Author(None, name), *bulk(1))
+    assert [(entry["actor"]["name"], entry["count"]) for entry in activity(admin).latest(ACME)[:2]] == [
+        ("nightly", 1), ("CI", 2)]  # fmt: skip
+
+
+def test_an_entry_does_not_grow_without_end(admin: Admin) -> None:
+    activity(admin).note(ACME, ADA_HERSELF, *bulk(1000))
+    activity(admin).note(ACME, ADA_HERSELF, *bulk(2, first=1000))
+    assert shape(admin) == [("ok", 2, 2), ("ok", 1000, 1000)]
+    long_names = [Deed("rearmed", "acme_orders", f"{number}{'x' * 40_000}") for number in range(2)]
+    activity(admin).note(ACME, ADA_HERSELF, *long_names)
+    assert shape(admin)[:2] == [("ok", 1, None), ("ok", 1, None)]
+
+
+@pytest.mark.parametrize("items", ["a", [], [1], {"a": 1}])
+def test_names_that_cannot_be_read_are_none(items: Any, admin: Admin, redis: Redis) -> None:
+    entry = {"at": timestamp(time.time()), "action": "installed", "result": "ok", "count": 2, "items": items}
+    sealed = collaborator(admin.app, Vault).seal(KEY, json.dumps(entry).encode())
+    redis.lpush(KEY, f"{int(time.time())}:{sealed}")
+    assert (entries(admin)[0]["count"], entries(admin)[0]["items"]) == (2, None)
 
 
 def test_an_entry_of_an_older_release_counts_as_one_and_is_repeated(admin: Admin, redis: Redis) -> None:
@@ -677,7 +761,7 @@ def test_many_at_once_lose_nothing_and_keep_the_bound(admin: Admin, make_admin: 
     assert redis.llen(KEY) == MOST_ENTRIES
 
 
-def test_changes_at_once_have_an_entry_each(admin: Admin) -> None:
+def test_changes_at_once_are_all_recorded(admin: Admin) -> None:
     admin.status()
     headers = {"Authorization": f"Bearer {admin.session_token}"}
 
@@ -687,8 +771,8 @@ def test_changes_at_once_have_an_entry_each(admin: Admin) -> None:
 
     assert at_once(6, install) == [200] * 6
     recorded = [entry for entry in entries(admin) if entry["action"] == "installed"]
-    assert sorted(names(recorded)) == [f"archive_form_{number:03}" for number in range(1, 7)]
-    assert len({entry["request_id"] for entry in recorded}) == 6
+    assert sorted(changed(recorded)) == [f"archive_form_{number:03}" for number in range(1, 7)]
+    assert sum(entry["count"] for entry in recorded) == 6
 
 
 # --- where it cannot be written ---

@@ -102,12 +102,17 @@ class ActivityEntry(Document):
     ]
     actor: Actor | Literal["operator"]
     integration: str | None
-    job_spec: Annotated[str | None, Field(description="Short name.")]
+    job_spec: Annotated[str | None, Field(description="Short name; null where there are `items`.")]
     result: Annotated[str, Field(description="`ok`, or the code of the error it ended in.", examples=["ok"])]
     installation_id: Annotated[int | None, Field(description="Of the Zendesk app it was done from.")]
     request_id: str | None
-    count: Annotated[int, Field(description="How often it was done in a row; times and ids are the last one's.", ge=1)]
-    items: Annotated[list[str] | None, Field(description="The names that `count` stands for; null: they are the same.")]
+    count: Annotated[
+        int, Field(description="How many changes this stands for; time, ids and request are the last one's.", ge=1)
+    ]
+    items: Annotated[
+        list[str] | None,
+        Field(description="The short names of a bulk's job specs; null: it is one, named by `job_spec`, if any."),
+    ]
 
 
 class ActivityDocument(Document):

@@ -13,6 +13,7 @@ const DONE = {
   connected: "activity.connected",
   disconnected: "activity.disconnected",
   installed: "activity.installed",
+  rearmed: "activity.rearmed",
   uninstalled: "activity.uninstalled",
   reauthorization_required: "activity.reauthorization_required",
 };
@@ -20,6 +21,7 @@ const TRIED = {
   connected: "activity.tried_connected",
   disconnected: "activity.tried_disconnected",
   installed: "activity.tried_installed",
+  rearmed: "activity.tried_rearmed",
   uninstalled: "activity.tried_uninstalled",
 };
 
@@ -93,15 +95,24 @@ export class ActivityView {
 function entryOf(entry) {
   const isDone = entry.result === "ok";
   const item = el("li", { class: "activity__entry", "data-testid": "activity-entry" });
-  const values = { actor: actorName(entry.actor), name: entry.job_spec ?? "" };
+  const names = entry.items ?? [];
+  const several = names.length ? t("activity.several", { count: names.length }) : "";
+  const values = { actor: actorName(entry.actor), name: entry.job_spec ?? several };
   item.append(el("p", {}, t((isDone ? DONE : TRIED)[entry.action] ?? "activity.other", values)));
   if (!isDone) item.append(el("p", { class: "activity__result" }, problemTitle({ code: entry.result })));
-  const times = entry.count > 1 ? ` · ${t("activity.times", { count: entry.count })}` : "";
-  const where = entry.integration && entry.job_spec ? ` · ${entry.integration}` : "";
+  const times = entry.count > Math.max(1, names.length) ? ` · ${t("activity.times", { count: entry.count })}` : "";
+  const where = entry.integration && values.name ? ` · ${entry.integration}` : "";
   const time = el("time", { datetime: entry.at }, formatTime(new Date(entry.at)));
   setAttribute(time, "title", entry.at);
   item.append(el("p", { class: "activity__when" }, time, where, times));
+  if (names.length) item.append(namesOf(names));
   return item;
+}
+
+/** The names of a bulk's job specs, shown on request. */
+function namesOf(names) {
+  const list = el("ul", { class: "activity__names" }, ...names.map((name) => el("li", {}, name)));
+  return el("details", { "data-testid": "activity-names" }, el("summary", {}, t("activity.names")), list);
 }
 
 function actorName(actor) {

@@ -26,7 +26,7 @@ def make_entry(action: str = "installed", **members: Any) -> dict[str, Any]:
         "count": 1,
         "items": None,
     }
-    if action in {"installed", "uninstalled"}:
+    if action in {"installed", "uninstalled", "rearmed"}:
         entry |= {"integration": ORDERS, "job_spec": REFUNDS}
     return entry | members
 
@@ -63,6 +63,18 @@ def test_a_repeated_change_says_how_often(connected: Workspace) -> None:
     entries = connected.see("activity-entry")
     expect(entries.first).to_contain_text("500 times")
     expect(entries.last).not_to_contain_text("time")
+
+
+def test_a_bulk_is_one_entry_whose_names_can_be_opened(connected: Workspace) -> None:
+    names = [f"spec_{number:03}" for number in range(200)]
+    serve(connected, make_entry("rearmed", job_spec=None, count=200, items=names))
+    open_activity(connected)
+    entry = connected.see("activity-entry")
+    expect(entry).to_contain_text("Ada Morgan installed 200 job specs again")
+    expect(entry).not_to_contain_text("times")
+    expect(entry.locator("li").first).to_be_hidden()
+    entry.locator("summary").click()
+    expect(entry.locator("li")).to_have_text(names)
 
 
 def test_nothing_is_asked_until_somebody_wants_to_know(connected: Workspace) -> None:
