@@ -24,7 +24,7 @@ def test_each_entry_is_a_line_as_the_api_shows_it_newest_first(admin: Admin) -> 
 
 def test_it_is_all_that_is_kept_not_a_page(admin: Admin) -> None:
     collaborator(admin.app, Activity).note(
-        ACME, OPERATOR, *[Deed("installed", "acme_orders", f"spec_{number}") for number in range(300)]
+        ACME, OPERATOR, *[Deed("installed", f"integration_{number}", "spec") for number in range(300)]
     )
     assert len(run(admin.app, "activity", "export", "--account", "acme").lines()) == 301
 

@@ -257,7 +257,7 @@ def test_an_entry_is_sealed_anew_in_its_place_although_others_come(admin: Admin,
     activity = collaborator(admin.app, Activity)
     activity.note(ACME, OPERATOR, Deed("uninstalled", "acme_orders", "middle"))
     record = record_of(rotated, "activity")
-    activity.note(ACME, OPERATOR, Deed("uninstalled", "acme_orders", "newest"))
+    activity.note(ACME, OPERATOR, Deed("uninstalled", "acme_shipping", "newest"))
     assert collaborator(rotated, SealedRecords).reseal(record) is True
     entries = collaborator(rotated, Activity).latest(ACME)
     assert [entry["job_spec"] for entry in entries[:2]] == ["newest", "middle"]
