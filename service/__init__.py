@@ -8,6 +8,8 @@ thread_pool             the threads that serve requests
 app                     builds the collaborators once, registers blueprints
 answers                 what every request begins with and every answer carries; error pages, headers
 operations/             health, metrics, commands for whoever runs it
+page/                   the sidebar's page, and what it opens with
+files/                  the pages' files: digest, compression, and who serves them
 job_specs/              list, install, uninstall, as the sidebar sees them; the list cache
 sidebar/                who is asking: the signed page, its session, roles; status, disconnect, activity
 oauth/                  the handshake, the grant, handing out live tokens

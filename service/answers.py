@@ -216,19 +216,18 @@ def _end(_fault: BaseException | None) -> None:
 def _add_headers(response: Response) -> Response:
     """Add what every answer carries."""
     settings = collaborator(Settings)
-    if request.endpoint != "static" or response.status_code >= 400:
-        response.headers.setdefault("Cache-Control", "no-store")
+    response.headers.setdefault("Cache-Control", "no-store")
     is_sidebar = _room() == "sidebar"
     framing = _framing(settings) if is_sidebar else None
     # Added without looking whether they are there: no view sets one of these.
-    response.headers.extend([("X-Request-Id", request_id()), *_protection(framing, settings.is_secure)])
+    response.headers.extend([("X-Request-Id", request_id()), *protection(framing, settings.is_secure)])
     if request.endpoint == "oauth.callback":
         oauth_routes.forget_cookie(response)
     return response
 
 
 @lru_cache(maxsize=256)
-def _protection(framing: str | None, is_secure: bool) -> tuple[tuple[str, str], ...]:
+def protection(framing: str | None, is_secure: bool) -> tuple[tuple[str, str], ...]:
     """Return the headers that tell a browser what it must not do; `framing`: who may frame the page, None: nobody."""
     scripts = "'self'" if framing is None else f"'self' {_SDK}"
     policy = (

@@ -8,9 +8,12 @@ from redis import Redis
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from service.activity import Activity
-from service.answers import register_answers
+from service.answers import protection, register_answers
 from service.bodies import Bodies
 from service.executor import Executor
+from service.files import serving
+from service.files.collection import Collection
+from service.files.serving import FileServer
 from service.job_specs import desired_state_routes
 from service.job_specs import routes as job_spec_routes
 from service.job_specs.changes import Changes
@@ -66,11 +69,15 @@ def create_app(settings: Settings | None = None, *, redis: "Redis | None" = None
     """
     settings = Settings.from_env(os.environ) if settings is None else settings
     configure_logs(settings.log_format)
-    app = Flask("service")
+    # Its files are answered for before Flask is asked.
+    app = Flask("service", static_folder=None)
     # A redirect that mends an address would be built from the request's Host.
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's default provider has it
+    collection = Collection(watches=app.debug)
+    app.jinja_env.globals["static"] = lambda name: collection.now().address(name)
+    app.wsgi_app = FileServer(app.wsgi_app, collection, settings, protection(None, settings.is_secure))  # type: ignore[method-assign]  # as Flask documents
     proxies = settings.trusted_proxies
     if proxies:
         # The router sets no X-Forwarded-Host, so a client's would be believed.
@@ -78,6 +85,7 @@ def create_app(settings: Settings | None = None, *, redis: "Redis | None" = None
     _assemble(app, settings, Store.from_settings(settings) if redis is None else Store(redis))
     for blueprint in (
         pages.blueprint,
+        serving.blueprint,
         health.blueprint,
         api_description_routes.blueprint,
         oauth_routes.blueprint,
@@ -204,6 +212,7 @@ def _assemble(app: Flask, settings: Settings, store: Store) -> None:
         Rearmed(store, vault),
         managers,
         connection,
+        Collection(watches=app.debug),
         AtHand(settings, store, managers, connection, listing),
         vault,
         calls,

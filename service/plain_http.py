@@ -4,12 +4,16 @@ The handshake's cookie is `Secure`, so a handshake begun in a page that came by 
 http, a bearer included, was read by whoever stood on the way.
 """
 
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from flask import Response, redirect, request
 
 from service.errors import InvalidRequest
 from service.settings import Settings
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 # What the platform asks by itself, past its own router.
 _PROBES = frozenset({"livez", "readyz"})
@@ -25,7 +29,7 @@ def require_https(settings: Settings, room: str, *, is_api: bool) -> Response | 
     Raises:
         InvalidRequest: the API was called so, whose callers would send their bearer by http again.
     """
-    if not settings.is_secure or settings.lacks_address or room in _PROBES or _forwarded_scheme(settings) != "http":
+    if room in _PROBES or not came_plainly(settings, request.environ):
         return None
     if is_api:
         raise InvalidRequest(
@@ -37,9 +41,14 @@ def require_https(settings: Settings, room: str, *, is_api: bool) -> Response | 
     return redirect(f"{settings.public_url}{path}{'?' if query else ''}{query}", 308)  # type: ignore[return-value]  # ours
 
 
-def _forwarded_scheme(settings: Settings) -> str | None:
+def came_plainly(settings: Settings, environ: "WSGIEnvironment") -> bool:
+    """Return whether a request reached the proxy in front by plain http, where PUBLIC_URL is https."""
+    return settings.is_secure and not settings.lacks_address and _forwarded_scheme(settings, environ) == "http"
+
+
+def _forwarded_scheme(settings: Settings, environ: "WSGIEnvironment") -> str | None:
     """Return the scheme that the outermost trusted proxy was asked by; None: it does not say."""
     # By itself, and not as WSGI's scheme: that is http, too, where a proxy says nothing, and would redirect for ever.
-    schemes = request.environ.get("HTTP_X_FORWARDED_PROTO", "").split(",")
+    schemes = environ.get("HTTP_X_FORWARDED_PROTO", "").split(",")
     count = settings.trusted_proxies
     return schemes[-count].strip().lower() if 0 < count <= len(schemes) else None

@@ -7,7 +7,7 @@ import re
 import secrets
 import time
 from copy import copy
-from typing import TypeVar, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 from urllib.parse import parse_qsl
 
 from flask import Flask, Response, current_app, g, has_request_context, request
@@ -18,6 +18,9 @@ from service.deadlines import Deadline
 from service.documents.queries import Query
 from service.errors import InvalidRequest
 from service.subdomains import Subdomain
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 T = TypeVar("T")
 Q = TypeVar("Q", bound=Query)
@@ -59,9 +62,14 @@ def begin_request() -> None:
     g.began = time.perf_counter()
     # Not by request.headers, which takes longer to find a name than all of this.
     g.deadline = Deadline.of_request(request.environ.get("HTTP_X_REQUEST_START"))
-    offered = request.environ.get("HTTP_X_REQUEST_ID", "")
-    g.request_id = offered if _REQUEST_ID.fullmatch(offered) else secrets.token_hex(16)
+    g.request_id = request_id_of(request.environ)
     bind_contextvars(request_id=g.request_id)
+
+
+def request_id_of(environ: "WSGIEnvironment") -> str:
+    """Return the id that the router has given a request, if it can do no harm; else a new one."""
+    offered = environ.get("HTTP_X_REQUEST_ID", "")
+    return offered if _REQUEST_ID.fullmatch(offered) else secrets.token_hex(16)
 
 
 def name_account(account: Subdomain) -> None:

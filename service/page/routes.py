@@ -4,6 +4,7 @@ from flask import Blueprint, Response, g, make_response, render_template, reques
 from flask.typing import ResponseReturnValue
 
 from service.errors import MethodNotAllowed
+from service.files.collection import FALLBACK_LANGUAGE, SHEETS, Collection
 from service.page.at_hand import AtHand
 from service.page.markup import bootstrap
 from service.rate_limits import REFUSED_REQUESTS, RateLimits, address_group
@@ -15,6 +16,8 @@ from service.web import collaborator, deadline, name_account
 # Public, but of use only with a signed token.
 blueprint = Blueprint("sidebar", __name__)
 
+# As Zendesk names them in the frame's address (dark-mode guide, 2026-11).
+SCHEMES = frozenset({"light", "dark"})
 # Stands in the rendered page where the bootstrap document goes.
 _PLACE = "bootstrap-document"
 
@@ -39,8 +42,29 @@ def open_sidebar() -> ResponseReturnValue:
         "api_base": API_BASE,
         "authorize_url": at_hand.authorize_url,
     }
-    before, _, after = render_template("sidebar.html", bootstrap=_PLACE).encode().partition(_PLACE.encode())
+    before, _, after = _shell().encode().partition(_PLACE.encode())
     return Response(before + bootstrap(members, at_hand.list) + after, content_type="text/html; charset=utf-8")
+
+
+def _shell() -> str:
+    """Return the page without its data, in the colours that the address names and the browser's language."""
+    collection = collaborator(Collection)
+    files = collection.now()
+    tag = request.accept_languages.best or FALLBACK_LANGUAGE
+    language = tag.partition("-")[0].lower()
+    if language not in files.languages:
+        language = FALLBACK_LANGUAGE
+    scheme = request.args.get("colorScheme")
+    parts = {
+        "sheets": ["sidebar.bundle.css"], "preloaded": [], "script": f"sidebar.{language}.bundle.js",
+    }  # fmt: skip
+    if collection.watches:
+        # As they were written, for whoever looks at them in the browser.
+        *preloaded, script = files.modules["sidebar"]
+        parts = {"sheets": SHEETS["sidebar"], "preloaded": preloaded, "script": script}
+    return render_template(
+        "sidebar.html", bootstrap=_PLACE, language=language, scheme=scheme if scheme in SCHEMES else None, **parts
+    )
 
 
 @blueprint.get("/sidebar")

@@ -5,9 +5,11 @@
  * the language's plural forms, chosen by the value `count`. What a catalogue lacks is said in English.
  */
 
+import { words } from "./words.js";
+
 const FALLBACK = "en";
 
-const catalogues = new Map();
+const catalogues = new Map(Object.entries(words));
 let language = FALLBACK;
 // With its region, for dates and numbers.
 let locale = FALLBACK;

@@ -122,6 +122,26 @@ export class Model {
     return [...this.failed.keys()].filter((key) => !this.specs?.has(key)).map(specOf);
   }
 
+  /**
+   * Takes over what the page came with; `onChange` is not told.
+   *
+   * @param {object} bootstrap
+   * @param {object|null} bootstrap.status as `status` answers
+   * @param {object|null} bootstrap.list as `jobSpecs` answers, but for parts of which nothing is known yet
+   */
+  open({ status, list, expires_at: expiresAt, expires_in: expiresIn }) {
+    this.status = status ?? null;
+    if (!list) return;
+    // The service's clock as the page was made; this machine's may be wrong.
+    const now = Date.parse(expiresAt) / 1000 - expiresIn;
+    const known = list.integrations.filter(({ fetched_at: fetchedAt, error }) => fetchedAt || error);
+    const asked = known.filter(({ fetched_at: fetchedAt }) => fetchedAt).map(({ fetched_at: fetchedAt }) => Date.parse(fetchedAt) / 1000);
+    const age = Math.max(0, now - Math.min(...asked));
+    // An old list without an error is being refreshed, which is nothing to warn of.
+    const integrations = known.map((part) => ({ ...part, stale: part.stale && part.error !== null }));
+    this.#adopt({ job_specs: list.job_specs, integrations, age, request_id: null }, this.#clock);
+  }
+
   /** Asks who is looking and how the account is connected. */
   async loadStatus() {
     const began = ++this.#clock;
@@ -137,15 +157,18 @@ export class Model {
   /**
    * Asks for the list.
    *
-   * @param {{fresh?: boolean}} [options] fresh: Zendesk is asked now
+   * @param {{fresh?: boolean, quiet?: boolean}} [options] fresh: Zendesk is asked now; quiet: what is shown stays as it is
+   *   until the answer is there
    */
-  async loadList({ fresh = false } = {}) {
+  async loadList({ fresh = false, quiet = false } = {}) {
     const began = ++this.#clock;
-    this.isListing = ++this.#listing > 0;
-    this.listProblem = null;
-    this.#onChange();
+    if (!quiet) {
+      this.isListing = ++this.#listing > 0;
+      this.listProblem = null;
+      this.#onChange();
+    }
     const [list, problem] = await outcome(this.#client.jobSpecs({ fresh }));
-    this.isListing = --this.#listing > 0;
+    if (!quiet) this.isListing = --this.#listing > 0;
     if (began > this.#listAdopted) {
       this.#listAdopted = began;
       this.listProblem = this.#current(problem);

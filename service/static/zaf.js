@@ -17,15 +17,19 @@ export class Host {
   #inSidebar = true;
   #onLocale;
   #onScheme;
+  #onActivated;
 
   /**
    * @param {object} options
    * @param {(tag: string) => void} options.onLocale told once the person's Zendesk language is known
-   * @param {(scheme: "light"|"dark") => void} options.onScheme told now and whenever Zendesk changes its colours
+   * @param {(scheme: "light"|"dark") => void} options.onScheme told once they are known and whenever Zendesk changes its
+   *   colours
+   * @param {() => void} options.onActivated told whenever Zendesk shows the page, be it again
    */
-  constructor({ onLocale, onScheme }) {
+  constructor({ onLocale, onScheme, onActivated }) {
     this.#onLocale = onLocale;
     this.#onScheme = onScheme;
+    this.#onActivated = onActivated;
   }
 
   /** Asks for the SDK and returns at once. */
@@ -57,6 +61,8 @@ export class Host {
       return;
     }
     this.#client?.on("colorScheme.changed", (scheme) => this.#tellScheme(scheme));
+    // Of a ticket's tab, and of a place in the navigation bar.
+    for (const place of ["app", "pane"]) this.#client?.on(`${place}.activated`, () => this.#onActivated());
   }
 
   #registered(context) {

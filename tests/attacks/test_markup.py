@@ -186,8 +186,8 @@ def test_the_sidebars_bootstrap_is_one_script_of_data(make_admin: MakeAdmin) -> 
         "session_token", "expires_at", "expires_in", "account", "api_base", "authorize_url", "status", "list",
     }  # fmt: skip
     assert [element for element in Outline(reply.text).elements if element[0] == "script"] == [
-        ("script", ("type", "id")),
         ("script", ("type", "src")),
+        ("script", ("type", "id")),
     ]
     assert "alert(1)" not in reply.text
     assert "unsafe" not in reply.headers["Content-Security-Policy"]

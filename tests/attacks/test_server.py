@@ -84,7 +84,7 @@ def test_no_forwarded_header_moves_the_application(service: LiveService, source:
         page = send(service, request_of("GET / HTTP/1.1", *told), source=source)
         alive = send(service, request_of("GET /livez HTTP/1.1", *told), source=source)
         assert (status_of(page), status_of(alive)) == (200, 200), told
-        assert b'href="/static/garden.css"' in page
+        assert b'/pages.bundle.css"' in page
         assert b"evil" not in page
         assert b'"version"' in alive
         assert status_of(send(service, request_of("GET /evil/livez HTTP/1.1", *told), source=source)) == 404

@@ -48,7 +48,7 @@ async function open({ again = false } = {}) {
   if (account.switches.storage === "blocked") frame.credentialless = true;
   document.getElementById("frame").replaceChildren(frame);
   app = new AppFrame(frame, { origin: new URL(service).origin, guid, context: context(), values: values(frame), actions: actions(frame) });
-  post(`${service}/sidebar?${new URLSearchParams({ origin: location.origin, app_guid: guid })}`, token);
+  post(`${service}/sidebar?${new URLSearchParams({ origin: location.origin, app_guid: guid, colorScheme: choice.scheme.value })}`, token);
 }
 
 function post(address, signed) {
