@@ -11,8 +11,10 @@ from typing import Any, TypeVar
 
 import structlog
 from redis import Redis
+from redis import __version__ as redis_py_version
 from redis.backoff import NoBackoff
 from redis.commands.core import Script
+from redis.driver_info import DriverInfo
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -93,6 +95,8 @@ class Store:
             timeout=POOL_WAIT_SECONDS,
             socket_timeout=READ_SECONDS,
             retry=Retry(NoBackoff(), 0),
+            # Else the package's metadata is read and parsed for every connection: 2 ms of the 3 that one takes.
+            driver_info=DriverInfo(lib_version=redis_py_version),
             **options,
         )
         return cls(Redis(connection_pool=pool), shares_reads=True)

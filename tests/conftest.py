@@ -1,5 +1,6 @@
 """A real Valkey server, the Zendesk simulator over HTTP, and the service in this process or under gunicorn."""
 
+import gc
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
@@ -65,6 +66,12 @@ def pytest_configure() -> None:
     Flask.url_rule_class = RuleOfThisProcess
 
 
+def pytest_collection_finish() -> None:
+    """Spare the collector the 5,000 tests, which stay until the end: looking through them cost a tenth of the time."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what starts processes of its own, so that `make quick` can leave it out."""
     for item in items:
@@ -79,14 +86,19 @@ def valkey() -> Iterator[Any]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def caretaker(valkey: Any) -> Iterator[Redis]:
+    """A connection that empties the server before a test; opening one costs more than that."""
+    with Redis(port=valkey.port) as client:
+        yield client
+
+
 @pytest.fixture
-def redis_url(valkey: Any) -> str:
+def redis_url(valkey: Any, caretaker: Redis) -> str:
     """The server's address, with nothing in it."""
-    url = f"redis://127.0.0.1:{valkey.port}/0"
-    with Redis.from_url(url) as client:
-        client.flushall()
-        client.config_set("maxmemory", "0")
-    return url
+    caretaker.flushall()
+    caretaker.config_set("maxmemory", "0")
+    return f"redis://127.0.0.1:{valkey.port}/0"
 
 
 @pytest.fixture

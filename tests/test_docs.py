@@ -1,6 +1,5 @@
 """What the pages in docs/ name is there."""
 
-import ast
 import re
 from functools import cache
 from pathlib import Path
@@ -16,7 +15,7 @@ PAGES = sorted((ROOT / "docs").glob("*.md"))
 def defined() -> dict[str, set[str]]:
     """Return the test functions by file name."""
     return {
-        path.name: {node.name for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)}
+        path.name: set(re.findall(r"^def (test_\w+)", path.read_text(), re.MULTILINE))
         for path in (ROOT / "tests").rglob("test_*.py")
     }
 

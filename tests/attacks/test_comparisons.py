@@ -4,6 +4,7 @@ import ast
 import re
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -31,10 +32,9 @@ ALLOWED = {
 Found = tuple[str, str]
 
 
-def modules() -> Iterator[tuple[Path, ast.Module]]:
-    for path in SERVICE.rglob("*.py"):
-        if "sandbox" not in path.parts:
-            yield path, ast.parse(path.read_text())
+@cache
+def modules() -> list[tuple[Path, ast.Module]]:
+    return [(path, ast.parse(path.read_text())) for path in SERVICE.rglob("*.py") if "sandbox" not in path.parts]
 
 
 def name_of(node: ast.expr) -> str | None:
