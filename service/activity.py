@@ -230,7 +230,7 @@ class Activity:
 
     def note(self, account: Subdomain, author: Author, *deeds: Deed, **told: object) -> None:
         """Log what was done, and keep it; the last deed is the newest. A failure of the store is logged, not raised."""
-        by = "operator" if author.is_operator else author.id
+        by = "operator" if author.is_operator else author.name if author.id is None else author.id
         for deed in deeds:
             about = {"integration": deed.integration, "job_spec": deed.job_spec} if deed.job_spec else {}
             level = logging.INFO if deed.result == OK else error_class(deed.result).log_level

@@ -16,7 +16,7 @@ from service.oauth import routes as oauth_routes
 from service.plain_http import require_https
 from service.rate_limits import REFUSED_REQUESTS, RateLimits, address_group
 from service.settings import DEFAULT_ZENDESK_URL_TEMPLATE, Settings
-from service.sidebar.guard import require_session
+from service.sidebar.guard import require_caller
 from service.web import begin_request, collaborator, deadline, end_request, request_id, seconds_taken
 
 LARGEST_BODY_BYTES = 64 * 1024
@@ -87,7 +87,7 @@ def _read_body() -> None:
     if request.endpoint in _DOCUMENT_ENDPOINTS:
         if length is None or length > LARGEST_BODY_BYTES:
             # A megabyte each is more than strangers may make us hold.
-            require_session()
+            require_caller()
         largest = LARGEST_DOCUMENT_BYTES
         request.max_content_length = largest + 1
     if length is None or length <= largest:

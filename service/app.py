@@ -49,6 +49,7 @@ from service.sidebar import account_routes
 from service.sidebar import routes as sidebar_routes
 from service.sidebar.app_keys import AppKeys
 from service.sidebar.connection import Connection
+from service.sidebar.machine_tokens import MachineTokens
 from service.sidebar.managers import Managers
 from service.sidebar.sessions import Sessions
 from service.sidebar.zaf_jwt import ZAFTokens
@@ -109,6 +110,7 @@ def _assemble(app: Flask, settings: Settings, store: Store) -> None:
     vault = Vault(settings.secret_keys)
     lookers = Lookers(store, vault, clock)
     activity = Activity(store, vault, clock, request_id_if_any)
+    machine_tokens = MachineTokens(settings.secret_keys, store, vault, clock)
     adapter = ZendeskAdapter(settings.outbound_proxy, settings.zendesk_ca_file)
     bulkhead, executor = Bulkhead(), Executor()
     calls = ZendeskCalls(settings, adapter, bulkhead)
@@ -221,7 +223,8 @@ def _assemble(app: Flask, settings: Settings, store: Store) -> None:
         zis_tokens,
         app_keys,
         ConnectedAccounts(settings, store, vault, grants, conditions),
-        SealedRecords(store, vault, grants, activity, lookers),
+        machine_tokens,
+        SealedRecords(store, vault, grants, activity, lookers, machine_tokens),
         Upkeep(store, grants, conditions, access_tokens, clock),
         Sessions(settings, clock),
         ZAFTokens(settings, app_keys, clock),

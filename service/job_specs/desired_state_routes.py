@@ -12,7 +12,7 @@ from service.job_specs.reconciling import Applied, Pace, Reconciler
 from service.oauth.access_tokens import AccessTokens
 from service.rate_limits import CHANGES, FRESH_LISTS, RateLimits
 from service.settings import Settings
-from service.sidebar.guard import author, current_session, require_session
+from service.sidebar.guard import author, current_session, require_caller
 from service.sidebar.managers import Managers
 from service.sidebar.routes import API_BASE
 from service.web import collaborator, deadline, parameters, reply
@@ -21,7 +21,7 @@ from service.web import collaborator, deadline, parameters, reply
 AT_ONCE_SECONDS = 1
 
 blueprint = Blueprint("desired_state", __name__, url_prefix=f"{API_BASE}/job_specs")
-blueprint.before_request(require_session)
+blueprint.before_request(require_caller)
 
 
 @blueprint.post("/plan")
@@ -52,7 +52,7 @@ def apply() -> ResponseReturnValue:
         retry_after = told or AT_ONCE_SECONDS
     if is_rearming:
         rearmed = collaborator(Rearmed)
-        rearmed.note(session.account, _who(), desired.integrations, applied.changes, retry_after)
+        rearmed.note(session.account, current_session().counted_as, desired.integrations, applied.changes, retry_after)
     response: Response = reply(_document(applied))
     if retry_after is not None:
         response.headers["Retry-After"] = str(retry_after)
@@ -71,13 +71,15 @@ def _asked() -> tuple[DesiredState, bool]:
 
 
 def _planned(desired: DesiredState, grant_id: str, *, is_rearming: bool) -> tuple[Change, ...]:
-    collaborator(RateLimits).count(FRESH_LISTS, _who())
+    collaborator(RateLimits).count(FRESH_LISTS, current_session().counted_as)
     changes = collaborator(Reconciler).plan(
         desired.account, grant_id, desired.integrations, deadline(), rearm=is_rearming
     )
     if not is_rearming:
         return changes
-    return collaborator(Rearmed).without_done(desired.account, _who(), desired.integrations, changes)
+    return collaborator(Rearmed).without_done(
+        desired.account, current_session().counted_as, desired.integrations, changes
+    )
 
 
 def _admit(_change: Change) -> bool:
@@ -86,7 +88,7 @@ def _admit(_change: Change) -> bool:
     Raises:
         RateLimited: it is one too many.
     """
-    collaborator(RateLimits).count(CHANGES, _who())
+    collaborator(RateLimits).count(CHANGES, current_session().counted_as)
     return True
 
 
@@ -105,8 +107,3 @@ def _document(applied: Applied) -> PlanDocument:
         ],
         left=applied.left,
     )
-
-
-def _who() -> str:
-    session = current_session()
-    return f"{session.account}:{session.user_id}"

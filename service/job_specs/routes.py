@@ -17,7 +17,7 @@ from service.oauth.grants import Grant, Grants
 from service.oauth.zis_tokens import Seen
 from service.rate_limits import CHANGES, FRESH_LISTS, RateLimits
 from service.settings import Settings
-from service.sidebar.guard import author, current_session, require_session
+from service.sidebar.guard import author, current_session, require_caller
 from service.sidebar.managers import Managers
 from service.sidebar.routes import API_BASE
 from service.sidebar.sessions import Session
@@ -27,7 +27,7 @@ from service.web import collaborator, deadline, parameters, reply
 from service.zis_registry import is_qualified
 
 blueprint = Blueprint("job_specs", __name__, url_prefix=f"{API_BASE}/job_specs")
-blueprint.before_request(require_session)
+blueprint.before_request(require_caller)
 
 _CONDITIONS = frozenset({"HTTP_IF_NONE_MATCH", "HTTP_IF_MATCH"})
 
@@ -50,7 +50,7 @@ def list_job_specs() -> ResponseReturnValue:
     grant = _usable(session, grants, grant_reply)
     managers.require_looker(session, role_reply, deadline())
     if is_fresh:
-        collaborator(RateLimits).count(FRESH_LISTS, _who(session))
+        collaborator(RateLimits).count(FRESH_LISTS, session.counted_as)
     now = microseconds(time)
     kept = listing.kept(replies, grant.id, now)
     seen: dict[str, Seen] = {}
@@ -106,7 +106,7 @@ def _change(name: str, integration: str | None, *, install: bool) -> ResponseRet
     spec = changes.check_names(session.account, name, integration)
     grant = collaborator(AccessTokens).usable(session.account)
     standing = collaborator(Managers).require_manager(session, deadline())
-    collaborator(RateLimits).count(CHANGES, _who(session))
+    collaborator(RateLimits).count(CHANGES, session.counted_as)
     changed = changes.change(
         session.account,
         grant.id,
@@ -140,7 +140,3 @@ def _usable(session: Session, grants: Grants, reply: list[bytes | None]) -> Gran
     except KeyMissing:
         raise conditions.required(session.account, "key_missing") from None
     return conditions.require_usable(session.account, grant)
-
-
-def _who(session: Session) -> str:
-    return f"{session.account}:{session.user_id}"

@@ -12,6 +12,7 @@ from service.operations.activity_command import activity
 from service.operations.disconnect_command import disconnect
 from service.operations.doctor.command import doctor
 from service.operations.job_specs_command import job_specs
+from service.operations.machine_tokens_command import machine_tokens
 from service.operations.refresh_tokens_command import refresh_tokens
 from service.operations.rotate_keys_command import rotate_keys
 from service.operations.zendesk_app.command import package_app
@@ -24,6 +25,7 @@ COMMANDS: tuple[click.Command, ...] = (
     rotate_keys,
     disconnect,
     job_specs,
+    machine_tokens,
     activity,
     package_app,
 )

@@ -8,6 +8,7 @@ from service.errors import ServiceError
 from service.operations.console import Account, OperatorCommand, described, in_one_line, json_option, print_json
 from service.operations.progress import Progress
 from service.sidebar.connection import Connection
+from service.sidebar.machine_tokens import MachineTokens
 from service.subdomains import Subdomain
 from service.web import collaborator
 
@@ -19,7 +20,7 @@ DISCONNECT_SECONDS = 600.0
 @click.argument("account", metavar="SUBDOMAIN", type=Account())
 @click.option("--uninstall", is_flag=True, help="Uninstall every job spec first; stops at the first failure.")
 @click.option("--force", is_flag=True, help="Forget the account even if Zendesk cannot be told.")
-@click.option("--purge", is_flag=True, help="Drop the account's activity too.")
+@click.option("--purge", is_flag=True, help="Drop the account's activity and machine tokens too.")
 @json_option
 def disconnect(account: Subdomain, uninstall: bool, force: bool, purge: bool, as_json: bool) -> None:
     """Revoke every token of an account and forget it.
@@ -43,6 +44,7 @@ def disconnect(account: Subdomain, uninstall: bool, force: bool, purge: bool, as
                 connection.forget(account, OPERATOR)
     if purge:
         collaborator(Activity).purge(account)
+        collaborator(MachineTokens).revoke_all(account)
     if as_json:
         print_json(
             {
@@ -59,7 +61,7 @@ def disconnect(account: Subdomain, uninstall: bool, force: bool, purge: bool, as
     if was_connected and not uninstall:
         click.echo("Job specs that were installed stay installed and go on firing.")
     if purge:
-        click.echo("Its activity was dropped.")
+        click.echo("Its activity was dropped, and its machine tokens were revoked.")
 
 
 def _tell(account: Subdomain, *, was_connected: bool, revoked: bool, failure: ServiceError | None) -> None:

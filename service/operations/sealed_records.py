@@ -4,6 +4,7 @@ A sealed record is named in its seal, so each kind of record has its own way to 
   grant          the field `sealed` of an account's hash
   minted_token   the other fields of that hash
   activity       an item of an account's list, behind its instant
+  machine_token  a field of an account's hash
   looker         a field of an account's hash, behind its instant
   role, app_key, state, rearmed   a string; these end by themselves, within a week at most
 """
@@ -18,7 +19,8 @@ from service.job_specs import rearmed
 from service.lookers import Lookers
 from service.oauth import states
 from service.oauth.grants import MINTED_FIELD, Grants, grant_key, minted_record
-from service.sidebar import app_keys, managers
+from service.sidebar import app_keys, machine_tokens, managers
+from service.sidebar.machine_tokens import MachineTokens
 from service.store import Command, Store
 from service.subdomains import Subdomain
 from service.vault import KeyMissing, Vault
@@ -32,6 +34,7 @@ _PATTERNS = {
     "grant": grant_key(_ANY),
     "activity": activity_key(_ANY),
     "looker": lookers.KEY_PATTERN,
+    "machine_token": machine_tokens.KEY_PATTERN,
     "role": managers.KEY_PATTERN,
     "app_key": app_keys.KEY_PATTERN,
     "state": states.KEY_PATTERN,
@@ -70,7 +73,16 @@ class SealedRecord:
 class SealedRecords:
     """Goes through all of them, beside whoever reads and writes them."""
 
-    def __init__(self, store: Store, vault: Vault, grants: Grants, activity: Activity, lookers: Lookers) -> None:
+    def __init__(
+        self,
+        store: Store,
+        vault: Vault,
+        grants: Grants,
+        activity: Activity,
+        lookers: Lookers,
+        machine_tokens: MachineTokens,
+    ) -> None:
+        self._machine_tokens = machine_tokens
         self._store = store
         self._vault = vault
         self._grants = grants
@@ -110,6 +122,9 @@ class SealedRecords:
                 return self._grants.reseal_minted(account, record.name[len(record.key) + 1 :], record.sealed)
             case "activity":
                 return self._activity.reseal(_account_of(record.key), record.value)
+            case "machine_token":
+                field_name = record.name[len(record.key) + 1 :]
+                return self._machine_tokens.reseal(_account_of(record.key), field_name, record.value)
             case "looker":
                 return self._lookers.reseal(_account_of(record.key), record.name[len(record.key) + 1 :], record.value)
             case _:
@@ -137,23 +152,27 @@ class SealedRecords:
     def _in(self, kind: str, key: str, value: object) -> Iterator[SealedRecord]:
         """Yield the records in what Redis holds under a key."""
         match value:
-            case dict() if kind == "looker":
-                for name, item in value.items():
-                    record = lookers.looker_record(_account_of(key), name.decode("utf-8", "replace"))
-                    yield self._record(kind, key, record, item.partition(b":")[2], item)
             case dict():
-                for name, sealed in value.items():
-                    field_name = name.decode()
-                    if field_name == "sealed":
-                        yield self._record("grant", key, key, sealed, sealed)
-                    elif field_name.startswith(MINTED_FIELD):
-                        record = minted_record(_account_of(key), field_name)
-                        yield self._record("minted_token", key, record, sealed, sealed)
+                yield from self._in_hash(kind, key, value)
             case list():
                 for item in value:
                     yield self._record(kind, key, key, item.partition(b":")[2], item)
             case bytes():
                 yield self._record(kind, key, key, value, value)
+
+    def _in_hash(self, kind: str, key: str, value: dict[bytes, bytes]) -> Iterator[SealedRecord]:
+        account = _account_of(key)
+        for name, item in value.items():
+            field_name = name.decode("utf-8", "replace")
+            if kind == "looker":
+                record = lookers.looker_record(account, field_name)
+                yield self._record(kind, key, record, item.partition(b":")[2], item)
+            elif kind == "machine_token":
+                yield self._record(kind, key, machine_tokens.token_record(account, field_name), item, item)
+            elif field_name == "sealed":
+                yield self._record("grant", key, key, item, item)
+            elif field_name.startswith(MINTED_FIELD):
+                yield self._record("minted_token", key, minted_record(account, field_name), item, item)
 
     def _record(self, kind: str, key: str, name: str, sealed: bytes, value: bytes) -> SealedRecord:
         return SealedRecord(kind, key, name, sealed, value, self._vault.key_id(sealed))
@@ -178,7 +197,7 @@ def _scan(store: Store, cursor: int) -> Callable[[], tuple[int, list[bytes]]]:
 
 def _reading(key: str, kind: str) -> Command:
     match kind:
-        case "grant" | "looker":
+        case "grant" | "looker" | "machine_token":
             return ("HGETALL", key)
         case "activity":
             return ("LRANGE", key, 0, -1)

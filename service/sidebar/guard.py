@@ -7,6 +7,7 @@ from flask import g, request
 from service.activity import Author
 from service.rate_limits import REFUSED_REQUESTS, RateLimits, address_group
 from service.settings import Settings
+from service.sidebar.machine_tokens import PREFIX, MachineTokens
 from service.sidebar.managers import Standing
 from service.sidebar.sessions import Session, Sessions
 from service.web import collaborator, name_account
@@ -39,12 +40,32 @@ def require_session() -> None:
         collaborator(RateLimits).look(REFUSED_REQUESTS, address_group(request.remote_addr))
 
 
+def require_caller() -> None:
+    """As `require_session`; or a valid machine token of an allowed account, which stands for a manager of it.
+
+    Raises:
+        Unauthenticated, AccountNotAllowed, RateLimited: as `require_session`.
+        StoreUnavailable: Redis could not be asked about a machine token.
+    """
+    token = bearer() or ""
+    if not token.startswith(PREFIX):
+        require_session()
+        return
+    # Each look costs a question to Redis, which whoever guesses is not to ask on and on.
+    address = address_group(request.remote_addr)
+    collaborator(RateLimits).look(REFUSED_REQUESTS, address)
+    account, machine = collaborator(MachineTokens).read(token)
+    name_account(account)
+    collaborator(Settings).require_allowed(account)
+    g.session = Session(account, None, None, machine.created_at, machine.expires_at, machine.name)
+
+
 def current_session() -> Session:
-    """Return who is asking; only behind `require_session`."""
+    """Return who is asking; only behind `require_session` or `require_caller`."""
     return cast("Session", g.session)
 
 
 def author(standing: Standing) -> Author:
-    """Return who is asking, as the activity names them; only behind `require_session`."""
+    """Return who is asking, as the activity names them; only behind `require_session` or `require_caller`."""
     session = current_session()
     return Author(session.user_id, standing.name, session.installation_id)

@@ -42,6 +42,14 @@ class Session:
     signed_at: int
     """`iat` of the signed request it came from."""
     expires_at: int
+    machine: str | None = None
+    """The name of the machine token that was shown instead; None: this is a person."""
+
+    @property
+    def counted_as(self) -> str:
+        """Whose limits this counts against."""
+        who = self.user_id if self.machine is None else f"machine:{self.machine}"
+        return f"{self.account}:{who}"
 
 
 class Sessions:

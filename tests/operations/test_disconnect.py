@@ -166,7 +166,10 @@ def test_the_activity_survives_unless_it_is_purged(admin: Admin) -> None:
     run(admin.app, "disconnect", "acme")
     assert len(deeds(admin)) == 2
     answer = run(admin.app, "disconnect", "acme", "--purge")
-    assert answer.lines() == ["acme is not connected.", "Its activity was dropped."]
+    assert answer.lines() == [
+        "acme is not connected.",
+        "Its activity was dropped, and its machine tokens were revoked.",
+    ]
     assert deeds(admin) == []
 
 

@@ -44,7 +44,14 @@ def describe(public_url: str, version: str) -> dict[str, Any]:
         "paths": dict(paths),
         "components": {
             "schemas": definitions["$defs"],
-            "securitySchemes": {"session": {"type": "http", "scheme": "bearer", "description": "A session token."}},
+            "securitySchemes": {
+                "session": {"type": "http", "scheme": "bearer", "description": "A session token."},
+                "machine": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "A machine token (`zism_…`), which the operator makes for one account.",
+                },
+            },
         },
     }
 
@@ -65,7 +72,7 @@ def _described(operation: Operation) -> dict[str, Any]:
     if operation.has_etag:
         described["responses"]["304"] = {"description": "The list that is held already has not changed."}
     if operation.is_guarded:
-        described["security"] = [{"session": []}]
+        described["security"] = [{"session": []}, *([{"machine": []}] if operation.takes_machines else [])]
     return described
 
 

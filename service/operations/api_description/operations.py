@@ -57,6 +57,8 @@ class Operation:
     codes: tuple[str, ...]
     """Of the errors it may end in."""
     is_guarded: bool = True
+    takes_machines: bool = False
+    """A machine token will do as well."""
     has_etag: bool = False
     body: type[BaseModel] | None = None
     """The document it takes; None: none."""
@@ -80,6 +82,7 @@ OPERATIONS = (
         "stands in for it, marked `stale`. `Cache-Control: no-cache` asks Zendesk anew.",
         ListQuery, ListDocument, (*_ALWAYS, *_LOOKING, "not_found", *_ZENDESK, *_STORE),
         has_etag=True, headers=("Cache-Control", "If-None-Match"),
+        takes_machines=True,
     ),
     Operation(
         "POST", f"{API_BASE}/job_specs/install", "installNamedJobSpec", "job specs",
@@ -88,6 +91,7 @@ OPERATIONS = (
         "Zendesk is asked afterwards what is so. Takes any name that a list shows.",
         NamedChangeQuery, ChangeDocument,
         (*_ALWAYS, *_CHANGING, "integration_required", "job_spec_not_found", "not_found", *_ZENDESK, *_STORE),
+        takes_machines=True,
     ),
     Operation(
         "DELETE", f"{API_BASE}/job_specs/install", "uninstallNamedJobSpec", "job specs",
@@ -95,6 +99,7 @@ OPERATIONS = (
         "Its flow no longer runs. Zendesk is asked afterwards what is so. Takes any name that a list shows.",
         NamedChangeQuery, ChangeDocument,
         (*_ALWAYS, *_CHANGING, "integration_required", "job_spec_not_found", "not_found", *_ZENDESK, *_STORE),
+        takes_machines=True,
     ),
     Operation(
         "POST", f"{API_BASE}/job_specs/{{name}}/install", "installJobSpec", "job specs",
@@ -102,6 +107,7 @@ OPERATIONS = (
         "As `installNamedJobSpec`, for names without a slash.",
         ChangeQuery, ChangeDocument,
         (*_ALWAYS, *_CHANGING, "integration_required", "job_spec_not_found", "not_found", *_ZENDESK, *_STORE),
+        takes_machines=True,
     ),
     Operation(
         "DELETE", f"{API_BASE}/job_specs/{{name}}/install", "uninstallJobSpec", "job specs",
@@ -109,6 +115,7 @@ OPERATIONS = (
         "As `uninstallNamedJobSpec`, for names without a slash.",
         ChangeQuery, ChangeDocument,
         (*_ALWAYS, *_CHANGING, "integration_required", "job_spec_not_found", "not_found", *_ZENDESK, *_STORE),
+        takes_machines=True,
     ),
     Operation(
         "POST", f"{API_BASE}/job_specs/plan", "planDesiredState", "job specs",
@@ -116,6 +123,7 @@ OPERATIONS = (
         "Zendesk's lists are asked anew, and nothing is changed. Every fault of the document is named at once, in "
         "`errors`. What is listed and not named is left as it is (`not_named`).",
         RearmQuery, PlanDocument, (*_ALWAYS, *_CHANGING, *_ZENDESK, *_STORE), body=DesiredStateDocument,
+        takes_machines=True,
     ),
     Operation(
         "POST", f"{API_BASE}/job_specs/apply", "applyDesiredState", "job specs",
@@ -124,6 +132,7 @@ OPERATIONS = (
         "`left` counts the rest, and `Retry-After` says when to repeat the call, which goes on with them. A change "
         "that failed has its code as `result`, and does not stop the others.",
         RearmQuery, PlanDocument, (*_ALWAYS, *_CHANGING, *_ZENDESK, *_STORE), body=DesiredStateDocument,
+        takes_machines=True,
     ),
     Operation(
         "POST", f"{API_BASE}/session", "renewSession", "account",

@@ -16,11 +16,14 @@ from service.operations.doctor.findings import Finding
 from service.rate_limits import RateLimits
 from service.redis_faults import RIGHTS, Cause, cause_of, words_of
 from service.settings import Settings
+from service.sidebar import machine_tokens
 from service.store import Store, StoreRefused
 from service.subdomains import Subdomain
 
 # Of refusals more than these say nothing new.
 MOST_WORDS = 5
+# Keys of rehearsals that have no life of their own.
+_LASTING = ("grant", "activity", "lookers", "machine_tokens", "string")
 # Which script it was says nothing to an operator.
 _WHERE = re.compile(r" script: (\w+, )?on @user_script:\d+")
 _FAILURE = ZendeskUnavailable("A rehearsal.")
@@ -38,6 +41,7 @@ def rehearsal(store: Store, settings: Settings) -> Finding:
         lambda: grants.rehearse(store, account),
         lambda: activity.rehearse(store, account),
         lambda: lookers.rehearse(store, account),
+        lambda: machine_tokens.rehearse(store, account),
         lambda: sealed_records.rehearse(store, account),
         lambda: RateLimits(settings, store).rehearse(account),
         lambda: _lists(store, account),
@@ -55,9 +59,7 @@ def rehearsal(store: Store, settings: Settings) -> Finding:
     if refusals:
         # What has no life of its own is deleted, if that may be.
         with suppress(StoreRefused):
-            store.write(
-                ("DEL", *(f"zis:{{{account}}}:doctor:{name}" for name in ("grant", "activity", "lookers", "string")))
-            )
+            store.write(("DEL", *(f"zis:{{{account}}}:doctor:{name}" for name in _LASTING)))
         return _refused(refusals)
     if not is_kept:
         advice = "REDIS_URL may lead to a replica or a cache that keeps nothing: correct it."
