@@ -13,6 +13,8 @@ crowd        callers that come at their own time, each once
 grid         requests a second, latencies, CPU and questions to Zendesk, side by side
 events       a herd of sidebars, a storm of refreshes
 footprint    start-up, memory, what is kept in Redis and asked of it
+opening      a ticket opened in a browser, cold and warm
+slow_link    the way between browser and service
 results      all of a run, and what was aimed for
 figures      medians with their spread
 report       the tables

@@ -21,6 +21,7 @@ from benchmarks.footprint import (
 )
 from benchmarks.grid import Extent, measure_grid
 from benchmarks.load import Caller
+from benchmarks.opening import measure_openings
 from benchmarks.report import report
 from benchmarks.results import CONNECTIONS, DELAY, Results, measures
 from benchmarks.subjects import CACHED, TITLES, UNCACHED, start_subjects
@@ -64,12 +65,13 @@ def run(extent: Extent, rounds: int, accounts: int, caller: Caller, world: World
     }
     kept = measure_kept(world, subjects.cached, caller)
     subjects.stop()
+    openings = measure_openings(world, rounds + 2, progress)
     start_up = measure_start_up(world, rounds, progress)
     herd = measure_herd(world, rounds, progress)
     storm = measure_storm(world, rounds, progress)
     memory = measure_memory(world, caller, accounts, progress)
     progress("done")
-    return Results(extent, subjects, grid, herd, storm, start_up, memory, kept, commands)
+    return Results(extent, subjects, grid, herd, storm, start_up, memory, kept, commands, openings)
 
 
 def main() -> int:

@@ -50,7 +50,9 @@ def crowd(program: Program, requests: list[Request], *, window_seconds: float, f
     return Seen(**json.loads(done.stdout))
 
 
-async def _ask(port: int, request: bytes, at: float, statuses: Counter[str], latencies: list[float]) -> None:
+async def ask(port: int, request: bytes, at: float, statuses: Counter[str], latencies: list[float]) -> bytes | None:
+    """Send a request at a moment of `perf_counter`, and note what came of it; return the body, None: no reply."""
+    body = None
     await asyncio.sleep(at - time.perf_counter())
     status = "none"
     with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
@@ -60,11 +62,12 @@ async def _ask(port: int, request: bytes, at: float, statuses: Counter[str], lat
             head = await reader.readuntil(b"\r\n\r\n")
             fields = head.lower().split(b"\r\n")
             length = next(int(field.split(b":")[1]) for field in fields if field.startswith(b"content-length:"))
-            await reader.readexactly(length)
+            body = await reader.readexactly(length)
             status = head.split(b" ", 2)[1].decode()
             writer.close()
     latencies.append((time.perf_counter() - at) * 1000)
     statuses[status] += 1
+    return body
 
 
 async def run(port: int, window_seconds: float, requests: list[bytes]) -> dict[str, object]:
@@ -76,7 +79,7 @@ async def run(port: int, window_seconds: float, requests: list[bytes]) -> dict[s
     async with asyncio.TaskGroup() as group:
         for request in requests:
             at = began + moments.random() * window_seconds
-            group.create_task(_ask(port, request, at, statuses, latencies))
+            group.create_task(ask(port, request, at, statuses, latencies))
     shares = {f"p{share}": percentile(latencies, share) for share in (50, 95, 99)}
     return {"statuses": dict(statuses), **shares}
 

@@ -6,9 +6,15 @@ Under gunicorn with its default workers (sync). Somebody else has to keep `ZENDE
 import os
 
 import requests
-from flask import Flask, Response, jsonify
+from flask import Flask, Response, jsonify, send_file
 
 app = Flask(__name__)
+
+
+@app.post("/page")
+def show_page() -> Response:
+    """Show the page, which asks for the list once it has loaded."""
+    return send_file("naive_page.html")
 
 
 @app.get("/job_specs")

@@ -10,6 +10,7 @@ from benchmarks.events import DELAY_MILLISECONDS, HERD, STORM, Event
 from benchmarks.figures import Figure
 from benchmarks.grid import Grid, Place, Run
 from benchmarks.load import Caller
+from benchmarks.opening import Openings
 from benchmarks.processes import WORKERS
 from benchmarks.results import NOTHING, Measure, Results, measures
 from benchmarks.subjects import CACHED, TITLES, UNCACHED
@@ -19,6 +20,8 @@ def report(results: Results, caller: Caller) -> str:
     """Return everything that was measured."""
     parts = [
         _machine(caller),
+        "### Opening a ticket",
+        opening_tables(results.openings),
         "### Aims",
         _table(("", "measured", "aim", ""), [_aim(one) for one in measures(results)]),
         *(_grid(results, connections) for connections in results.extent.connections),
@@ -30,6 +33,23 @@ def report(results: Results, caller: Caller) -> str:
     missing = [f"Not measured: {TITLES[name]} ({why})." for name, why in results.subjects.missing.items()]
     failed = [f"FAILED requests: {TITLES[name]}: {count}." for name, count in results.grid.failed.items()]
     return "\n\n".join([*parts, *missing, *failed]) + "\n"
+
+
+def opening_tables(openings: Openings) -> str:
+    """Return what opening a ticket came to."""
+    if not openings.by_kind:
+        return f"Not measured: opening a ticket in a browser ({openings.why})."
+    rows = []
+    for (subject, rtt, warm), opened in openings.by_kind.items():
+        figures = [Figure(tuple(values)) for values in (opened.seconds, opened.answers, opened.kilobytes)]
+        seconds, answers, kilobytes = (
+            one.shown(digits, unit) for one, digits, unit in zip(figures, (2, 0, 1), (" s", "", " KB"), strict=True)
+        )
+        cpu = NOTHING if opened.cpu_milliseconds is None else f"{opened.cpu_milliseconds:.1f} ms"
+        rows.append((subject, "warm" if warm else "cold", f"{rtt} ms", seconds, answers, kilobytes, cpu))
+    columns = ("", "browser", "round trip", "first row seen", "answers", "bytes", "CPU")
+    painted = [(f"{rows:,} rows", figure.shown(0, " ms")) for rows, figure in openings.paint.items()]
+    return f"{_table(columns, rows)}\n\n{_table(('from the page to its first row seen', ''), painted)}"
 
 
 def _machine(caller: Caller) -> str:

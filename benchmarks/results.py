@@ -7,6 +7,7 @@ from benchmarks.events import HERD_BOUND_MILLISECONDS, Event
 from benchmarks.figures import Figure
 from benchmarks.footprint import Kept, Memory, StartUp
 from benchmarks.grid import Extent, Grid, Place
+from benchmarks.opening import CROWD, OURS, ROUND_TRIPS, ROWS, Opened, Openings
 from benchmarks.subjects import CACHED, DIRECT, FLOOR, MANY_NAIVE, NAIVE, UNCACHED, Subjects
 from benchmarks.upstream import INTEGRATIONS
 
@@ -32,6 +33,7 @@ class Results:
     kept: Kept
     commands: dict[str, Figure]
     """Commands to Redis for one request, by subject."""
+    openings: Openings
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,38 @@ class Measure:
         return NOTHING if number is None else f"{number:,.{self.digits}f}{self.unit}"
 
 
+def opening_measures(openings: Openings) -> list[Measure]:
+    """Return what was aimed for where a ticket is opened."""
+
+    def median(of: Callable[[Opened], list[float]], *, warm: bool) -> float | None:
+        opened = openings.by_kind.get((OURS, ROUND_TRIPS[-1], warm))
+        return Figure(tuple(of(opened))).median if opened else None
+
+    warm = openings.by_kind.get((OURS, ROUND_TRIPS[0], True))
+    cpu, listed = warm.cpu_milliseconds if warm else None, openings.list_cpu_milliseconds
+    return [
+        Measure("opening, warm: answers", median(lambda one: one.answers, warm=True), 1, 1, False, 0),
+        Measure("opening, warm: round trips", openings.round_trips(OURS, warm=True), 2, 2.5, False, 1),
+        Measure("opening, cold: round trips", openings.round_trips(OURS, warm=False), 4, 4.5, False, 1),
+        Measure("opening, cold: bytes", median(lambda one: one.kilobytes, warm=False), 60, 60, False, 0, " KB"),
+        Measure("CPU of a warm opening / of a cached list", cpu / listed if cpu and listed else None, 4, 6, False, 1),
+        *(
+            Measure(
+                f"first paint of {rows:,} rows",
+                openings.paint[rows].median if rows in openings.paint else None,
+                bound,
+                None,
+                False,
+                0,
+                " ms",
+            )
+            for rows, bound in zip(ROWS, (100, 250), strict=True)
+        ),
+        Measure(f"{CROWD} openings within a second: seen", openings.crowd_seen, CROWD, CROWD, True, 0),
+        Measure(f"{CROWD} openings within a second: p99", openings.crowd_p99, 500, None, False, 0, " ms"),
+    ]
+
+
 def measures(results: Results) -> list[Measure]:
     """Return everything that was aimed for, in the order of the issue."""
     grid, delays = results.grid, results.extent.delays
@@ -88,6 +122,7 @@ def measures(results: Results) -> list[Measure]:
     added = uncached_cpu.median if uncached_cpu else None
     relative = added / floor_cpu.median if added is not None and floor_cpu else None
     return [
+        *opening_measures(results.openings),
         Measure("cached list / Flask floor", ratio(CACHED, FLOOR, middle), 0.6, 0.4, True),
         Measure("CPU of a cached list / of the floor", ratio(CACHED, FLOOR, middle, grid.cpu), None, 2.5, False),
         Measure(f"cached list / naive, upstream {middle} ms", ratio(CACHED, NAIVE, middle), 50, 35, True, 1),

@@ -14,6 +14,8 @@ from http import HTTPStatus
 from urllib.parse import parse_qs, urlsplit
 
 JOB_SPECS = 12
+# Those of an integration whose name ends so.
+MANY_JOB_SPECS, MANY = 1000, "_thousand"
 INTEGRATIONS = ("orders", "shipping", "archive")
 CONTROL = "/_bench"
 
@@ -113,7 +115,10 @@ class Upstream:
         match = _PATH.match(target)
         account, path = match.groups() if match else ("", "")
         if listed := _LIST.fullmatch(path):
-            rows = [job_spec(listed[1], number) for number in range(JOB_SPECS)]
+            rows = [
+                job_spec(listed[1], number)
+                for number in range(MANY_JOB_SPECS if listed[1].endswith(MANY) else JOB_SPECS)
+            ]
             meta = {"after": rows[-1]["uuid"], "before": rows[0]["uuid"], "has_more": False}
             return Answer("lists", http_reply({"job_specs": rows, "meta": meta}))
         if asked := _USER.fullmatch(path):
@@ -144,7 +149,8 @@ class Upstream:
 
 def _clients(account: str) -> dict[str, object]:
     clients = [
-        {"id": number, "identifier": f"zis_{account}_{name}"} for number, name in enumerate(INTEGRATIONS, start=1)
+        {"id": number, "identifier": f"zis_{account}_{name}"}
+        for number, name in enumerate((*INTEGRATIONS, MANY[1:]), start=1)
     ]
     return {"clients": clients, "meta": {"has_more": False}}
 

@@ -16,7 +16,7 @@ from service.sidebar.sessions import Session
 from service.store import Command, Store
 
 # A Redis that does not answer would cost every opening its time-out; the page asks for itself what it lacks.
-AWAY_SECONDS = 5.0
+AWAY_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,8 @@
 """Zendesk's signed POST, answered with the page and what it can show at once."""
 
+from collections.abc import Sequence
+from functools import lru_cache
+
 from flask import Blueprint, Response, g, make_response, render_template, request
 from flask.typing import ResponseReturnValue
 
@@ -42,29 +45,48 @@ def open_sidebar() -> ResponseReturnValue:
         "api_base": API_BASE,
         "authorize_url": at_hand.authorize_url,
     }
-    before, _, after = _shell().encode().partition(_PLACE.encode())
+    before, after = _shell()
     return Response(before + bootstrap(members, at_hand.list) + after, content_type="text/html; charset=utf-8")
 
 
-def _shell() -> str:
-    """Return the page without its data, in the colours that the address names and the browser's language."""
+def _shell() -> tuple[bytes, bytes]:
+    """Return what stands before and after the data, in the colours the address names and the browser's language."""
     collection = collaborator(Collection)
     files = collection.now()
     tag = request.accept_languages.best or FALLBACK_LANGUAGE
     language = tag.partition("-")[0].lower()
-    if language not in files.languages:
-        language = FALLBACK_LANGUAGE
     scheme = request.args.get("colorScheme")
-    parts = {
-        "sheets": ["sidebar.bundle.css"], "preloaded": [], "script": f"sidebar.{language}.bundle.js",
-    }  # fmt: skip
+    chosen = (
+        language if language in files.languages else FALLBACK_LANGUAGE,
+        scheme if scheme in SCHEMES else None,
+    )
     if collection.watches:
         # As they were written, for whoever looks at them in the browser.
         *preloaded, script = files.modules["sidebar"]
-        parts = {"sheets": SHEETS["sidebar"], "preloaded": preloaded, "script": script}
-    return render_template(
-        "sidebar.html", bootstrap=_PLACE, language=language, scheme=scheme if scheme in SCHEMES else None, **parts
+        return _rendered(*chosen, SHEETS["sidebar"], script, preloaded)
+    return _bundled(files.digest, *chosen)
+
+
+# There are as many as languages and colours. The files' addresses are in it.
+@lru_cache(maxsize=64)
+def _bundled(_digest: str, language: str, scheme: str | None) -> tuple[bytes, bytes]:
+    return _rendered(language, scheme, ("sidebar.bundle.css",), f"sidebar.{language}.bundle.js", ())
+
+
+def _rendered(
+    language: str, scheme: str | None, sheets: Sequence[str], script: str, preloaded: Sequence[str]
+) -> tuple[bytes, bytes]:
+    page = render_template(
+        "sidebar.html",
+        bootstrap=_PLACE,
+        language=language,
+        scheme=scheme,
+        sheets=sheets,
+        script=script,
+        preloaded=preloaded,
     )
+    before, _, after = page.encode().partition(_PLACE.encode())
+    return before, after
 
 
 @blueprint.get("/sidebar")

@@ -7,6 +7,9 @@ import { IntegrationGroup } from "./integration-group.js";
 import { JobSpecRow } from "./job-spec-row.js";
 import { ProblemSlot } from "./problem-view.js";
 
+// As many rows as the highest frame has room for; the others follow once these have been painted, some at a time.
+const FIRST_ROWS = 20;
+const NEXT_ROWS = 100;
 // Nobody wants to hear a count for every letter.
 const ANNOUNCE_AFTER_MS = 700;
 
@@ -20,7 +23,10 @@ export class ListView {
   #rows = new Map();
   #groups = new Map();
   #problem;
-  #filter = new Filter(() => this.#applyFilter());
+  #filter = new Filter(() => {
+    this.#makeAllRows();
+    this.#applyFilter();
+  });
   #title = el("h2", { class: "list__title", id: "list-title" });
   #refresh = el("button", { type: "button", class: "button button--small", "data-testid": "refresh" });
   #note = el("p", { class: "list__note", "data-testid": "list-note" });
@@ -33,6 +39,8 @@ export class ListView {
   #body = el("div", { class: "list__groups" });
   #specsShown = null;
   #shownCount = 0;
+  #mostRows = FIRST_ROWS;
+  #isMaking = false;
   #announcing = 0;
 
   /**
@@ -67,6 +75,7 @@ export class ListView {
       this.#applyFilter();
     });
     this.#several.addEventListener("click", () => {
+      this.#makeAllRows();
       // A row that was shown only because somebody worked in it is not meant.
       this.#applyFilter();
       clearTimeout(this.#announcing);
@@ -130,9 +139,14 @@ export class ListView {
     for (const key of [...this.#rows.keys()]) {
       if (!specs?.has(key)) this.#rows.delete(key);
     }
+    let isComplete = true;
     for (const [key, spec] of specs ?? []) {
       let row = this.#rows.get(key);
       if (!row) {
+        if (this.#rows.size >= this.#mostRows) {
+          isComplete = false;
+          continue;
+        }
         row = new JobSpecRow(key, this.#account);
         this.#rows.set(key, row);
       }
@@ -143,13 +157,41 @@ export class ListView {
         canManage,
       });
     }
+    if (specs === null) return;
+    if (isComplete) this.#mostRows = Infinity;
+    else if (!this.#isMaking) this.#makeMoreRows();
+  }
+
+  /** Makes some of the rows that are missing, after what is there has been painted. */
+  #makeMoreRows() {
+    this.#isMaking = true;
+    requestAnimationFrame(() =>
+      setTimeout(() => {
+        this.#isMaking = false;
+        if (this.#mostRows === Infinity) return;
+        this.#mostRows += NEXT_ROWS;
+        this.#showRows();
+      }),
+    );
+  }
+
+  #makeAllRows() {
+    if (this.#mostRows === Infinity) return;
+    this.#mostRows = Infinity;
+    this.#showRows();
+  }
+
+  #showRows() {
+    this.#updateRows();
+    this.#arrangeGroups();
+    this.#applyFilter();
   }
 
   #arrangeGroups() {
     const rowsOf = new Map(this.#model.integrations.map(({ name }) => [name, []]));
     for (const [key, { integration }] of this.#model.specs ?? []) {
       if (!rowsOf.has(integration)) rowsOf.set(integration, []);
-      rowsOf.get(integration).push(this.#rows.get(key));
+      if (this.#rows.has(key)) rowsOf.get(integration).push(this.#rows.get(key));
     }
     for (const name of [...this.#groups.keys()]) {
       if (!rowsOf.has(name)) this.#groups.delete(name);
