@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,13 +11,15 @@ from typing import Any
 
 import pytest
 
-from benchmarks import closed_loop, crowd, floor_gunicorn
+from benchmarks import closed_loop, crowd, floor_gunicorn, slow_link
 from benchmarks.check import regressions, unmeasured
 from benchmarks.figures import Figure, figure, percentile
 from benchmarks.grid import Extent, Grid, Place, Run
 from benchmarks.load import Caller, Load, Request
+from benchmarks.opening import OURS, ROUND_TRIPS, Opened, Openings
 from benchmarks.processes import NotStarted, Program, fetch, free_port, program_path
-from benchmarks.results import Measure
+from benchmarks.report import opening_tables
+from benchmarks.results import Measure, opening_measures
 from benchmarks.subjects import TITLES
 from benchmarks.upstream import CONTROL, INTEGRATIONS, Upstream
 from benchmarks.world import World, connect_by_the_pages
@@ -245,3 +248,58 @@ def test_a_program_that_ends_says_why(tmp_path: Path) -> None:
 
 def test_every_subject_has_a_title() -> None:
     assert len(set(TITLES.values())) == len(TITLES)
+
+
+# --- opening a ticket ---
+
+
+def test_a_slow_link_delays_a_connection_and_each_way_and_counts_what_it_carries(
+    upstream: Program, tmp_path: Path
+) -> None:
+    port = free_port()
+    command = [sys.executable, "-m", "benchmarks.slow_link", str(port), str(upstream.port)]
+    link = Program(command, port=port, path=slow_link.CONTROL, log=tmp_path / "link.log").wait_until_ready()
+    try:
+        fetch(port, f"{slow_link.CONTROL}?rtt_ms=100&reset=1")
+        began = time.monotonic()
+        status, body = fetch(port, LIST)
+        taken = time.monotonic() - began
+        carried = json.loads(fetch(port, slow_link.CONTROL)[1])
+    finally:
+        link.stop()
+
+    assert (status, body) == fetch(upstream.port, LIST)
+    # One round trip for the connection, one for the request.
+    assert taken >= 0.2
+    assert (carried["answers"], carried["connections"]) == (1, 1)
+    assert carried["bytes"] > len(body)
+
+
+def test_openings_that_could_not_be_measured_are_said_and_not_checked() -> None:
+    openings = Openings("no Chromium found", {}, {}, crowd_seen=200, crowd_p99=10.0)
+    measured = opening_measures(openings)
+
+    assert opening_tables(openings) == "Not measured: opening a ticket in a browser (no Chromium found)."
+    assert regressions(measured) == []
+    assert "opening, warm: answers" in unmeasured(measured)
+    assert "200 openings within a second: seen" not in unmeasured(measured)
+
+
+def test_openings_are_judged_by_what_they_waited_for() -> None:
+    def opened(seconds: float, answers: float) -> Opened:
+        return Opened([seconds] * 3, [answers] * 3, [6.0] * 3, 4.0)
+
+    by_kind = {
+        (OURS, rtt, warm): opened((0.1 if warm else 0.2) + trips * rtt / 1000, answers)
+        for warm, trips, answers in ((True, 1, 1.0), (False, 5, 3.0))
+        for rtt in ROUND_TRIPS
+    }
+    openings = Openings(
+        "", by_kind, {12: Figure((50.0,)), 1000: Figure((200.0,))}, 200, 10.0, list_cpu_milliseconds=2.0
+    )
+    by_name = {one.name: one for one in opening_measures(openings)}
+
+    assert by_name["opening, warm: round trips"].shown(by_name["opening, warm: round trips"].value) == "1.0"
+    assert by_name["opening, cold: round trips"].is_reached is False
+    assert by_name["CPU of a warm opening / of a cached list"].value == pytest.approx(2.0)
+    assert "| this service | cold | 100 ms | 0.70 s ±0 % | 3 ±0 % | 6.0 KB ±0 % | 4.0 ms |" in opening_tables(openings)

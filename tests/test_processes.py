@@ -178,3 +178,23 @@ def test_settings_that_do_not_work_end_the_boot_with_their_names(environment: di
 
 def test_settings_are_read_from_the_environment_alone(environment: dict[str, str]) -> None:
     assert Settings.from_env({**environment, "SOMETHING_ELSE": "x"}) == Settings.from_env(environment)
+
+
+def test_two_hundred_people_who_open_a_ticket_at_once_all_get_the_list(
+    live_service: StartService, simulator: Simulator
+) -> None:
+    service = live_service(workers=2)
+    listed = connect(service, simulator, "acme", 101).get("/job_specs").json()
+    address, token = f"{service.address}/sidebar", simulator.sign("acme", 101)
+    simulator.world.clear_calls()
+
+    def opening(_: int) -> Any:
+        page = requests.post(address, data={"token": token}, timeout=60)
+        # The status as the last look left it; the list as it was asked for, be it old by now.
+        return page.status_code, bootstrap_in(page.text)
+
+    for status, page in at_once(200, opening):
+        assert (status, page["status"]["connection"]["state"]) == (200, "connected")
+        assert page["list"]["job_specs"] == listed["job_specs"]
+    # But for the app's key, which each process asks for once, at most.
+    assert {call.path for call in simulator.world.calls()} <= {"/api/v2/apps/500001/public_key.pem"}

@@ -189,6 +189,40 @@ def test_language_and_height_follow_without_painting_the_list_again(warm: Worksp
     assert warm.frame.evaluate("rowsAdded") == ALL
 
 
+def test_of_a_long_list_the_first_rows_are_painted_before_the_others_are_made(warm: Workspace) -> None:
+    warm.acme.integrations[ARCHIVE].resize(990)
+    warm.see("refresh").click()
+    expect(warm.see("job-spec")).to_have_count(1000)
+    warm.page.add_init_script(
+        """globalThis.painted = [];
+           new MutationObserver(() => {
+             const { length } = document.querySelectorAll(".spec");
+             if (length !== painted.at(-1)) painted.push(length);
+           }).observe(document, { childList: true, subtree: true });"""
+    )
+    warm.open_app()
+    expect(warm.see("list-note")).to_contain_text("1,000 job specs.")
+    expect(warm.see("job-spec")).to_have_count(1000)
+
+    seen = warm.frame.evaluate("painted")
+    assert next(count for count in seen if count) == 20
+    assert len(seen) > 3
+
+
+def test_a_filter_of_the_first_moment_looks_through_a_whole_long_list(warm: Workspace) -> None:
+    warm.acme.integrations[ARCHIVE].resize(990)
+    warm.see("refresh").click()
+    expect(warm.see("job-spec")).to_have_count(1000)
+    # Nothing is painted, so no further rows are made by themselves.
+    warm.page.add_init_script("globalThis.requestAnimationFrame = () => 0;")
+    warm.open_app()
+    expect(warm.see("job-spec")).to_have_count(20)
+    warm.see("filter").fill("ARCHIVE_form_01")
+
+    expect(warm.shown_rows()).to_have_count(10)
+    expect(warm.see("list-note")).to_contain_text("10 of 1,000 shown.")
+
+
 # --- seen again ---
 
 
