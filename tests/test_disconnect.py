@@ -211,9 +211,13 @@ def test_a_minted_token_whose_number_is_not_known_revokes_itself(admin: Admin, r
      ("revoke", {"kind": "html_200"}, (502, "zendesk_unavailable")),
      ("tokens", {"kind": "account_gone"}, (409, "account_gone")),
      ("revoke", {"kind": "account_gone"}, (409, "account_gone")),
+     # Of several tokens the first alone, which is a minted one where there are such.
+     ("revoke", {"kind": "oauth_error", "error": "InvalidEndpoint", "status": 404, "times": 1}, (422, "zis_rejected")),
+     ("revoke", {"kind": "account_gone", "times": 1}, (409, "account_gone")),
      ("tokens", {"kind": "http_429", "retry_after": 9}, (429, "rate_limited"))],
     ids=["reset", "503", "revoke-500", "revoke-reset", "revoke-403", "revoke-400", "revoke-404", "401-html", "404-html",
-         "revoke-401-html", "revoke-403-html", "revoke-404-html", "revoke-200-html", "gone", "revoke-gone", "429"],
+         "revoke-401-html", "revoke-403-html", "revoke-404-html", "revoke-200-html", "gone", "revoke-gone", "one-404",
+         "one-gone", "429"],
 )  # fmt: skip
 def test_where_zendesk_cannot_be_told_nothing_is_forgotten(
     where: str, fault: dict[str, Any], expected: tuple[int, str], anybody: Admin, redis: Redis
