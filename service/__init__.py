@@ -20,6 +20,7 @@ vault, rate_limits      sealing records; our own limits
 executor, shares        what goes on beside a request; places that nobody takes all of
 bodies                  bodies of requests being read, counted by address
 plain_http              what came by http where PUBLIC_URL is https
+cross_origin            what browsers let pages of other origins do (CORS)
 store, shared_reads     the only door to Redis; what threads read from it together
 redis_pool, redis_faults, network_faults   its connections; what a failure means
 settings, errors        every environment variable; the error tree and how it is shown

@@ -8,7 +8,7 @@ from flask import Flask, Response, current_app, g, render_template, request
 from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import HTTPException, InternalServerError
 
-from service import errors, metrics
+from service import cross_origin, errors, metrics
 from service.bodies import Bodies
 from service.errors import InternalError, InvalidRequest, MethodNotAllowed, NotFound, PayloadTooLarge, ServiceError
 from service.job_specs.desired_state import LARGEST_DOCUMENT_BYTES
@@ -49,6 +49,9 @@ def register_answers(app: Flask) -> None:
 def _begin() -> Response | None:
     begin_request()
     metrics.REQUESTS_IN_PROGRESS.inc()
+    granted = cross_origin.preflight(request.environ, collaborator(Settings).allowed_origins)
+    if granted:
+        return Response(status=204, headers=dict(granted))
     _require_readable_query()
     _read_body()
     if deadline().left() <= 0:
@@ -221,6 +224,9 @@ def _add_headers(response: Response) -> Response:
     framing = _framing(settings) if is_sidebar else None
     # Added without looking whether they are there: no view sets one of these.
     response.headers.extend([("X-Request-Id", request_id()), *protection(framing, settings.is_secure)])
+    if settings.allowed_origins and cross_origin.is_shared(request.path):
+        response.headers.extend(cross_origin.permission(request.environ.get("HTTP_ORIGIN"), settings.allowed_origins))
+        response.vary.add("Origin")
     if request.endpoint == "oauth.callback":
         oauth_routes.forget_cookie(response)
     return response

@@ -1,6 +1,5 @@
 """Every environment variable: meaning, unit, default. All faults are reported at once, by name."""
 
-import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,10 +12,12 @@ from redis.connection import parse_url
 from service.errors import AccountNotAllowed
 from service.outbound_proxy import OutboundProxy, parse_outbound_proxy
 from service.settings_parsing import (
+    HOST,
     Faults,
     origin_of,
     parse_app_ids,
     parse_metrics_token,
+    parse_origins,
     parse_printable,
     parse_public_key,
     parse_secret_keys,
@@ -33,8 +34,6 @@ DEFAULT_ZENDESK_URL_TEMPLATE = "https://{subdomain}.zendesk.com"
 LONGEST_LIST_CACHE_SECONDS = 600
 # Zendesk: 1-64 of a-z, 0-9, - and _ (building-your-first-zis-integration, 2026-11).
 LONGEST_INTEGRATION = 64
-# A name or an IPv4 address in ASCII, or an IPv6 address.
-_HOST = re.compile(r"[a-z0-9.-]+|[0-9a-f:.]+", re.ASCII)
 
 
 class SettingsError(click.ClickException):
@@ -90,6 +89,12 @@ VARIABLES = (
     Variable("RATE_LIMITS", "no", "on", "`off` switches our own limits off"),
     Variable("METRICS_TOKEN", "no", None, "bearer token for `/metrics`, at least 16 characters; unset, there is none"),
     Variable(
+        "ALLOWED_ORIGINS",
+        "no",
+        None,
+        "comma-separated origins of other front ends that may call `/api/v1` from a browser; exact, no path, no `*`",
+    ),
+    Variable(
         "OUTBOUND_PROXY",
         "no",
         None,
@@ -133,6 +138,8 @@ class Settings:
     trusted_proxies: int = 1
     rate_limits: bool = True
     metrics_token: str | None = field(default=None, repr=False)
+    allowed_origins: frozenset[str] = frozenset()
+    """As browsers write them in `Origin`. Empty: pages of other origins cannot call the API."""
     outbound_proxy: OutboundProxy | None = None
     """None: Zendesk is called directly."""
     zendesk_ca_file: Path | None = None
@@ -231,6 +238,7 @@ class Settings:
             "trusted_proxies": faults.number("TRUSTED_PROXIES", 0, 10),
             "rate_limits": faults.flag("RATE_LIMITS"),
             "metrics_token": faults.parse("METRICS_TOKEN", parse_metrics_token),
+            "allowed_origins": faults.parse("ALLOWED_ORIGINS", parse_origins) or frozenset(),
             "outbound_proxy": faults.parse("OUTBOUND_PROXY", parse_outbound_proxy),
             "zendesk_ca_file": faults.parse("ZENDESK_CA_FILE", _authorities),
             "log_format": faults.choice("LOG_FORMAT", ("logfmt", "json")),
@@ -255,7 +263,7 @@ def parse_public_url(text: str) -> str:
         raise ValueError("must be an https:// origin (http:// only for localhost and 127.0.0.1)")
     if parts.path or parts.query or parts.fragment or "@" in parts.netloc or "?" in text or "#" in text:
         raise ValueError("must be an origin alone: scheme, host and port, no path")
-    if not _HOST.fullmatch(parts.hostname):
+    if not HOST.fullmatch(parts.hostname):
         raise ValueError("has characters in its host that no host has")
     return origin_of(text)
 

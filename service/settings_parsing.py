@@ -19,6 +19,9 @@ _NO = {"false", "0", "no", "off"}
 SHORTEST_MODULUS_BITS = 2048
 
 _PAIR = re.compile(r"([^:]+):([1-9]\d{0,18})", re.ASCII)
+# A name or an IPv4 address in ASCII, or an IPv6 address.
+HOST = re.compile(r"[a-z0-9.-]+|[0-9a-f:.]+", re.ASCII)
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 SHORTEST_SECRET_KEY = 32
@@ -124,6 +127,35 @@ def origin_of(url: str) -> str:
     default = {"http": 80, "https": 443}.get(parts.scheme)
     port = "" if parts.port in {None, default} else f":{parts.port}"
     return f"{parts.scheme}://{host}{port}"
+
+
+def parse_origins(text: str) -> frozenset[str]:
+    """Return origins as browsers write them in `Origin`: lower-case, without a default port.
+
+    Raises:
+        SeveralFaults: items are no exact origins; each is named, with the reason.
+    """
+    items = [item.strip() for item in text.split(",")]
+    refuse([f"{item!r} {fault}" for item in items if (fault := _fault_of_origin(item))])
+    return frozenset(origin_of(item) for item in items)
+
+
+def _fault_of_origin(item: str) -> str | None:
+    if item == "null":
+        return "is what sandboxed frames and pages without a referrer send, which anybody can make"
+    if "*" in item:
+        return "is no exact origin: write each out, as https://app.example.com"
+    try:
+        parts = urlsplit(item)
+        port = parts.port
+    except ValueError:
+        return "cannot be read"
+    host = parts.hostname or ""
+    if parts.scheme not in ({"https", "http"} if host in _LOOPBACK else {"https"}) or not HOST.fullmatch(host):
+        return "is no https:// origin (http:// only for localhost, 127.0.0.1 and [::1])"
+    if parts.path or "?" in item or "#" in item or "@" in parts.netloc or port == 0 or not item.isprintable():
+        return "is no origin alone: scheme, host and port, no path and no slash at its end"
+    return None
 
 
 def parse_app_ids(text: str) -> dict[Subdomain, int] | int:

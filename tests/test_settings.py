@@ -414,3 +414,55 @@ def test_gunicorn_names_every_fault_and_ends_with_status_1() -> None:
     assert all(name in done.stderr for name in ("PUBLIC_URL", "REDIS_URL", "SECRET_KEYS", "ZENDESK_CLIENT_SECRET"))
     assert "canary" not in done.stderr + done.stdout
     assert "Traceback" not in done.stderr
+
+
+# --- other front ends ---
+
+
+def test_no_front_end_but_ours_is_let_in_by_default() -> None:
+    assert make_settings().allowed_origins == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("text", "origins"),
+    [
+        ("https://app.example.com", {"https://app.example.com"}),
+        ("https://App.Example.com:443 ,http://localhost:8080", {"https://app.example.com", "http://localhost:8080"}),
+        ("http://127.0.0.1,http://[::1]:8000", {"http://127.0.0.1", "http://[::1]:8000"}),
+        ("https://123456.apps.zdusercontent.com", {"https://123456.apps.zdusercontent.com"}),
+    ],
+)
+def test_allowed_origins_are_kept_as_browsers_write_them(text: str, origins: set[str]) -> None:
+    assert make_settings(ALLOWED_ORIGINS=text).allowed_origins == origins
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("null", "sandboxed frames"),
+        ("*", "no exact origin"),
+        ("https://*.example.com", "no exact origin"),
+        ("https://app.example.com/", "no path"),
+        ("https://app.example.com/front", "no path"),
+        ("https://app.example.com?x", "no path"),
+        ("https://app.example.com#x", "no path"),
+        ("https://user@app.example.com", "no path"),
+        ("http://app.example.com", "no https:// origin"),
+        ("app.example.com", "no https:// origin"),
+        ("https://", "no https:// origin"),
+        ("https://b\u00fccher.example", "no https:// origin"),
+        ("file:///index.html", "no https:// origin"),
+        ("https://app.example.com:x", "cannot be read"),
+        ("https://app.example.com:99999", "cannot be read"),
+        ("https://[::1", "cannot be read"),
+    ],
+)
+def test_what_is_no_exact_origin_is_named_with_the_reason(text: str, reason: str) -> None:
+    (fault,) = faults_of(ALLOWED_ORIGINS=f"https://one.example, {text}")
+    assert fault.startswith("ALLOWED_ORIGINS ")
+    assert repr(text) in fault
+    assert reason in fault
+
+
+def test_every_faulty_origin_is_named() -> None:
+    assert len(faults_of(ALLOWED_ORIGINS="null,https://fine.example,https://x/y,")) == 3

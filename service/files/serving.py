@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 from flask import Blueprint
 from werkzeug.http import parse_accept_header
 
-from service import metrics
+from service import cross_origin, metrics
 from service.errors import NotFound
 from service.files.collection import PREFIX, Collection, File
 from service.plain_http import came_plainly
@@ -89,12 +89,16 @@ class FileServer:
 
     def _answer(self, found: _Found, environ: "WSGIEnvironment") -> tuple[str, list[tuple[str, str]], bytes]:
         headers = [*self._headers, ("X-Request-Id", request_id_of(environ)), ("Cache-Control", found.cache_control)]
+        allowed = self._settings.allowed_origins
+        headers += cross_origin.permission(environ.get("HTTP_ORIGIN"), allowed)
+        varying = ["Origin"] if allowed else []
         if found.file is None:
+            headers += [("Vary", name) for name in varying]
             return "302 FOUND", [*headers, ("Location", found.location or ""), ("Content-Length", "0")], b""
         coding = _coding(environ.get("HTTP_ACCEPT_ENCODING", ""), tuple(found.file.encoded))
         body = found.file.body if coding is None else found.file.encoded[coding]
         headers += [("Content-Type", found.file.content_type), ("Content-Length", str(len(body)))]
-        headers.append(("Vary", "Accept-Encoding"))
+        headers.append(("Vary", ", ".join(["Accept-Encoding", *varying])))
         if coding is not None:
             headers.append(("Content-Encoding", coding))
         return "200 OK", headers, body

@@ -13,7 +13,8 @@ from service.operations.api_description.operations import OPERATIONS, Operation
 _REF = "#/components/schemas/{model}"
 _TEXT = (
     "Lists, installs and uninstalls the job specs of a Zendesk account's ZIS integrations. Account and caller come "
-    "from the session token alone, which the page at `/sidebar` is given when Zendesk opens it. No cookies, no CORS. "
+    "from the session token alone, which the page at `/sidebar` is given when Zendesk opens it. No cookies; pages of "
+    "other origins may call it where the operator has named theirs in ALLOWED_ORIGINS (CORS, without credentials). "
     "Members are always present, null where unknown; times are RFC 3339 in UTC. Errors are problem documents "
     "(RFC 9457); branch on `code`."
 )
