@@ -8,6 +8,7 @@ from redis import Redis
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from service.activity import Activity
+from service.alerts import Alerts
 from service.answers import protection, register_answers
 from service.bodies import Bodies
 from service.executor import Executor
@@ -117,7 +118,8 @@ def _assemble(app: Flask, settings: Settings, store: Store) -> None:
     turns = Turns(store, bulkhead, executor)
     registry = Registry(calls)
     grants = Grants(store, vault, clock)
-    conditions = Conditions(settings, store, clock)
+    alerts = Alerts(settings, store, grants.is_stored, clock)
+    conditions = Conditions(settings, store, alerts, clock)
     server = AuthorizationServer(settings, calls, adapter, clock)
     unsaved = UnsavedPairs(executor)
     revocation = Revocation(settings, calls, registry, unsaved)
@@ -161,6 +163,7 @@ def _assemble(app: Flask, settings: Settings, store: Store) -> None:
         lookers=lookers,
     )
     listing = Listing(
+        conditions=conditions,
         settings=settings,
         store=store,
         registry=registry,
@@ -200,6 +203,7 @@ def _assemble(app: Flask, settings: Settings, store: Store) -> None:
         settings,
         store,
         activity,
+        alerts,
         lookers,
         bulkhead,
         executor,

@@ -19,6 +19,7 @@ import structlog
 from gunicorn.glogging import Logger
 
 from service import metrics
+from service.alerts import Alerts
 from service.executor import Executor
 from service.gunicorn_worker import Worker
 from service.oauth.access_tokens import AccessTokens
@@ -216,6 +217,8 @@ def worker_exit(_server: Any, worker: Any) -> None:
         # A thread of no request (a role's question, upkeep) may be just before a refresh that nobody would wait for.
         unsaved.begin_no_more()
         unsaved.finish(UNSAVED_SECONDS)
+        # What could not be told is another process's to tell.
+        _collaborator(worker, Alerts).finish(0)
 
 
 def child_exit(_server: Any, worker: Any) -> None:

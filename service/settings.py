@@ -15,6 +15,7 @@ from service.settings_parsing import (
     HOST,
     Faults,
     origin_of,
+    parse_alert_webhook,
     parse_app_ids,
     parse_metrics_token,
     parse_origins,
@@ -95,6 +96,12 @@ VARIABLES = (
         "comma-separated origins of other front ends that may call `/api/v1` from a browser; exact, no path, no `*`",
     ),
     Variable(
+        "ALERT_WEBHOOK_URL",
+        "no",
+        None,
+        "https address that is told, once a day each, what a person has to mend; Slack's webhooks will do",
+    ),
+    Variable(
         "OUTBOUND_PROXY",
         "no",
         None,
@@ -140,6 +147,8 @@ class Settings:
     metrics_token: str | None = field(default=None, repr=False)
     allowed_origins: frozenset[str] = frozenset()
     """As browsers write them in `Origin`. Empty: pages of other origins cannot call the API."""
+    alert_webhook_url: str | None = field(default=None, repr=False)
+    """None: nobody is told."""
     outbound_proxy: OutboundProxy | None = None
     """None: Zendesk is called directly."""
     zendesk_ca_file: Path | None = None
@@ -239,6 +248,7 @@ class Settings:
             "rate_limits": faults.flag("RATE_LIMITS"),
             "metrics_token": faults.parse("METRICS_TOKEN", parse_metrics_token),
             "allowed_origins": faults.parse("ALLOWED_ORIGINS", parse_origins) or frozenset(),
+            "alert_webhook_url": faults.parse("ALERT_WEBHOOK_URL", parse_alert_webhook),
             "outbound_proxy": faults.parse("OUTBOUND_PROXY", parse_outbound_proxy),
             "zendesk_ca_file": faults.parse("ZENDESK_CA_FILE", _authorities),
             "log_format": faults.choice("LOG_FORMAT", ("logfmt", "json")),

@@ -158,6 +158,22 @@ def _fault_of_origin(item: str) -> str | None:
     return None
 
 
+def parse_alert_webhook(text: str) -> str:
+    """Return the address that alerts are posted to; a fault never repeats it, because it may hold a secret."""
+    form = "must be an https:// address (http:// only for a loopback one), without user, password and fragment"
+    try:
+        parts = urlsplit(text)
+        origin_of(text)
+    except ValueError:
+        raise ValueError(form) from None
+    is_local = parts.hostname in {"localhost", "127.0.0.1", "::1"}
+    if parts.scheme not in ({"https", "http"} if is_local else {"https"}) or not parts.hostname:
+        raise ValueError(form)
+    if "@" in parts.netloc or parts.fragment or not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError(form)
+    return text
+
+
 def parse_app_ids(text: str) -> dict[Subdomain, int] | int:
     """Return one app id for all accounts, or one for each named account."""
     if re.fullmatch(r"[1-9]\d{0,18}", text, re.ASCII):

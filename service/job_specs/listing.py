@@ -13,11 +13,20 @@ import structlog
 
 from service import metrics
 from service.deadlines import Deadline
-from service.errors import AuthorizationRequired, Failure, ServiceError, StoreUnavailable, ZendeskTimeout
+from service.errors import (
+    AccountGone,
+    AdminRequired,
+    AuthorizationRequired,
+    Failure,
+    ServiceError,
+    StoreUnavailable,
+    ZendeskTimeout,
+)
 from service.executor import Executor
 from service.job_specs import kept_lists
 from service.job_specs.kept_lists import Kept, KeptList, kept_in, microseconds
-from service.oauth import probes
+from service.oauth import probes, signs
+from service.oauth.conditions import Conditions
 from service.oauth.turns import Turns
 from service.oauth.zis_tokens import Seen, ZISTokens
 from service.settings import Settings
@@ -85,6 +94,7 @@ class Listing:
         store: Store,
         registry: Registry,
         zis_tokens: ZISTokens,
+        conditions: Conditions,
         turns: Turns,
         bulkhead: Bulkhead,
         executor: Executor,
@@ -94,6 +104,7 @@ class Listing:
         self._store = store
         self._registry = registry
         self._zis_tokens = zis_tokens
+        self._conditions = conditions
         self._turns = turns
         self._executor = executor
         self._flights: Flights[_Result] = Flights(bulkhead)
@@ -306,6 +317,9 @@ class Listing:
 
     def _record(self, wanted: Wanted, failure: ServiceError | None) -> None:
         """Record what a list, or its failure, says of the integration; other processes may have recorded otherwise."""
+        if isinstance(failure, AdminRequired | AccountGone):
+            is_gone = isinstance(failure, AccountGone)
+            self._conditions.alert(wanted.account, signs.ACCOUNT_GONE if is_gone else signs.ADMIN_LOST)
         with self._forgone(wanted):
             self._store.write(*probes.recording(wanted.account, wanted.integration, failure))
 

@@ -19,7 +19,7 @@ import structlog
 from service import metrics
 from service.activity import OK, Activity
 from service.deadlines import Deadline
-from service.errors import AccountGone, AuthorizationRequired, ServiceError, StoreUnavailable
+from service.errors import AccountGone, AuthorizationRequired, ClientMisconfigured, ServiceError, StoreUnavailable
 from service.oauth import signs
 from service.oauth.authorization_server import AuthorizationServer, InvalidGrant, TokenPair
 from service.oauth.conditions import Conditions
@@ -367,7 +367,10 @@ class AccessTokens:
             code=failure.code,
             upstream_status=failure.upstream_status,
         )
+        if isinstance(failure, ClientMisconfigured):
+            self._conditions.alert_client(account)
         if isinstance(failure, AccountGone):
+            self._conditions.alert(account, signs.ACCOUNT_GONE)
             # The day's round asks for no list that would.
             signs.note_gone(self._store, account, failure)
         status = failure.upstream_status

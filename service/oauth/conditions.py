@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
+from service.alerts import Alerts, Event
 from service.errors import AccountGone, AuthorizationRequired
 from service.oauth import signs
 from service.oauth.grants import Grant
@@ -24,6 +25,11 @@ REASONS = {
     "account_gone": "Zendesk says that there is no account at this address: it was renamed or closed.",
     "admin_lost": "Zendesk says that the person who authorized is no longer an admin.",
 }
+
+
+# Of these nobody has to be told: whoever configured it knows.
+_NOT_ALERTED = frozenset({"client_changed", "scope_changed"})
+_EVENTS: dict[str, Event] = {"key_missing": "key_missing", "account_gone": "account_gone", "admin_lost": "admin_lost"}
 
 
 class GrantOfNobody(AuthorizationRequired):
@@ -56,7 +62,8 @@ class ConnectionState:
 class Conditions:
     """Judges grants; asks Zendesk nothing and deletes nothing."""
 
-    def __init__(self, settings: Settings, store: Store, clock: Callable[[], float]) -> None:
+    def __init__(self, settings: Settings, store: Store, alerts: Alerts, clock: Callable[[], float]) -> None:
+        self._alerts = alerts
         self._settings = settings
         self._store = store
         self._clock = clock
@@ -116,6 +123,38 @@ class Conditions:
             raise self.required(account, reason)
         return grant
 
+    def alert(self, account: Subdomain, reason: str) -> None:
+        """Have the operator told of what keeps an account from working; `reason`: a key of REASONS."""
+        if reason in _NOT_ALERTED:
+            return
+        if reason == "account_gone":
+            cure = "If it was renamed, add its new name to ZENDESK_SUBDOMAINS and connect that."
+        elif reason == "key_missing":
+            cure = "Put the key back at the end of SECRET_KEYS, or connect the account again."
+        else:
+            cure = f"An admin has to connect the account again: {self.authorize_url(account)}"
+        why = REASONS.get(reason, "The authorization can no longer be used.")
+        self._alerts.tell(_EVENTS.get(reason, "reauthorization_required"), account, f"{why} {cure}")
+
+    def alert_ending(self, account: Subdomain, days: int) -> None:
+        """Have the operator told that a refresh token ends, and that it was not to be refreshed."""
+        left = "less than a day" if days < 1 else f"{days} day{'' if days == 1 else 's'}"
+        self._alerts.tell(
+            "refresh_token_ending",
+            account,
+            f"The authorization ends in {left} and could not be renewed. See `flask --app service doctor`, or let an "
+            f"admin connect the account again: {self.authorize_url(account)}",
+        )
+
+    def alert_client(self, account: Subdomain) -> None:
+        """Have the operator told that Zendesk refuses our client."""
+        self._alerts.tell(
+            "client_misconfigured",
+            account,
+            "Zendesk refuses this service's client id or secret, so no account can be refreshed. Correct "
+            "ZENDESK_CLIENT_ID and ZENDESK_CLIENT_SECRET; stored grants are kept.",
+        )
+
     def required(self, account: Subdomain, reason: str | None) -> AuthorizationRequired:
         """Return the error that asks to connect; `reason` None: the account is not connected.
 
@@ -124,6 +163,8 @@ class Conditions:
         Raises:
             StoreUnavailable: Redis did not answer.
         """
+        if reason is not None:
+            self.alert(account, reason)
         if reason is not None and signs.sign_in(*self._store.read(signs.reading(account))) == signs.ACCOUNT_GONE:
             return GrantOfNobody(WHAT_GONE_MEANS)
         known = REASONS.get(reason, "The authorization can no longer be used.") if reason else None

@@ -434,6 +434,14 @@ class Grants:
         # No life of its own: one byte that says whether the set-up was ever finished.
         self._store.write(("SET", _EVER_KEY, "1"))
 
+    def is_stored(self, account: Subdomain) -> bool:
+        """Return whether the account has a record, of a grant that is alive or dead.
+
+        Raises:
+            StoreUnavailable: Redis did not answer.
+        """
+        return bool(self._store.read(("EXISTS", grant_key(account)))[0])
+
     def accounts(self) -> list[Subdomain]:
         """Return the accounts that have a record, sorted."""
         redis = self._store.redis

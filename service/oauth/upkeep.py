@@ -9,6 +9,7 @@ import structlog
 
 from service.deadlines import REQUEST_BUDGET_SECONDS, Deadline
 from service.errors import InternalError, ServiceError
+from service.oauth import signs
 from service.oauth.access_tokens import AccessTokens
 from service.oauth.conditions import Conditions
 from service.oauth.grants import Grant, Grants
@@ -20,6 +21,9 @@ from service.vault import KeyMissing
 ROUND_SECONDS = 23 * 3600
 # How often a process looks whether the day's round was done; jittered, so that they do not look together.
 LOOK_SECONDS = 3600
+DAY_SECONDS = 86_400
+# A refresh token that ends sooner was due for weeks, and was not to be refreshed.
+AHEAD_SECONDS = 14 * DAY_SECONDS
 
 _log = structlog.get_logger(__name__)
 
@@ -99,6 +103,29 @@ class Upkeep:
         end = grant.refresh_token_expires_at
         return grant if end - self._clock() < (end - grant.obtained_at) / 2 else None
 
+    def look_ahead(self) -> None:
+        """Have the operator told of every account that a person has to mend, now or within 14 days.
+
+        Raises:
+            StoreUnavailable: Redis did not answer.
+        """
+        for account in self._grants.accounts():
+            reply, sign = self._store.read(self._grants.reading(account), signs.reading(account))
+            reason = None
+            try:
+                grant = self._grants.opened(account, reply)
+            except KeyMissing:
+                grant, reason = None, "key_missing"
+            if grant is not None:
+                reason = self._conditions.reason(grant)
+            state = self._conditions.state(grant, reason, signs.sign_in(sign))
+            end = grant.refresh_token_expires_at if grant is not None else None
+            if state.name == "reauthorization_required" and state.reason is not None:
+                self._conditions.alert(account, state.reason)
+            elif end is not None and end - self._clock() < AHEAD_SECONDS:
+                # What could be refreshed has been.
+                self._conditions.alert_ending(account, int((end - self._clock()) // DAY_SECONDS))
+
     def go_round(self) -> list[Outcome]:
         """Do the day's round, unless a process has done it; returns what became of the accounts that were due.
 
@@ -114,6 +141,7 @@ class Upkeep:
                 _log.info("upkeep_refreshed", account=outcome.account)
             else:
                 _log.log(failure.log_level, "upkeep_refresh_failed", account=outcome.account, code=failure.code)
+        self.look_ahead()
         return outcomes
 
     def _run(self) -> None:

@@ -14,6 +14,7 @@ import click
 from flask import has_app_context
 from flask.cli import ScriptInfo
 
+from service.alerts import Alerts
 from service.errors import ServiceError
 from service.oauth.access_tokens import AccessTokens
 from service.operations.interruptions import interruptible
@@ -24,6 +25,8 @@ from service.web import collaborator
 
 # Time for a pair that Redis does not take, once the command is done.
 UNSAVED_SECONDS = 20.0
+# Time for what the operator's webhook is told, likewise.
+ALERT_SECONDS = 5.0
 # Standard output is a file, and there is no room for it.
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
@@ -58,13 +61,14 @@ class OperatorCommand(click.Command):
                 self.__finish()
 
     def __finish(self) -> None:
-        """Go on trying to store what Zendesk has given."""
+        """Go on trying to store what Zendesk has given, and let the webhook be told."""
         try:
             access_tokens = collaborator(AccessTokens)
         except SettingsError:
             # Nobody was asked for anything.
             return
         access_tokens.unsaved.finish(self.unsaved_seconds)
+        collaborator(Alerts).finish(ALERT_SECONDS)
 
 
 class Account(click.ParamType[Subdomain]):

@@ -16,7 +16,8 @@ from service.web import collaborator
 def refresh_tokens(as_json: bool) -> None:
     """Refresh every account with less than half of its refresh token's life left.
 
-    One after another, beside the running service. For a daily scheduler; the web process does the same by itself.
+    One after another, beside the running service; then ALERT_WEBHOOK_URL is told of accounts that a person has to mend.
+    For a daily scheduler; the web process does the same by itself.
     Exits with 1 if any failed.
     """
     refreshed: list[Subdomain] = []
@@ -31,6 +32,7 @@ def refresh_tokens(as_json: bool) -> None:
                 _tell(outcome.account, outcome.failure)
             if is_interrupted():
                 break
+    collaborator(Upkeep).look_ahead()
     if as_json:
         problems = [{"account": account, "error": described(failure)} for account, failure in failed.items()]
         print_json({"refreshed": refreshed, "failed": problems, "interrupted": is_interrupted()})

@@ -26,7 +26,7 @@ MINUTE, HOUR, DAY = 60, 3600, 86_400
 LIVES = {"365 days": 365 * DAY, "90 days": 90 * DAY,
          "10 minutes": 10 * MINUTE, "12 hours": 12 * HOUR, "7 days": 7 * DAY, "1 hour": HOUR,
          "60 seconds": 60, "30 seconds": 30, "5 minutes": 5 * MINUTE, "15 seconds": 15,
-         "1 minute": MINUTE, "23 hours": 23 * HOUR, "`LIST_CACHE_SECONDS`": 600}  # fmt: skip
+         "1 minute": MINUTE, "1 day": DAY, "23 hours": 23 * HOUR, "`LIST_CACHE_SECONDS`": 600}  # fmt: skip
 
 
 def section(name: str) -> str:
@@ -130,6 +130,8 @@ def everything(make_admin: MakeAdmin, redis: Redis) -> Admin:
     # What is there for a moment, or for the daily round.
     redis.set("zis:{acme}:lease:refresh", "x", ex=15)
     redis.set("zis:upkeep", "1", ex=23 * HOUR)
+    redis.set("zis:{acme}:alert:account_gone", "1", ex=DAY)
+    redis.set("zis:alert:client_misconfigured", "1", ex=DAY)
     return person
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from service.alerts import Alerts
 from service.oauth.conditions import Conditions
 from service.oauth.minting import Minting
 from service.oauth.zis_tokens import ZISTokens
@@ -33,8 +34,9 @@ class DoctorCommand(OperatorCommand):
 
 @click.command("doctor", cls=DoctorCommand)
 @json_option
+@click.option("--alert", "alerts_too", is_flag=True, help="Send a test line to ALERT_WEBHOOK_URL.")
 @click.option("--strict", is_flag=True, help="Count warnings as failures.")
-def doctor(as_json: bool, strict: bool) -> None:
+def doctor(as_json: bool, alerts_too: bool, strict: bool) -> None:
     """Check everything, each thing for itself, and say what to do about it.
 
     One line a check: ok, warn or FAIL. FAIL is only what this release would break and you can mend: faulty settings,
@@ -56,6 +58,8 @@ def doctor(as_json: bool, strict: bool) -> None:
     else:
         for finding in examination.findings():
             add(finding)
+        if alerts_too:
+            add(check_alerts())
     counts = {status: sum(one.status == status for one in findings) for status in ("ok", "warn", "FAIL")}
     if as_json:
         print_json(_document(findings, counts))
@@ -63,6 +67,18 @@ def doctor(as_json: bool, strict: bool) -> None:
         click.echo(f"Failures: {counts['FAIL']}, warnings: {counts['warn']}.", err=True)
     if counts["FAIL"] or (strict and counts["warn"]) or is_interrupted():
         raise click.exceptions.Exit(1)
+
+
+def check_alerts() -> Finding:
+    """Send a test line, and return what became of it."""
+    alerts = collaborator(Alerts)
+    if not alerts.is_on:
+        return Finding("warn", "alerts", "ALERT_WEBHOOK_URL is not set.", "Set it, or watch the log and /metrics.")
+    failure = alerts.send_test()
+    if failure is None:
+        return Finding("ok", "alerts", "ALERT_WEBHOOK_URL took a test line.")
+    advice = "Look at the address with whoever gave it, and at OUTBOUND_PROXY if that is set."
+    return Finding("warn", "alerts", f"ALERT_WEBHOOK_URL did not take a test line: {failure}.", advice)
 
 
 def _document(findings: list[Finding], counts: dict[str, int]) -> dict[str, Any]:
