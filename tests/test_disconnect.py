@@ -329,9 +329,15 @@ def test_uninstall_stops_at_the_first_failure_and_goes_on_when_repeated(admin: A
     assert installed(admin) == 0
 
 
-def test_uninstall_begins_only_if_every_list_can_be_had(admin: Admin) -> None:
+@pytest.mark.parametrize(
+    ("integration", "kind"),
+    # The second's list goes on after its first page, and does not say where.
+    [("acme_orders", "http_500_zis"), ("acme_archive", "repeat_cursor")],
+    ids=["a list fails", "a part of a list"],
+)
+def test_uninstall_begins_only_if_every_list_can_be_had_as_a_whole(integration: str, kind: str, admin: Admin) -> None:
     admin.job_specs()
-    admin.meets({"where": "registry:acme_orders", "kind": "http_500_zis"})
+    admin.meets({"where": f"registry:{integration}", "kind": kind})
     assert outcome(admin.disconnect("?uninstall=true")) == (502, "zendesk_unavailable")
     assert admin.changes_sent() == []
     assert live(admin)

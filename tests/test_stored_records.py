@@ -5,6 +5,7 @@ The members are changed inside the seal, where a release before or after this on
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,16 +13,21 @@ from redis import Redis
 from werkzeug.test import TestResponse
 
 from service import records
+from service.activity import OK
+from service.job_specs import plans
+from service.job_specs.rearmed import Rearmed
 from service.oauth.cool_down import CoolDown
 from service.oauth.grants import Grants
 from service.operations.sealed_records import SealedRecord, SealedRecords
 from service.sandbox.simulator import public_key_pem
+from service.sidebar.machine_tokens import MachineTokens
 from service.store import Store
 from service.subdomains import Subdomain
 from service.vault import Vault
 from service.zendesk.calls import ReplyLate
 from tests.conftest import MakeAdmin
 from tests.operations.console import run
+from tests.operations.test_rotate_keys import ALL_KINDS
 from tests.steps import ORDERS_ONLY, Admin, collaborator
 
 ACME = Subdomain("acme")
@@ -59,7 +65,7 @@ def rewrite(person: Admin, redis: Redis, record: SealedRecord, plaintext: bytes)
     match record.kind:
         case "grant":
             redis.hset(record.key, "sealed", sealed)
-        case "minted_token":
+        case "minted_token" | "machine_token":
             redis.hset(record.key, record.name[len(record.key) + 1 :], sealed)
         case "activity":
             items = redis.lrange(record.key, 0, -1)
@@ -180,6 +186,36 @@ def test_a_state_with_a_member_more_or_less(admin: Admin, redis: Redis) -> None:
         assert admin.come_back(link).status_code == status, name
 
 
+def test_every_kind_of_sealed_record_is_opened_here() -> None:
+    assert {*SEALED, "state", "machine_token", "rearmed"} == ALL_KINDS
+
+
+def test_a_machine_token_with_a_member_more_or_less(admin: Admin, redis: Redis) -> None:
+    token, _ = collaborator(admin.app, MachineTokens).create(ACME, "deploy", 90)
+    headers = {"Authorization": f"Bearer {token}"}
+    stored = of_kind(admin, "machine_token")
+    whole = members_of(admin, stored[0])
+    expected = {"more": 200, "version": 200} | dict.fromkeys(whole.keys() - {"version"}, 401)
+    for name, status in expected.items():
+        changed(
+            admin, redis, "machine_token", (lambda members: {**members, **LATER}) if name == "more" else without(name)
+        )
+        assert admin.browser.get("/api/v1/job_specs", headers=headers).status_code == status, name
+        assert run(admin.app, "machine-tokens", "list", "--account", "acme").status == 0
+        rewrite(admin, redis, of_kind(admin, "machine_token")[0], json.dumps(whole).encode())
+
+
+def test_what_was_armed_anew_with_a_member_more_or_less(admin: Admin, redis: Redis) -> None:
+    rearmed = Rearmed(collaborator(admin.app, Store), collaborator(admin.app, Vault))
+    wanted = {"acme_orders": {"escalate_vip_order": True}}
+    change = plans.Change("acme_orders", "escalate_vip_order", "rearm", wanted=True)
+    done = replace(change, result=OK)
+    for name, expected in {"more": "none", "version": "none", "done": "rearm"}.items():
+        rearmed.note(ACME, "101", wanted, (done,), 60)
+        changed(admin, redis, "rearmed", (lambda members: {**members, **LATER}) if name == "more" else without(name))
+        assert [one.change for one in rearmed.without_done(ACME, "101", wanted, (change,))] == [expected], name
+
+
 # --- what is not sealed ---
 
 
@@ -230,6 +266,31 @@ def test_a_remembered_failure_that_cannot_be_read_is_no_crash(admin: Admin, redi
     redis.mset({COOL_DOWN: "[]", LIST_FAILURE: "[]"})
     assert admin.list_fresh().status_code == 200
     assert admin.job_specs()["job_specs"]
+
+
+def test_a_wait_that_cannot_be_read_is_waited_out_all_the_same(admin: Admin, redis: Redis) -> None:
+    grants = collaborator(admin.app, Grants)
+    grant = grants.get(ACME)
+    assert grant is not None
+    grants.update(ACME, grant, grant.changed(expires_at=1.0))
+    redis.hdel("zis:{acme}:grant", "minted:acme_orders")
+    redis.set(COOL_DOWN, "[]", ex=30)
+    admin.simulator.world.clear_calls()
+    reply = admin.list_fresh()
+    assert (reply.status_code, reply.get_json()["code"]) == (502, "zendesk_unavailable")
+    assert 28 <= reply.get_json()["retry_after"] <= 30
+    assert admin.calls() == []
+
+
+def test_a_looker_who_does_not_say_when_looked_long_ago(admin: Admin, redis: Redis) -> None:
+    grants = collaborator(admin.app, Grants)
+    grant = grants.get(ACME)
+    assert grant is not None
+    grants.update(ACME, grant, grant.changed(dead="grant_revoked"))
+    redis.delete("zis:{acme}:role:101")
+    assert admin.call("GET", "/activity").status_code == 200
+    changed(admin, redis, "looker", without("at"))
+    assert admin.call("GET", "/activity").get_json()["code"] == "agent_required"
 
 
 def test_a_kept_list_with_a_field_more_is_served_and_one_of_the_first_release_too(admin: Admin, redis: Redis) -> None:
