@@ -277,11 +277,12 @@ MODULES = {
 
 def test_a_bundle_holds_each_module_once_before_those_that_need_it() -> None:
     assert imported(MODULES, "a.js") == ["c.js", "b.js", "words.js", "a.js"]
-    assert bundled(MODULES, "a.js", {"en": {"x": "</é>"}}) == (
+    assert bundled(MODULES, "a.js", {"en": {"x": "</é>"}}, {"fr", "en"}) == (
         "const _c = (() => {\nconst own = 1;\n\nconst more = 2;\nreturn { more, own };\n})();\n"
         "const _b = (() => {\nconst { own } = _c;\n\nfunction b() {}\nclass B {}\nconst own2 = own;\n"
         "return { b, B };\n})();\n"
-        'const _words = (() => {\nconst words = {"en": {"x": "</é>"}};\nreturn { words };\n})();\n'
+        'const _words = (() => {\nconst words = {"en": {"x": "</é>"}};\nconst languages = ["en", "fr"];\n'
+        "return { words, languages };\n})();\n"
         "const _a = (() => {\nconst { b, B } = _b;\nconst { words } = _words;\n\nb(B, words, import.meta.url);\n})();\n"
     )
 

@@ -6,7 +6,7 @@ import and export that our modules are written in, and refuses others. Each modu
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 # Names without `as`, from a file of the same folder.
 _IMPORT = re.compile(r'^import \{ (\w+(?:, \w+)*) \} from "\./([\w-]+\.js)";\n', re.MULTILINE)
@@ -22,14 +22,22 @@ class NotBundled(ValueError):
     """A module has an import or export that this does not know, or modules import each other in a circle."""
 
 
-def bundled(sources: Mapping[str, str], entry: str, catalogues: Mapping[str, object]) -> str:
-    """Return `entry` and all that it imports as one module; `catalogues`: the page's texts by language.
+def bundled(
+    sources: Mapping[str, str], entry: str, catalogues: Mapping[str, object], languages: Collection[str] = ()
+) -> str:
+    """Return `entry` and all that it imports as one module.
+
+    `catalogues`: the page's texts by language, of those it needs first; `languages`: all that there are.
 
     Raises:
         NotBundled: it cannot be done.
     """
     parts: dict[str, str] = {}
-    _add({**sources, WORDS: f"export const words = {json.dumps(catalogues, ensure_ascii=False)};\n"}, entry, parts, ())
+    words = (
+        f"export const words = {json.dumps(catalogues, ensure_ascii=False)};\n"
+        f"export const languages = {json.dumps(sorted(languages))};\n"
+    )
+    _add({**sources, WORDS: words}, entry, parts, ())
     return "".join(parts.values())
 
 

@@ -98,7 +98,7 @@ def _read(folder: Path, _stamped: tuple[tuple[str, int, int], ...] | None) -> Fi
     for page, entry in SCRIPTS.items():
         for language in catalogues:
             words = {name: catalogues[name] for name in dict.fromkeys((FALLBACK_LANGUAGE, language))}
-            bodies[f"{page}.{language}.bundle.js"] = bundled(sources, entry, words).encode()
+            bodies[f"{page}.{language}.bundle.js"] = bundled(sources, entry, words, catalogues).encode()
     for page, sheets in SHEETS.items():
         bodies[f"{page}.bundle.css"] = b"".join(bodies[name] for name in sheets)
     digest = hashlib.sha256()

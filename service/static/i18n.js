@@ -5,7 +5,7 @@
  * the language's plural forms, chosen by the value `count`. What a catalogue lacks is said in English.
  */
 
-import { words } from "./words.js";
+import { languages, words } from "./words.js";
 
 const FALLBACK = "en";
 
@@ -107,8 +107,13 @@ function canonicalTag(tag) {
   }
 }
 
+/** Known to be none, so that nothing is asked and waited for. */
+function isMissing(name) {
+  return languages !== null && !languages.includes(name);
+}
+
 async function catalogueOf(name) {
-  if (!catalogues.has(name)) {
+  if (!catalogues.has(name) && !isMissing(name)) {
     try {
       const response = await fetch(new URL(`locales/${name}.json`, import.meta.url));
       if (!response.ok) return null;
@@ -117,5 +122,5 @@ async function catalogueOf(name) {
       return null;
     }
   }
-  return catalogues.get(name);
+  return catalogues.get(name) ?? null;
 }

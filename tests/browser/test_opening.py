@@ -49,10 +49,10 @@ def answers(services: Services, environment: dict[str, str]) -> Callable[[], Ans
     return lambda: Answers(services.get(environment))
 
 
-@pytest.fixture
-def plain(warm: Workspace, browser: Browser) -> Iterator[Workspace]:
+@pytest.fixture(params=["en-US", "fr-FR"], ids=["a language of ours", "another language"])
+def plain(warm: Workspace, browser: Browser, request: pytest.FixtureRequest) -> Iterator[Workspace]:
     """A window of its own on the same workspace. It has a cache, which Playwright switches off where it has routes."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, locale="en-US")
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, locale=request.param)
     yield Workspace(context.new_page(), warm.simulator)
     context.close()
 
