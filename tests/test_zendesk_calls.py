@@ -298,6 +298,16 @@ def test_where_json_is_due_only_an_object_is_zendesks_own_refusal(body: bytes, e
         assert ask("get", "/api/services/zis/registry/x/job_specs", calls).status == 403
 
 
+@pytest.mark.parametrize(
+    "body", [b"Only admin user is allowed. <a href='/x'>Why?</a>", b"integration mismatch<br>Ref 7", b"Oops <!-- x -->"]
+)
+def test_markup_that_does_not_begin_the_body_is_a_gateways_too_where_zis_refuses_in_sentences(
+    body: bytes, environment: dict[str, str]
+) -> None:
+    with RawServer(scripted(status(403, body=body))) as server, pytest.raises(ForeignReply):
+        ask("get", "/api/services/zis/registry/x/job_specs", make_calls(environment, server.address))
+
+
 def test_a_page_in_the_place_of_a_changes_answer_leaves_open_whether_it_took_effect(
     environment: dict[str, str],
 ) -> None:
