@@ -23,6 +23,7 @@ plain_http              what came by http where PUBLIC_URL is https
 cross_origin            what browsers let pages of other origins do (CORS)
 store, shared_reads     the only door to Redis; what threads read from it together
 redis_pool, redis_faults, network_faults   its connections; what a failure means
+addresses               finds hosts within a limit: Zendesk's, and Redis's
 settings, errors        every environment variable; the error tree and how it is shown
 metrics, shared_counts  what is counted and timed, by whoever does it; what workers share of it
 deadlines, subdomains   how long a request may take; what an account is called

@@ -1,7 +1,6 @@
 """Reaching one account.
 
 transport      pooled connections, total time limits, size caps; the only maker of `requests` sessions
-addresses      finds hosts, within the time of a call
 tls            which certification authorities are trusted
 bulkhead       how many threads a slow account may hold
 flights        one question for all threads that ask the same
