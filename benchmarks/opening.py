@@ -332,13 +332,13 @@ def _painted(world: World, browser: Browser, subject: _Subject, rows: int, round
 
 def main() -> None:
     """Measure and print."""
-    from benchmarks.report import opening_tables  # noqa: PLC0415 - which knows the results, and so this
+    from benchmarks.report import opening_report  # noqa: PLC0415 - which knows the results, and so this
 
     parser = argparse.ArgumentParser(prog="python -m benchmarks.opening", description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5, help="how often each kind is opened (5)")
     rounds = parser.parse_args().rounds
     with tempfile.TemporaryDirectory(prefix="benchmarks-") as folder, World(Path(folder)) as world:
-        print(opening_tables(measure_openings(world, rounds, lambda doing: print(doing, file=sys.stderr))))
+        print(opening_report(measure_openings(world, rounds, lambda doing: print(doing, file=sys.stderr))))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from benchmarks.grid import Grid, Place, Run
 from benchmarks.load import Caller
 from benchmarks.opening import Openings
 from benchmarks.processes import WORKERS
-from benchmarks.results import NOTHING, Measure, Results, measures
+from benchmarks.results import NOTHING, Measure, Results, measures, opening_measures
 from benchmarks.subjects import CACHED, TITLES, UNCACHED
 
 
@@ -50,6 +50,14 @@ def opening_tables(openings: Openings) -> str:
     columns = ("", "browser", "round trip", "first row seen", "answers", "bytes", "CPU")
     painted = [(f"{rows:,} rows", figure.shown(0, " ms")) for rows, figure in openings.paint.items()]
     return f"{_table(columns, rows)}\n\n{_table(('from the page to its first row seen', ''), painted)}"
+
+
+def opening_report(openings: Openings) -> str:
+    """Return the aims of opening a ticket, and what was measured."""
+    aims = _table(("", "measured", "aim", ""), [_aim(one) for one in opening_measures(openings)])
+    listed = openings.list_cpu_milliseconds
+    told = "" if listed is None else f"\n\nA cached list, asked for by itself, costs {listed:.2f} ms of CPU."
+    return f"{aims}\n\n{opening_tables(openings)}{told}"
 
 
 def _machine(caller: Caller) -> str:

@@ -29,5 +29,5 @@ def bootstrap(members: dict[str, Any], kept_list: bytes | None) -> bytes:
     The list is the only part that is not written here. It comes first, so that whoever changes it in Redis can add
     members but not replace one: of two members of a name the last one counts.
     """
-    own = json.dumps(members, separators=(",", ":")).encode()
+    own = json.dumps(members).encode()
     return for_script(b'{"list":' + (kept_list or b"null") + b"," + own[1:])
