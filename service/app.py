@@ -17,6 +17,7 @@ from service.files.collection import Collection
 from service.files.serving import FileServer
 from service.job_specs import desired_state_routes
 from service.job_specs import routes as job_spec_routes
+from service.job_specs.bundles import Bundles
 from service.job_specs.changes import Changes
 from service.job_specs.listing import Listing
 from service.job_specs.rearmed import Rearmed
@@ -162,8 +163,10 @@ def _assemble(app: Flask, settings: Settings, store: Store) -> None:
         activity=activity,
         lookers=lookers,
     )
+    bundles = Bundles(store, registry, zis_tokens, executor)
     listing = Listing(
         conditions=conditions,
+        bundles=bundles,
         settings=settings,
         store=store,
         registry=registry,
@@ -181,7 +184,9 @@ def _assemble(app: Flask, settings: Settings, store: Store) -> None:
         activity=activity,
         executor=executor,
     )
-    reconciler = Reconciler(settings=settings, store=store, listing=listing, changes=changes, activity=activity)
+    reconciler = Reconciler(
+        settings=settings, store=store, listing=listing, changes=changes, bundles=bundles, activity=activity
+    )
     managers = Managers(settings, store, vault, calls, zis_tokens, lookers, executor, clock)
     limits = RateLimits(settings, store)
     app_keys = AppKeys(settings, store, vault, calls, limits, clock)
@@ -213,6 +218,7 @@ def _assemble(app: Flask, settings: Settings, store: Store) -> None:
         access_tokens,
         handshake,
         listing,
+        bundles,
         changes,
         reconciler,
         Rearmed(store, vault),

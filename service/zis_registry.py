@@ -4,7 +4,7 @@ Knows nothing of where tokens come from: every operation is handed a way to make
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -32,6 +32,8 @@ from service.zendesk.replies import Reply
 PAGE_SIZE = 100
 # 10,000 job specs: more is a cursor that never ends.
 MOST_PAGES = 100
+# Each is asked by itself; an account that has more is not told about.
+MOST_BUNDLES = 20
 # A page that is begun later would not come back in time to be used.
 PAGE_NEEDS_SECONDS = 2.0
 
@@ -59,6 +61,8 @@ class JobSpec:
     """Short."""
     installed: bool
     uuid: str | None
+    left_over: bool | None = None
+    """Installed, and in no bundle any more. None: not known; the list itself does not say."""
 
     @property
     def qualified_name(self) -> str:
@@ -105,6 +109,7 @@ class JobSpec:
             "flow_name": self.flow_name,
             "installed": self.installed,
             "uuid": self.uuid,
+            "left_over": self.left_over,
         }
 
 
@@ -198,6 +203,42 @@ class Registry:
         path = f"{_REGISTRY}/{quote(integration, safe='')}/job_specs"
         return lambda token: self._calls.get(account, path, kind="list", token=token, deadline=deadline, query=query)
 
+    def bundled_job_specs(
+        self, account: Subdomain, integration: str, authorized: Authorized, deadline: Deadline
+    ) -> frozenset[str] | None:
+        """Return the short names of the job specs that the integration's bundles hold; None: they do not say.
+
+        Bundles are listed without what they hold, and each tells that by itself (…/registry/bundles, 2026-11).
+
+        Raises:
+            ServiceError: Zendesk could not be asked.
+        """
+        path = f"{_REGISTRY}/{quote(integration, safe='')}/bundles"
+        reply = authorized(self._get(account, path, deadline, {"page[size]": str(PAGE_SIZE)}))
+        if not reply.is_success:
+            return None
+        body = reply.json_object()
+        bundles = body.get("bundles")
+        is_whole = not (isinstance(body.get("meta"), dict) and body["meta"].get("has_more"))
+        if not isinstance(bundles, list) or not is_whole or not 0 < len(bundles) <= MOST_BUNDLES:
+            return None
+        held: set[str] = set()
+        for bundle in bundles:
+            uuid = bundle.get("uuid") if isinstance(bundle, dict) else None
+            if not isinstance(uuid, str) or not uuid:
+                return None
+            reply = authorized(self._get(account, f"{path}/{quote(uuid, safe='')}", deadline))
+            names = _names_in_bundle(reply.json_object(), integration) if reply.is_success else None
+            if names is None:
+                return None
+            held |= names
+        return frozenset(held)
+
+    def _get(
+        self, account: Subdomain, path: str, deadline: Deadline, query: Mapping[str, str] | None = None
+    ) -> Callable[[str], Reply]:
+        return lambda token: self._calls.get(account, path, token=token, deadline=deadline, query=query)
+
     def install_job_spec(self, account: Subdomain, name: SpecName, authorized: Authorized, deadline: Deadline) -> None:
         """Install a job spec; a 409 means that it is installed already.
 
@@ -285,6 +326,25 @@ def list_refusal(reply: Reply, integration: str) -> ServiceError:
             upstream_detail=reply.words(),
         )
     return registry_refusal(reply, integration)
+
+
+def _names_in_bundle(bundle: dict[str, Any], integration: str) -> set[str] | None:
+    """Return the short names of a bundle's job specs; None: it does not say, or a name is not filled in."""
+    resources = bundle.get("resources")
+    if not isinstance(resources, dict):
+        return None
+    names = set()
+    for resource in resources.values():
+        if not isinstance(resource, dict):
+            return None
+        if resource.get("type") != "ZIS::JobSpec":
+            continue
+        properties = resource.get("properties")
+        name = properties.get("name") if isinstance(properties, dict) else None
+        if not isinstance(name, str) or not name or "{{" in name:
+            return None
+        names.add(name.removeprefix(f"zis:{integration}:job_spec:"))
+    return names
 
 
 def _rows(body: dict[str, Any]) -> list[Any]:

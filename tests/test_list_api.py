@@ -55,6 +55,7 @@ def test_a_row_says_everything_that_is_known(orders_admin: Admin) -> None:
         "flow_name": "escalate_vip_order_flow",
         "installed": False,
         "uuid": spec.uuid,
+        "left_over": None,
     }
 
 

@@ -293,15 +293,20 @@ def test_a_looker_who_does_not_say_when_looked_long_ago(admin: Admin, redis: Red
     assert admin.call("GET", "/activity").get_json()["code"] == "agent_required"
 
 
-def test_a_kept_list_with_a_field_more_is_served_and_one_of_the_first_release_too(admin: Admin, redis: Redis) -> None:
+def test_a_kept_list_with_a_field_more_is_served_and_one_whose_rows_say_less_is_asked_anew(
+    admin: Admin, redis: Redis
+) -> None:
     before = admin.job_specs()
     asked = admin.lists_asked()
     redis.hset(LIST, "of_a_later_release", "1")
-    redis.hset(LIST, "version", "2")
-    assert admin.job_specs() == before
-    redis.hdel(LIST, "version")
+    redis.hset(LIST, "version", "3")
     assert admin.job_specs() == before
     assert admin.lists_asked() == asked
+    # The first releases' rows have no `left_over`.
+    for version in ("1", None):
+        redis.hdel(LIST, "version") if version is None else redis.hset(LIST, "version", version)
+        assert admin.job_specs()["job_specs"] == before["job_specs"]
+    assert admin.lists_asked() == asked + 2
 
 
 def test_a_kept_list_with_a_field_less_is_asked_anew(admin: Admin, redis: Redis) -> None:

@@ -19,6 +19,13 @@ class JobSpecDocument(Document):
     flow_name: Annotated[str | None, Field(description="The flow it starts.", examples=["escalate_vip_order_flow"])]
     installed: bool
     uuid: Annotated[str | None, Field(examples=["a9e4b1de-7b0f-5b1c-9d5e-2f6a7c1b8e30"])]
+    left_over: Annotated[
+        bool | None,
+        Field(
+            description="Installed, and in no bundle any more: an older one left it behind, and it still takes events. "
+            "Null: it could not be told, or not yet."
+        ),
+    ]
 
 
 class ListErrorDocument(Document):

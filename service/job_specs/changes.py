@@ -326,7 +326,11 @@ def is_outcome_unknown(failure: ServiceError) -> bool:
 def _find(answer: Answer, name: str) -> tuple[JobSpec, ...]:
     """Return the rows of that short name in an answer: one, as a rule; none: not listed."""
     rows = json.loads(_array(answer))
-    return tuple(JobSpec.from_row(row, answer.integration) for row in rows if row["name"] == name)
+    return tuple(
+        replace(JobSpec.from_row(row, answer.integration), left_over=row.get("left_over"))
+        for row in rows
+        if row["name"] == name
+    )
 
 
 def _shown(listed: tuple[JobSpec, ...], before: tuple[JobSpec, ...], install: bool) -> Changed | None:
@@ -359,7 +363,7 @@ def _assumed(target: _Target, install: bool) -> JobSpec:
     if target.listed:
         # Of several the one that there was something to change about.
         changed = next((row for row in target.listed if row.installed is not install), target.listed[0])
-        return replace(changed, installed=install)
+        return replace(changed, installed=install, left_over=changed.left_over if install else False)
     return JobSpec(
         name=target.name.name,
         integration=target.name.integration or "",

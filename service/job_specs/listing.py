@@ -24,6 +24,7 @@ from service.errors import (
 )
 from service.executor import Executor
 from service.job_specs import kept_lists
+from service.job_specs.bundles import Bundles
 from service.job_specs.kept_lists import Kept, KeptList, kept_in, microseconds
 from service.oauth import probes, signs
 from service.oauth.conditions import Conditions
@@ -95,6 +96,7 @@ class Listing:
         registry: Registry,
         zis_tokens: ZISTokens,
         conditions: Conditions,
+        bundles: Bundles,
         turns: Turns,
         bulkhead: Bulkhead,
         executor: Executor,
@@ -105,6 +107,7 @@ class Listing:
         self._registry = registry
         self._zis_tokens = zis_tokens
         self._conditions = conditions
+        self._bundles = bundles
         self._turns = turns
         self._executor = executor
         self._flights: Flights[_Result] = Flights(bulkhead)
@@ -313,7 +316,7 @@ class Listing:
             raise
         if not is_noted_ready:
             self._record(wanted, None)
-        return KeptList.of(specs, asked_at)
+        return KeptList.of(self._bundles.marked(account, integration, specs), asked_at)
 
     def _record(self, wanted: Wanted, failure: ServiceError | None) -> None:
         """Record what a list, or its failure, says of the integration; other processes may have recorded otherwise."""

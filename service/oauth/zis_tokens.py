@@ -139,6 +139,16 @@ class ZISTokens:
             self._access_tokens.cool_down.note_worked(account, token, reply.kind, integration)
         return reply
 
+    def call_zis_once(self, account: Subdomain, integration: str, deadline: Deadline, operation: Operation) -> Reply:
+        """Return Zendesk's reply to a call that it may refuse to the integration's token for good, a 401 included.
+
+        Raises:
+            ServiceError: as `call_zis`, but for what a 401 means.
+        """
+        if self._is_direct:
+            return operation(self._access_tokens.get(account, deadline).access_token)
+        return operation(self._minted(account, integration, None, deadline).access_token)
+
     def _refused_again(self, account: Subdomain, integration: str, refused: _Refused) -> ServiceError:
         """Return what it means that a token is refused that replaced a refused one, and begin the integration's wait.
 

@@ -134,8 +134,10 @@ def _plan_lines(changes: tuple[Change, ...]) -> list[str]:
         part = list(group)
         is_named = any(one.wanted is not None for one in part)
         if not is_named and len(part) > MANY_NOT_NAMED:
-            rows.append((_MARKS["not_named"], integration, number_of("job specs", len(part))))
-            continue
+            # But for those that something is to be said of.
+            silent = [one for one in part if one.detail is None]
+            rows.append((_MARKS["not_named"], integration, number_of("job specs", len(silent))))
+            part = [one for one in part if one.detail is not None]
         for one in part:
             if one.change != "none":
                 detail = f"  {one.detail}" if one.detail else ""

@@ -159,7 +159,12 @@ def _planned(document: IO[bytes], account: Subdomain | None, *, rearm: bool) -> 
     grant_id = collaborator(AccessTokens).usable(desired.account).id
     with Progress(f"Listing job specs of {desired.account}"):
         changes = collaborator(Reconciler).plan(
-            desired.account, grant_id, desired.integrations, Deadline.after(REQUEST_BUDGET_SECONDS), rearm=rearm
+            desired.account,
+            grant_id,
+            desired.integrations,
+            Deadline.after(REQUEST_BUDGET_SECONDS),
+            rearm=rearm,
+            closely=True,
         )
     return desired, changes
 

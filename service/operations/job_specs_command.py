@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from itertools import groupby
 from typing import Any
 
 import click
@@ -17,8 +18,10 @@ from service.errors import (
     ServiceError,
     ZISRejected,
 )
+from service.job_specs.bundles import Bundles
 from service.job_specs.changes import Changed, Changes
 from service.job_specs.listing import Listing, Wanted
+from service.job_specs.reconciling import BUNDLES_SECONDS
 from service.job_specs.replies import list_reply
 from service.oauth.access_tokens import AccessTokens
 from service.operations.bulk_plans import Wish, plan_all
@@ -81,6 +84,7 @@ def list_job_specs(
 ) -> None:
     """List job specs as Zendesk has them now, or only the ones named.
 
+    One that is left over is installed and in no bundle any more: an older one left it behind, and it takes events.
     Exits with 1 if a name is not there, or an integration could not be listed.
     """
     integrations = _integrations(account, integration)
@@ -91,6 +95,7 @@ def list_job_specs(
         now, kept = listing.look(account, integrations, grant_id)
         wanted = [Wanted(account, name, grant_id, now, deadline) for name in integrations]
         document = json.loads(list_reply(listing.answers(wanted, kept, now), None, now).body)
+        _mark_left_over(account, document, deadline)
     missing = []
     if names:
         document["job_specs"] = [
@@ -280,5 +285,16 @@ def _integrations(account: Subdomain, named: str | None) -> list[str]:
     return list(ours) if named is None else [named]
 
 
+def _mark_left_over(account: Subdomain, document: dict[str, Any], deadline: Deadline) -> None:
+    """Put into the rows of a list what Zendesk's bundles say of them now."""
+    for integration, group in groupby(document["job_specs"], key=lambda row: row["integration"]):
+        rows = list(group)
+        until = Deadline.after(min(BUNDLES_SECONDS, deadline.left()))
+        known = collaborator(Bundles).ask(account, integration, (row["name"] for row in rows), until)
+        for row in rows:
+            row["left_over"] = known.left_over(row["name"], installed=row["installed"])
+
+
 def _row(row: dict[str, Any]) -> tuple[str, ...]:
-    return row["integration"], row["name"], "yes" if row["installed"] else "no", row["event_type"] or "-"
+    installed = "left over" if row["left_over"] else "yes" if row["installed"] else "no"
+    return row["integration"], row["name"], installed, row["event_type"] or "-"

@@ -130,6 +130,7 @@ def everything(make_admin: MakeAdmin, redis: Redis) -> Admin:
     # What is there for a moment, or for the daily round.
     redis.set("zis:{acme}:lease:refresh", "x", ex=15)
     redis.set("zis:upkeep", "1", ex=23 * HOUR)
+    redis.set("zis:{acme}:bundles:acme_orders", "{}", ex=10 * MINUTE)
     redis.set("zis:{acme}:alert:account_gone", "1", ex=DAY)
     redis.set("zis:alert:client_misconfigured", "1", ex=DAY)
     return person

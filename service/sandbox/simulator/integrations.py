@@ -98,6 +98,23 @@ class Integration:
                 kept.append(make_job_spec(self.name, name))
         self.job_specs = kept
 
+    def whole_bundle_json(self, zendesk_account_id: int) -> dict[str, object]:
+        """Return the bundle with what it holds, as it is shown by itself."""
+        resources: dict[str, object] = {}
+        for spec in self.job_specs:
+            if spec.in_bundle:
+                properties = {
+                    "name": spec.name,
+                    "description": spec.description,
+                    "event_source": spec.event_source,
+                    "event_type": spec.event_type,
+                    "flow_name": f"zis:{self.name}:flow:{spec.flow_name}",
+                }
+                resources[f"job_spec_{spec.name}"] = {"type": "ZIS::JobSpec", "properties": properties}
+                flow = {"name": spec.flow_name, "definition": {}}
+                resources[f"flow_{spec.flow_name}"] = {"type": "ZIS::Flow", "properties": flow}
+        return {**self.bundle_json(zendesk_account_id), "resources": resources}
+
     def bundle_json(self, zendesk_account_id: int) -> dict[str, object]:
         return {
             "uuid": stable_uuid(f"bundle of {self.name}"),

@@ -196,7 +196,7 @@ def _bundles(exchange: Exchange, integration: Integration, path: list[str]) -> R
             meta = {"after": bundle["uuid"], "before": bundle["uuid"], "has_more": False}
             return json_reply(200, {"bundles": [bundle], "meta": meta})
         case "GET", [uuid] if uuid == bundle["uuid"]:
-            return json_reply(200, bundle)
+            return json_reply(200, integration.whole_bundle_json(exchange.account.zendesk_account_id))
         case "POST", []:
             body = exchange.request.json()
             resources = body.get("resources") if isinstance(body, dict) else None
