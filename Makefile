@@ -8,9 +8,9 @@ TESTS ?=
 CHECK ?=
 QUICK ?=
 COVERAGE ?=
-# Processes that tests run in: as many as there are processors.
+# Processes that tests run in: one more than there are processors (tests/scheduling.py).
 WORKERS ?= auto
-PYTEST := -m pytest -n $(WORKERS) --maxprocesses 8 --dist worksteal
+PYTEST := -m pytest -n $(WORKERS) --maxprocesses 8
 
 # Where it is set, every process compiles the service and the tests anew, which is half of what a short run takes.
 export PYTHONDONTWRITEBYTECODE :=

@@ -1,0 +1,36 @@
+"""Which tests run in one process, one after another: those that share what takes long to start, or play a whole table.
+
+Scattered, each process would start the browser and every gunicorn again, and play each table of faults again.
+"""
+
+import os
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # it has no types
+
+_TOGETHER = (
+    ("tests/browser/", "one browser, and the services it opens"),
+    ("tests/faults/test_token_", "two services of two processes, for Zendesk's faults"),
+    ("tests/faults/test_zendesk_", "two services of two processes, for Zendesk's faults"),
+    ("tests/faults/", "two services and a proxy, for the store's faults"),
+)
+
+
+class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # whose base has no types
+    """Gives a process a group of tests at a time, those with the most tests first."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        """Return a test's group; xdist's way of telling it (as its own schedulers do)."""
+        return next((group for start, group in _TOGETHER if nodeid.startswith(start)), nodeid.partition("::")[0])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Scheduling:
+    """Take the place of `--dist`."""
+    return Scheduling(config, log)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return one process more than there are processors: much of what tests do is waiting."""
+    return len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1) + 1
