@@ -15,7 +15,7 @@ PYTEST := -m pytest -n $(WORKERS) --maxprocesses 8
 # Where it is set, every process compiles the service and the tests anew, which is half of what a short run takes.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: sandbox test quick nightly mutants venv check format lock bench
+.PHONY: sandbox test quick slow nightly mutants venv check format lock bench
 
 sandbox: venv
 	@exec $(BIN)/python -m service.sandbox --port $(PORT)
@@ -31,9 +31,14 @@ else
 	$(BIN)/python $(PYTEST) $(TESTS)
 endif
 
-# Without what starts a browser, gunicorn or a store of its own, and without the model.
+# Without what starts a browser, gunicorn or a store of its own, without the model, and without what takes long.
+WITHIN := not browser and not processes and not model and not faults and not load
 quick: venv
-	$(BIN)/python $(PYTEST) -m "not browser and not processes and not model and not faults and not load" $(TESTS)
+	$(BIN)/python $(PYTEST) -m "$(WITHIN) and not slow" $(TESTS)
+
+# Lists again what `make quick` leaves out because it takes long: on an idle machine, and one test after another.
+slow: venv
+	$(BIN)/python -m pytest -m "$(WITHIN)" --note-slow 0.1
 
 # What takes too long for every change: each mutant, and the model with one interruption and one fault more.
 nightly: mutants
