@@ -18,6 +18,8 @@ THREADS = 4
 # Where threads are started: this, and those of which a process has a fixed number. The others are no server's.
 STARTED_IN = {
     "executor.py": 1,
+    # Tells the webhook: one for the process, begun with its first alert.
+    "alerts.py": 1,
     "oauth/upkeep.py": 1,
     "zendesk/transport.py": 1,
     "addresses.py": 1,

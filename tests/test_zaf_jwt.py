@@ -48,7 +48,8 @@ def encoded(*parts: object) -> str:
 def test_a_signed_request_opens_the_page_with_what_it_needs(person: Admin) -> None:
     bootstrap = person.open_sidebar("acme", 101)
 
-    assert set(bootstrap) == {"session_token", "expires_at", "expires_in", "account", "api_base", "authorize_url"}
+    session = {"session_token", "expires_at", "expires_in", "account", "api_base", "authorize_url"}
+    assert set(bootstrap) == session | {"status", "list"}
     assert (bootstrap["account"], bootstrap["api_base"]) == ("acme", "/api/v1")
     assert bootstrap["authorize_url"] == f"{PUBLIC_URL}/oauth/authorize?subdomain=acme"
     assert 890 <= bootstrap["expires_in"] <= 900

@@ -35,6 +35,8 @@ WITH_A_SESSION = (401, 200, 200, 200, 200, 200, 200)
 LOOKERS = (401, 403, 403, 200, 403, 200, 200)
 # The job spec and the grant are acme's: nobody else's manager finds the one, and only ends his own of the other.
 CHANGERS = (401, 403, 403, 403, 403, 200, 404)
+# Of a document that names nothing.
+PLANNERS = (401, 403, 403, 403, 403, 200, 200)
 DISCONNECTERS = (401, 403, 403, 403, 403, 200, 200)
 
 ROUTES: dict[str, dict[str, tuple[int, ...]]] = {
@@ -55,6 +57,8 @@ ROUTES: dict[str, dict[str, tuple[int, ...]]] = {
     "/api/v1/job_specs": {"GET HEAD": LOOKERS, "OPTIONS": WITH_A_SESSION},
     "/api/v1/job_specs/install": {"POST DELETE": CHANGERS, "OPTIONS": WITH_A_SESSION},
     "/api/v1/job_specs/<name>/install": {"POST DELETE": CHANGERS, "OPTIONS": WITH_A_SESSION},
+    "/api/v1/job_specs/plan": {"POST": PLANNERS, "OPTIONS": WITH_A_SESSION},
+    "/api/v1/job_specs/apply": {"POST": PLANNERS, "OPTIONS": WITH_A_SESSION},
     "/api/v1/connection": {"DELETE": DISCONNECTERS, "OPTIONS": WITH_A_SESSION},
 }
 ADDRESSES = {
@@ -64,6 +68,8 @@ ADDRESSES = {
     "/api/v1/job_specs/<name>/install": f"/api/v1/job_specs/{VIP}/install",
 }
 """Where a route needs more than its rule."""
+BODIES: dict[str, dict[str, object]] = {f"/api/v1/job_specs/{verb}": {"integrations": {}} for verb in ("plan", "apply")}
+"""What a route is sent where it wants a document."""
 
 Open = Callable[[str, str], int]
 
@@ -101,7 +107,11 @@ def calls_of(app: Flask, simulator: Simulator, person: str) -> Open:
         caller.open_sidebar(account, user_id)
         headers = {"Authorization": f"Bearer {caller.session_token}"}
     browser = app.test_client()
-    return lambda method, path: browser.open(path, method=method, headers=headers, buffered=True).status_code
+
+    def call(method: str, path: str) -> int:
+        return browser.open(path, method=method, headers=headers, json=BODIES.get(path), buffered=True).status_code
+
+    return call
 
 
 def test_no_route_is_without_an_expectation(make_app: MakeApp) -> None:
