@@ -3,8 +3,7 @@
 The rooms, top first; imports point down:
 
 wsgi, gunicorn_config   what gunicorn reads
-gunicorn_worker         the connections: who holds a thread, and for how long
-thread_pool             the threads that serve requests
+gunicorn_worker         the threads that serve requests, and which connection holds one
 app                     builds the collaborators once, registers blueprints
 answers                 what every request begins with and every answer carries; error pages, headers
 operations/             health, metrics, commands for whoever runs it

@@ -1,5 +1,6 @@
 """Finds the addresses of hosts within a time limit, which the system's own look-up does not know."""
 
+import contextlib
 import ipaddress
 import queue
 import socket
@@ -71,6 +72,11 @@ class Addresses:
         if known and found.fault[0] == socket.EAI_AGAIN:
             return known
         raise socket.gaierror(*found.fault)
+
+    def prepare(self) -> None:
+        """Start the first thread now, if the system gives one: later it may not."""
+        with contextlib.suppress(RuntimeError), self._lock:
+            self._start_thread()
 
     def _begun(self, key: tuple[str, int]) -> "Future[_Found]":
         """Return the look-up of a host: the one under way, or a new one."""

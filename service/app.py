@@ -115,8 +115,8 @@ def _assemble(app: Flask, settings: Settings, store: Store) -> None:
     machine_tokens = MachineTokens(settings.secret_keys, store, vault, clock)
     adapter = ZendeskAdapter(settings.outbound_proxy, settings.zendesk_ca_file)
     bulkhead, executor = Bulkhead(), Executor()
-    calls = ZendeskCalls(settings, adapter, bulkhead)
-    turns = Turns(store, bulkhead, executor)
+    calls = ZendeskCalls(settings, adapter)
+    turns = Turns(store, executor)
     registry = Registry(calls)
     grants = Grants(store, vault, clock)
     alerts = Alerts(settings, store, grants.is_stored, clock)
@@ -187,9 +187,9 @@ def _assemble(app: Flask, settings: Settings, store: Store) -> None:
     reconciler = Reconciler(
         settings=settings, store=store, listing=listing, changes=changes, bundles=bundles, activity=activity
     )
-    managers = Managers(settings, store, vault, calls, zis_tokens, lookers, executor, clock)
+    managers = Managers(settings, store, vault, calls, bulkhead, zis_tokens, lookers, executor, clock)
     limits = RateLimits(settings, store)
-    app_keys = AppKeys(settings, store, vault, calls, limits, clock)
+    app_keys = AppKeys(settings, store, vault, calls, bulkhead, limits, clock)
     connection = Connection(
         settings=settings,
         store=store,

@@ -27,8 +27,8 @@ from service.oauth.upkeep import Upkeep
 from service.operations.logs import log_thread_crash
 from service.settings import Settings, SettingsError
 from service.shared_counts import COUNTS
-from service.sidebar.app_keys import AppKeys
 from service.zendesk.bulkhead import Bulkhead
+from service.zendesk.calls import ZendeskCalls
 
 _log = structlog.get_logger("service.access")
 
@@ -81,8 +81,8 @@ worker_class = Worker
 # its callers may hold as many as come, so there are more than one account is likely to fill.
 MOST_THREADS = 128
 FEWEST_THREADS = 16
-# Of a worker: gunicorn's own, those that look up addresses, the watchdog, upkeep.
-OTHER_THREADS = 8
+# Of a worker: gunicorn's own, those that look up addresses (of accounts and of Redis), the watchdog, upkeep.
+OTHER_THREADS = 12
 # gunicorn's master, and whatever else the platform runs for the same user.
 OTHER_PROCESSES = 8
 # gunicorn's greatest. A name of a job spec travels in the address, where a character takes up to 12 bytes.
@@ -203,9 +203,11 @@ def post_worker_init(worker: Any) -> None:
     # So that the worker is among the living before its first request.
     metrics.REQUESTS_IN_PROGRESS.set(0)
     threading.excepthook = log_thread_crash
-    _collaborator(worker, Bulkhead).set_threads(worker.cfg.threads)
-    _collaborator(worker, AppKeys).fetches.set_threads(worker.cfg.threads)
+    worker.tell_threads = _collaborator(worker, Bulkhead).set_threads
+    worker.tell_threads(worker.cfg.threads)
     _collaborator(worker, Executor).set_threads(executor_threads(worker.cfg.threads))
+    # Before requests take what the machine gives.
+    _collaborator(worker, ZendeskCalls).prepare()
     _collaborator(worker, Upkeep).start()
 
 

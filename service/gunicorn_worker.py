@@ -7,16 +7,18 @@ connections within the loop that accepts new ones.
 import socket
 import struct
 import time
-from concurrent.futures import Future
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import islice
 from selectors import EVENT_READ
 from typing import Any
 
+import structlog
 from gunicorn.workers import gthread
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from service.thread_pool import ThreadPool
+_log = structlog.get_logger(__name__)
 
 # What `handle` returns for a connection that has said nothing yet.
 _DEFER: object = gthread._DEFER  # type: ignore[attr-defined]  # noqa: SLF001 - nothing public stands for it
@@ -59,15 +61,46 @@ class ArrivingSocket(socket.socket):
         return super().recv(size, flags)
 
 
+class ThreadPool(ThreadPoolExecutor):
+    """Threads as far as the machine gives them; what is left waits for one of those there are.
+
+    gunicorn does not foresee that none can be started: its worker would end in the loop that accepts connections, with
+    every request it is about. `told`: called with the number of threads where there are fewer than were wanted.
+    """
+
+    def __init__(self, most: int, told: Callable[[int], None]) -> None:
+        super().__init__(most)
+        self.__told = told
+
+    def _adjust_thread_count(self) -> None:
+        try:
+            super()._adjust_thread_count()
+        except RuntimeError:
+            if not self._threads:
+                raise
+            # Not tried again for every request.
+            self._max_workers = len(self._threads)
+            _log.error("no_thread", threads=self._max_workers)
+            self.__told(self._max_workers)
+
+
 class Worker(ThreadWorker):
     """A thread is given to a request that is arriving, and ends with its answer."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.__lingering: dict[TConn, float] = {}
+        self.tell_threads: Callable[[int], None] = lambda _: None
+        """Called with the number of threads that serve requests, where the machine gives fewer than were wanted."""
 
     def get_thread_pool(self) -> ThreadPool:
-        return ThreadPool(self.cfg.threads)
+        pool = ThreadPool(self.cfg.threads, self.__told)
+        # The first one is there before others of this process can take what the machine gives.
+        pool.submit(int)
+        return pool
+
+    def __told(self, threads: int) -> None:
+        self.tell_threads(threads)
 
     def handle(self, conn: TConn) -> Any:
         if not isinstance(conn.sock, ArrivingSocket):

@@ -205,8 +205,8 @@ def live_service(environment: dict[str, str], simulator: Simulator) -> Iterator[
     """Start the service under gunicorn with real worker processes; stopped at the end of the test."""
     started: list[LiveService] = []
 
-    def start(workers: int = 3, **changes: str) -> LiveService:
-        service = LiveService({**environment, **changes}, workers)
+    def start(workers: int = 3, config: str = "python:service.gunicorn_config", **changes: str) -> LiveService:
+        service = LiveService({**environment, **changes}, workers, config=config)
         started.append(service)
         simulator.use_service(service.url)
         service.wait_until_ready()

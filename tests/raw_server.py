@@ -10,7 +10,6 @@ from typing import Any, Self
 
 from service.deadlines import Deadline
 from service.settings import Settings
-from service.zendesk.bulkhead import Bulkhead
 from service.zendesk.calls import ZendeskCalls
 from service.zendesk.transport import ZendeskAdapter
 
@@ -92,7 +91,7 @@ def _read(connection: socket.socket) -> bytes | None:
 def make_calls(environment: dict[str, str], address: str) -> ZendeskCalls:
     """Return calls to accounts that live at `address`."""
     settings = Settings.from_env({**environment, "ZENDESK_URL_TEMPLATE": address + "/a/{subdomain}"})
-    return ZendeskCalls(settings, ZendeskAdapter(), Bulkhead())
+    return ZendeskCalls(settings, ZendeskAdapter())
 
 
 def soon() -> Deadline:

@@ -72,6 +72,11 @@ def give_up(app: Flask) -> None:
     wait_until(lambda: not background_threads(), 30)
 
 
+def waiters(event: threading.Event) -> int:
+    """Return how many threads wait for an event."""
+    return len(event._cond._waiters)  # type: ignore[attr-defined]  # nothing public tells
+
+
 def background_threads() -> list[threading.Thread]:
     """Return the threads that still call Zendesk for a request that has been answered."""
     names = ("ask-", "loose-tokens", "unsaved-pairs")

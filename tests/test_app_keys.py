@@ -25,6 +25,7 @@ from service.sidebar.app_keys import (
 from service.sidebar.key_fetches import FETCHES_AT_ONCE
 from service.subdomains import Subdomain
 from service.vault import Vault
+from service.zendesk.bulkhead import Bulkhead
 from tests.conftest import MakeAdmin
 from tests.endpoint import Endpoint
 from tests.steps import SECRET_KEYS, Admin, collaborator, wait_until
@@ -236,13 +237,13 @@ def test_sixteen_first_visitors_of_three_accounts_all_get_in(person: Admin, simu
     names = ("acme", "globex", "initech")
     for name in names:
         simulator.world.account(name).faults = [Fault("public_key", "hold", times=1)]
-    fetched = collaborator(person.app, AppKeys).fetches
+    waiting = collaborator(person.app, Bulkhead).unproven_places
 
     def open_or_release(number: int) -> int:
         if number < 16:
             return opened(Admin(person.app, simulator), names[number % 3])
         simulator.world.wait_until_held(3)
-        wait_until(lambda: fetched._waiting._taken == 16)
+        wait_until(lambda: waiting.taken == 16)
         simulator.release()
         return 200
 
@@ -256,7 +257,7 @@ def test_a_key_that_has_changed_is_waited_for_by_whoever_comes_meanwhile(
     pem = pem_of(rsa.generate_private_key(public_exponent=65537, key_size=2048).public_key())
     redis.set(KEY, Vault(tuple(SECRET_KEYS.split(","))).seal(KEY, pem), ex=LAST_GOOD_SECONDS)
     app = make_admin().app
-    fetched = collaborator(app, AppKeys).fetches
+    waiting = collaborator(app, Bulkhead).unproven_places
     acme.faults = [Fault("public_key", "hold", times=1)]
 
     def open_or_release(number: int) -> int:
@@ -264,7 +265,7 @@ def test_a_key_that_has_changed_is_waited_for_by_whoever_comes_meanwhile(
             return opened(Admin(app, simulator))
         # Whoever asks counts as waiting before the question is at Zendesk; released earlier, it would be held for good.
         simulator.world.wait_until_held(1)
-        wait_until(lambda: fetched._waiting._taken == 4)
+        wait_until(lambda: waiting.taken == 4)
         simulator.release()
         return 200
 
@@ -273,19 +274,19 @@ def test_a_key_that_has_changed_is_waited_for_by_whoever_comes_meanwhile(
 
 
 def test_a_key_that_has_changed_is_waited_for_before_it_has_a_place_to_be_fetched(person: Admin) -> None:
-    keys = collaborator(person.app, AppKeys)
+    keys, waiting = collaborator(person.app, AppKeys), collaborator(person.app, Bulkhead).unproven_places
     fetched, refused = keys.fetches, RSAKey.generate_key()
     # As other accounts' keys, being fetched.
-    for _ in range(FETCHES_AT_ONCE):
-        fetched._places.take(())
+    others = range(FETCHES_AT_ONCE)
+    assert all(fetched._places.take(other) for other in others)
 
     def ask_or_make_room(number: int) -> RSAKey | None:
-        wait_until(lambda: fetched._waiting._taken == number)
+        wait_until(lambda: waiting.taken == number)
         if number < 2:
             return keys.fetch_again(Subdomain("acme"), APP_ID, refused, Deadline.after(REQUEST_BUDGET_SECONDS))
         with fetched._changed:
-            for _ in range(FETCHES_AT_ONCE):
-                fetched._places.give_back(())
+            for other in others:
+                fetched._places.give_back(other)
             fetched._changed.notify_all()
         return None
 

@@ -22,7 +22,6 @@ from service.oauth.authorization_server import AuthorizationServer, InvalidGrant
 from service.sandbox.simulator.messages import Delivery, Reply, json_reply
 from service.settings import Settings
 from service.subdomains import Subdomain
-from service.zendesk.bulkhead import Bulkhead
 from service.zendesk.calls import ZendeskCalls
 from service.zendesk.transport import ZendeskAdapter
 from tests.endpoint import Endpoint
@@ -57,7 +56,7 @@ def server(endpoint: Endpoint) -> AuthorizationServer:
         }
     )
     adapter = ZendeskAdapter()
-    return AuthorizationServer(settings, ZendeskCalls(settings, adapter, Bulkhead()), adapter, lambda: NOW)
+    return AuthorizationServer(settings, ZendeskCalls(settings, adapter), adapter, lambda: NOW)
 
 
 def exchange(server: AuthorizationServer, seconds: float = 10) -> TokenPair:

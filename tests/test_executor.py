@@ -19,10 +19,10 @@ THREADS = 4
 STARTED_IN = {
     "executor.py": 1,
     # Tells the webhook: one for the process, begun with its first alert.
-    "alerts.py": 1,
     "oauth/upkeep.py": 1,
     "zendesk/transport.py": 1,
     "addresses.py": 1,
+    "alerts.py": 1,
     "operations/progress.py": 1,
     "operations/doctor/examination.py": 1,
 }

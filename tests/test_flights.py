@@ -6,11 +6,11 @@ import pytest
 
 from service.deadlines import Deadline
 from service.errors import ServiceError, ZendeskTimeout, ZendeskUnavailable
+from service.executor import Executor
 from service.subdomains import Subdomain
-from service.zendesk.bulkhead import Bulkhead
 from service.zendesk.flights import Flights
 from tests.raw_server import soon
-from tests.steps import wait_until
+from tests.steps import wait_until, waiters
 from tests.workers import at_once, meanwhile
 
 ACME = Subdomain("acme")
@@ -19,13 +19,12 @@ CALLERS = 10
 
 def answers(fails: bool) -> tuple[list[tuple[int, bool] | ServiceError], int]:
     """Return what ten callers get that ask while one question is under way, and how many were asked."""
-    bulkhead = Bulkhead()
-    flights: Flights[int] = Flights(bulkhead)
+    flights: Flights[int] = Flights()
     asked: list[int] = []
 
     def ask() -> int:
         asked.append(1)
-        wait_until(lambda: bulkhead._accounts[ACME].holders == CALLERS)
+        wait_until(lambda: waiters(flights._flights[ACME, "it"].done) == CALLERS - 1)
         if fails:
             raise ZendeskUnavailable("No.")
         return 7
@@ -46,7 +45,7 @@ def test_everybody_who_waits_gets_the_one_failure() -> None:
 
 
 def test_nobody_waits_past_his_deadline() -> None:
-    flights: Flights[int] = Flights(Bulkhead())
+    flights: Flights[int] = Flights()
     begun, over = threading.Event(), threading.Event()
 
     def ask() -> int:
@@ -65,6 +64,31 @@ def test_nobody_waits_past_his_deadline() -> None:
 
 
 def test_a_question_that_has_been_answered_is_asked_anew() -> None:
-    flights: Flights[int] = Flights(Bulkhead())
+    flights: Flights[int] = Flights()
     assert flights.join(ACME, "it", soon(), lambda: 1) == (1, True)
     assert flights.join(ACME, "it", soon(), lambda: 2) == (2, True)
+
+
+# --- asked beside whoever waits ---
+
+
+def test_a_question_goes_on_when_the_one_who_began_it_has_lost_patience() -> None:
+    flights: Flights[int] = Flights()
+    executor, over = Executor(), threading.Event()
+
+    def ask() -> int:
+        over.wait(20)
+        return 7
+
+    with pytest.raises(ZendeskTimeout):
+        flights.join(ACME, "it", soon(), ask, beside=executor, patience=0.01)
+    with meanwhile(lambda: flights.join(ACME, "it", soon(), lambda: 8)) as joined:
+        wait_until(lambda: waiters(flights._flights[ACME, "it"].done) == 1)
+        over.set()
+    assert joined == [(7, False)]
+
+
+def test_where_no_thread_is_free_the_one_who_began_asks() -> None:
+    flights: Flights[int] = Flights()
+    asked_in = flights.join(ACME, "it", soon(), threading.get_ident, beside=Executor(0), patience=0.01)
+    assert asked_in == (threading.get_ident(), True)

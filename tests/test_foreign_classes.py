@@ -21,7 +21,7 @@ _OPEN_NAMES = frozenset({"Exception", "BaseException", "tuple", "Generic", "Prot
 # What we take the place of on purpose, although the other keeps it to himself.
 _REPLACED = {
     ("ThreadPool", "_adjust_thread_count"),
-    ("ThreadPool", "_work_queue"),
+    ("ThreadPool", "_max_workers"),
     ("Worker", "_keepalive_after"),
     ("ConnectedFirst", "_put"),
     ("InTime", "_connect"),

@@ -10,7 +10,8 @@ from joserfc.jwk import RSAKey
 from service.deadlines import Deadline
 from service.errors import ServiceError, ZendeskTimeout, ZendeskUnavailable
 from service.sandbox.simulator import public_key_pem
-from service.sidebar.key_fetches import FETCHES_AT_ONCE, WAITING_AT_ONCE, Busy, KeyFetches
+from service.sidebar.key_fetches import FETCHES_AT_ONCE, KeyFetches
+from service.zendesk.bulkhead import MOST_UNPROVEN, Bulkhead, Busy
 from tests.steps import wait_until
 
 FLOODER, OTHER = "198.51.100.7", "198.51.100.8"
@@ -21,7 +22,8 @@ class Flood:
     """Threads that ask for keys of accounts whose Zendesk says nothing until it is let go."""
 
     def __init__(self) -> None:
-        self.fetches = KeyFetches()
+        self.bulkhead = Bulkhead()
+        self.fetches = KeyFetches(self.bulkhead)
         self.asked: list[str] = []
         self.ends: list[RSAKey | ServiceError] = []
         self.gate = threading.Event()
@@ -51,7 +53,7 @@ class Flood:
         wait_until(lambda: len(self.asked) == asked and len(self.ends) == ended and self._seats() == seated)
 
     def _seats(self) -> int:
-        return self.fetches._waiting._taken
+        return self.bulkhead.unproven_places.taken
 
     def end(self) -> None:
         self.gate.set()
@@ -98,9 +100,9 @@ def test_made_up_accounts_take_half_of_the_places_from_however_many_addresses(fl
     ids=["for one account", "by one address"],
 )
 def test_half_of_those_who_may_wait(flood: Flood, account: Callable[[int], str], asker: Callable[[int], str]) -> None:
-    for number in range(WAITING_AT_ONCE):
+    for number in range(MOST_UNPROVEN):
         flood.begin(account(number), asker(number))
-    wait_until(lambda: len(flood.ends) == WAITING_AT_ONCE // 2)
+    wait_until(lambda: len(flood.ends) == MOST_UNPROVEN // 2)
 
     assert {type(end) for end in flood.ends} == {Busy}
     assert at_hand(flood, "globex", OTHER) is KEY
@@ -160,20 +162,12 @@ def test_nobody_waits_longer_than_his_limit(flood: Flood) -> None:
         flood.join("acme", FLOODER, seconds=0.01)
 
 
-def test_where_there_are_few_threads_half_of_them_may_wait() -> None:
-    fetches = KeyFetches()
-    fetches.set_threads(16)
-    assert fetches._waiting.size == 8
-    fetches.set_threads(128)
-    assert fetches._waiting.size == WAITING_AT_ONCE
-
-
 @pytest.mark.parametrize("is_made_up", [False, True])
 def test_whoever_was_served_or_turned_away_takes_nobodys_place(is_made_up: bool, flood: Flood) -> None:
     def fail() -> RSAKey:
         raise ZendeskUnavailable("Zendesk is away.")
 
-    for _ in range(WAITING_AT_ONCE + 1):
+    for _ in range(MOST_UNPROVEN + 1):
         assert at_hand(flood, "acme", OTHER, is_made_up=is_made_up) is KEY
         with pytest.raises(ZendeskUnavailable, match="is away"):
             flood.fetches.join("acme", OTHER, Deadline.after(3), fail, is_made_up=is_made_up)

@@ -12,7 +12,6 @@ from werkzeug.test import TestResponse
 from service.job_specs import kept_lists
 from service.job_specs.kept_lists import ACCOUNT_SHARE, LARGEST_LIST_BYTES, KeptList
 from service.store import Store
-from service.subdomains import Subdomain
 from service.zendesk.bulkhead import Bulkhead
 from tests.conftest import MakeAdmin
 from tests.steps import ORDERS_ONLY, Admin, collaborator, wait_until
@@ -233,8 +232,8 @@ def test_a_failure_is_shared_by_a_process_that_waited_for_it(admin: Admin, elsew
     with meanwhile(lambda: admin.call("GET", "/job_specs")) as first:
         admin.simulator.world.wait_until_held(1)
         with meanwhile(lambda: elsewhere.call("GET", "/job_specs")) as second:
-            waiting = collaborator(elsewhere.app, Bulkhead)
-            wait_until(lambda: Subdomain("acme") in waiting._accounts)
+            waiting = collaborator(elsewhere.app, Bulkhead).places
+            wait_until(lambda: waiting.taken == 1)
             admin.simulator.release()
     assert (first[0].status_code, second[0].status_code) == (429, 429)
     assert admin.lists_asked() == 1
@@ -334,8 +333,8 @@ def test_nobody_joins_a_question_older_than_a_change_he_can_know_of(
         assert elsewhere.install("zis:acme_orders:job_spec:escalate_vip_order").status_code == 200
         age(redis, 20)
         with meanwhile(lambda: admin.call("GET", "/job_specs")) as after:
-            waiting = collaborator(admin.app, Bulkhead)
-            wait_until(lambda: waiting._accounts[Subdomain("acme")].holders == 2)
+            waiting = collaborator(admin.app, Bulkhead).places
+            wait_until(lambda: waiting.taken == 2)
             admin.simulator.release()
     assert installed(after[0], "escalate_vip_order")
 

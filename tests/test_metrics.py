@@ -33,7 +33,6 @@ from service.operations.processes import used
 from service.settings import Settings
 from service.store import Store
 from service.subdomains import Subdomain
-from service.zendesk.bulkhead import Bulkhead
 from service.zendesk.calls import ZendeskCalls
 from service.zendesk.transport import ZendeskAdapter
 from tests.conftest import MakeAdmin, MakeApp
@@ -283,7 +282,7 @@ def test_calls_are_told_apart_by_their_end(admin: Admin, since: Since, kind: str
 
 
 def test_a_refused_token_and_a_late_answer_are_told_apart(admin: Admin, since: Since) -> None:
-    calls = ZendeskCalls(collaborator(admin.app, Settings), ZendeskAdapter(), Bulkhead())
+    calls = ZendeskCalls(collaborator(admin.app, Settings), ZendeskAdapter())
     assert calls.get(ACME, ME, kind="user", token="nobody-s", deadline=deadline()).status == 401
     admin.meets({"where": "users", "kind": "hang"})
     with pytest.raises(ZendeskTimeout):
@@ -358,7 +357,7 @@ def test_the_series_of_changes_are_there_before_the_first_one(admin: Admin) -> N
 
 
 def test_waits_for_a_turn_are_timed_whatever_becomes_of_them(redis: Redis, since: Since) -> None:
-    turns = Turns(Store(redis), Bulkhead(), Executor())
+    turns = Turns(Store(redis), Executor())
     with turns.wait(ACME, "mint:acme_orders", deadline()), meanwhile(lambda: try_turn(turns)) as outcomes:
         pass
     assert isinstance(outcomes[0], ServiceError)
@@ -385,7 +384,7 @@ def test_waits_for_another_process_are_timed(admin: Admin, redis: Redis, since: 
 def test_a_lease_that_ended_before_its_work_is_counted_once_and_not_given_back_again(
     redis: Redis, since: Since
 ) -> None:
-    with Turns(Store(redis), Bulkhead(), Executor()).lease(ACME, "mint:acme_orders") as is_ours:
+    with Turns(Store(redis), Executor()).lease(ACME, "mint:acme_orders") as is_ours:
         redis.delete("zis:{acme}:lease:mint:acme_orders")
     assert is_ours
     assert "lease" not in {thread.name for thread in threading.enumerate()}

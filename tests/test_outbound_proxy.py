@@ -14,7 +14,6 @@ from service.deadlines import Deadline
 from service.outbound_proxy import OutboundProxy
 from service.settings import Settings, SettingsError
 from service.subdomains import Subdomain
-from service.zendesk.bulkhead import Bulkhead
 from service.zendesk.calls import NotReached, NotSent, ZendeskCalls
 from service.zendesk.transport import ZendeskAdapter
 from tests.conftest import MakeAdmin
@@ -56,7 +55,7 @@ def calls_through(
     settings = Settings.from_env(variables)
     # Not loopback, which the settings let nobody write.
     settings = dataclasses.replace(settings, zendesk_url_template=f"{template}.zendesk.test")
-    return ZendeskCalls(settings, ZendeskAdapter(settings.outbound_proxy, settings.zendesk_ca_file), Bulkhead())
+    return ZendeskCalls(settings, ZendeskAdapter(settings.outbound_proxy, settings.zendesk_ca_file))
 
 
 def ask(calls: ZendeskCalls, seconds: float = 10) -> int:
@@ -132,7 +131,7 @@ def test_loopback_is_called_directly(host: str, environment: dict[str, str], acc
         settings = Settings.from_env(
             {**environment, "OUTBOUND_PROXY": proxy.address, "ZENDESK_URL_TEMPLATE": address + "/a/{subdomain}"}
         )
-        calls = ZendeskCalls(settings, ZendeskAdapter(settings.outbound_proxy), Bulkhead())
+        calls = ZendeskCalls(settings, ZendeskAdapter(settings.outbound_proxy))
         assert ask(calls) == 200
     assert proxy.heads == []
 

@@ -17,7 +17,7 @@ from service.store import Store
 from service.subdomains import Subdomain
 from service.vault import Vault
 from tests.steps import DIRECT, SECRET_KEYS, bootstrap_in, wait_until
-from tests.workers import LiveService, at_once
+from tests.workers import LiveService, at_once, patiently
 
 pytestmark = pytest.mark.load
 
@@ -87,7 +87,7 @@ def test_300_callers_with_an_expired_token_cause_one_refresh_and_no_failure(
         simulator.world.account("acme").faults[:] = [slow]
     simulator.world.clear_calls()
     paths = ["/job_specs", "/status", "/job_specs?installed=true"]
-    replies = at_once(CALLERS, lambda number: caller.get(paths[number % 3]))
+    replies = at_once(CALLERS, lambda number: patiently(lambda: caller.get(paths[number % 3])))
     assert [reply.text for reply in replies if not isinstance(reply, requests.Response)] == []
     assert {reply.status_code for reply in replies} == {200}, {r.text for r in replies if r.status_code != 200}
     assert len(simulator.world.calls(account="acme", grant_type="refresh_token")) == 1
@@ -102,7 +102,7 @@ def test_a_direct_grant_refreshes_once_too(live_service: StartService, simulator
     simulator.world.account("acme").expire_access_tokens("zis_acme_orders")
     expire(simulator, redis)
     simulator.world.clear_calls()
-    replies = at_once(CALLERS, lambda _: caller.get("/job_specs"))
+    replies = at_once(CALLERS, lambda _: patiently(lambda: caller.get("/job_specs")))
     assert {reply.status_code for reply in replies} == {200}
     assert len(simulator.world.calls(account="acme", grant_type="refresh_token")) == 1
 

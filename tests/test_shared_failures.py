@@ -25,12 +25,11 @@ from service.store import Store
 from service.subdomains import Subdomain
 from service.web import collaborator as given
 from service.web import withhold
-from service.zendesk.bulkhead import Bulkhead
 from service.zendesk.calls import ReplyLate
 from service.zendesk.flights import Flights
 from tests.conftest import MakeAdmin, MakeApp
 from tests.raw_server import soon
-from tests.steps import Admin, collaborator, wait_until
+from tests.steps import Admin, collaborator, wait_until, waiters
 from tests.workers import at_once
 
 ACME = Subdomain("acme")
@@ -78,11 +77,10 @@ def test_an_app_key_that_cannot_be_fetched_is_told_anew_to_everybody(make_admin:
 
 
 def test_everybody_who_shares_a_question_is_told_anew() -> None:
-    bulkhead = Bulkhead()
-    flights: Flights[int] = Flights(bulkhead)
+    flights: Flights[int] = Flights()
 
     def ask() -> int:
-        wait_until(lambda: bulkhead._accounts[ACME].holders == RAISES)
+        wait_until(lambda: waiters(flights._flights[ACME, "it"].done) == RAISES - 1)
         raise ZendeskUnavailable("No.")
 
     assert_each_is_new(at_once(RAISES, lambda _: flights.join(ACME, "it", soon(), ask)))

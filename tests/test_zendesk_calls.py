@@ -13,7 +13,6 @@ from service.deadlines import Deadline
 from service.errors import AccountGone, RateLimited, ServiceError, ZendeskTimeout, ZendeskUnavailable
 from service.settings import Settings
 from service.subdomains import Subdomain
-from service.zendesk.bulkhead import Bulkhead
 from service.zendesk.calls import ForeignReply, NotReached, NotSent, ReplyLate, ReplyLost, ZendeskCalls
 from service.zendesk.replies import Reply
 from service.zendesk.transport import ZendeskAdapter
@@ -196,7 +195,7 @@ def test_a_refused_connection_is_tried_once_more(
         {**environment, "ZENDESK_URL_TEMPLATE": f"http://127.0.0.1:{free_port()}/{{subdomain}}"}
     )
     with pytest.raises(NotSent):
-        call(ZendeskCalls(settings, adapter, Bulkhead()))
+        call(ZendeskCalls(settings, adapter))
     assert adapter.tried == 2
 
 
@@ -209,7 +208,7 @@ class OddAdapter(ZendeskAdapter):
 
 def test_any_other_failure_of_the_transport_is_unavailable(environment: dict[str, str]) -> None:
     with pytest.raises(ReplyLost):
-        change(ZendeskCalls(Settings.from_env(environment), OddAdapter(), Bulkhead()))
+        change(ZendeskCalls(Settings.from_env(environment), OddAdapter()))
 
 
 # --- what a failure means ---

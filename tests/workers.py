@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -55,13 +56,19 @@ def running_valkey(port: int) -> Iterator[ValkeyServer]:
 class LiveService:
     """A gunicorn with `workers` processes on a free port; `public_url` None: its own address."""
 
-    def __init__(self, environment: dict[str, str], workers: int, public_url: str | None = None) -> None:
+    def __init__(
+        self,
+        environment: dict[str, str],
+        workers: int,
+        public_url: str | None = None,
+        config: str = "python:service.gunicorn_config",
+    ) -> None:
         port = free_port()
         self.final_log = ""
         self.url = f"http://localhost:{port}"
         self.address = f"http://127.0.0.1:{port}"
         self._log = tempfile.NamedTemporaryFile(prefix="service-", suffix=".log")  # noqa: SIM115 - lives as long as this
-        command = [sys.executable, "-m", "gunicorn", "--config", "python:service.gunicorn_config",
+        command = [sys.executable, "-m", "gunicorn", "--config", config,
                    "--bind", f"127.0.0.1:{port}", "--workers", str(workers), "service.wsgi:app"]  # fmt: skip
         self.process = subprocess.Popen(  # noqa: S603 - our own interpreter
             command,
@@ -126,6 +133,16 @@ def at_once(count: int, call: Callable[[int], Any]) -> list[Any]:
     for thread in threads:
         thread.join()
     return results
+
+
+def patiently(ask: Callable[[], requests.Response], refusals: list[str] | None = None) -> requests.Response:
+    """Return the answer once it is not "come again in a moment", as `zis-client.js` does; their codes to `refusals`."""
+    pause = threading.Event()
+    while (reply := ask()).status_code == 429:
+        if refusals is not None:
+            refusals.append(reply.json()["code"])
+        pause.wait(int(reply.headers["Retry-After"]) * random.uniform(1, 1.5))  # noqa: S311 - spreads load
+    return reply
 
 
 @contextlib.contextmanager

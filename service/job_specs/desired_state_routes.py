@@ -12,7 +12,7 @@ from service.job_specs.reconciling import Applied, Pace, Reconciler
 from service.oauth.access_tokens import AccessTokens
 from service.rate_limits import CHANGES, FRESH_LISTS, RateLimits
 from service.settings import Settings
-from service.sidebar.guard import author, current_session, require_caller
+from service.sidebar.guard import author, current_session, require_caller, waits_for_zendesk
 from service.sidebar.managers import Managers
 from service.sidebar.routes import API_BASE
 from service.web import collaborator, deadline, parameters, reply
@@ -25,6 +25,7 @@ blueprint.before_request(require_caller)
 
 
 @blueprint.post("/plan")
+@waits_for_zendesk
 def plan() -> ResponseReturnValue:
     """Say what apply would do; nothing is changed."""
     desired, is_rearming = _asked()
@@ -36,6 +37,7 @@ def plan() -> ResponseReturnValue:
 
 
 @blueprint.post("/apply")
+@waits_for_zendesk
 def apply() -> ResponseReturnValue:
     """Make the changes that fit into the request's time and the caller's limit; repeated, it goes on."""
     desired, is_rearming = _asked()

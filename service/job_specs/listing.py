@@ -33,7 +33,7 @@ from service.oauth.zis_tokens import Seen, ZISTokens
 from service.settings import Settings
 from service.store import LISTS_GIVE_WAY_AT, Command, Store, StoreRefused
 from service.subdomains import Subdomain
-from service.zendesk.bulkhead import Bulkhead
+from service.zendesk.bulkhead import Bulkhead, Busy
 from service.zendesk.calls import NotReached, ReplyLate
 from service.zendesk.flights import Flights
 from service.zis_registry import Registry
@@ -109,8 +109,9 @@ class Listing:
         self._conditions = conditions
         self._bundles = bundles
         self._turns = turns
+        self._bulkhead = bulkhead
         self._executor = executor
-        self._flights: Flights[_Result] = Flights(bulkhead)
+        self._flights: Flights[_Result] = Flights()
 
     def answer(self, wanted: Wanted, kept: Kept, now: int) -> Answer:
         """Return the list from what is `kept`, else ask; `now` in microseconds of Redis's clock.
@@ -142,12 +143,21 @@ class Listing:
             return _missing(wanted, failure)
 
     def answers(self, wanted: list[Wanted], kept: list[Kept], now: int) -> list[Answer]:
-        """Return an answer for each integration, those that have to be asked side by side."""
+        """Return an answer for each integration, those that have to be asked side by side.
+
+        They are asked under one place of the account's; where there is none, what is at hand stands in.
+        """
         parts = list(zip(wanted, kept, strict=True))
         slow = [position for position, part in enumerate(parts) if not self._is_quick(*part, now)]
         asking = [partial(self.answer, *parts[position], now) for position in slow]
-        asked = self._executor.side_by_side(wanted[0].account, "list", asking) if asking else []
-        answers = dict(zip(slow, asked, strict=True))
+        answers = {}
+        if asking:
+            account = wanted[0].account
+            try:
+                with self._bulkhead.holding(account):
+                    answers = dict(zip(slow, self._executor.side_by_side(account, "list", asking), strict=True))
+            except Busy as failure:
+                answers = {position: _stood_in(*parts[position], now, failure) for position in slow}
         return [answers.get(position) or self.answer(*part, now) for position, part in enumerate(parts)]
 
     def certain_to_ask(self, integrations: list[str]) -> list[str]:
@@ -224,7 +234,7 @@ class Listing:
                     return found
                 if our_lease:
                     return self._ask(wanted)
-            self._turns.nap(wanted.account, wanted.deadline)
+            self._turns.nap(wanted.deadline)
 
     @contextmanager
     def _lease(self, wanted: Wanted) -> Iterator[bool]:

@@ -17,7 +17,7 @@ from service.oauth.grants import Grant, Grants
 from service.oauth.zis_tokens import Seen
 from service.rate_limits import CHANGES, FRESH_LISTS, RateLimits
 from service.settings import Settings
-from service.sidebar.guard import author, current_session, require_caller
+from service.sidebar.guard import author, current_session, require_caller, waits_for_zendesk
 from service.sidebar.managers import Managers
 from service.sidebar.routes import API_BASE
 from service.sidebar.sessions import Session
@@ -100,6 +100,7 @@ def uninstall_job_spec(name: str) -> ResponseReturnValue:
     return _change(name, parameters(ChangeQuery).integration, install=False)
 
 
+@waits_for_zendesk
 def _change(name: str, integration: str | None, *, install: bool) -> ResponseReturnValue:
     session = current_session()
     changes = collaborator(Changes)

@@ -247,7 +247,7 @@ class AccessTokens:
                     refreshed = self._refresh(account, spent, cause, deadline) if our_lease else None
                 if refreshed is not None:
                     return refreshed
-                self._turns.nap(account, deadline)
+                self._turns.nap(deadline)
 
     def _refresh(self, account: Subdomain, spent: Grant, cause: Cause, deadline: Deadline) -> Grant | None:
         """Ask for a new pair, as the only one who may; returns it stored. None: the record changed, look again."""

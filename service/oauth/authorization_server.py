@@ -186,7 +186,7 @@ class AuthorizationServer:
             # A redirect would carry our secret to another host.
             "allow_redirects": False,
         }
-        with contextlib.suppress(_Answered), self._calls.bulkhead.calling(account), call, self._calls.translated():
+        with contextlib.suppress(_Answered), call, self._calls.translated():
             request(session, f"{self._calls.base_url(account)}/oauth/tokens", options)
         return answers[0]
 

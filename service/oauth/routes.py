@@ -11,6 +11,7 @@ from service.rate_limits import FAILED_EXCHANGES, OAUTH_REQUESTS, Attempt, RateL
 from service.settings import Settings
 from service.subdomains import Subdomain, parse_subdomain
 from service.web import collaborator, deadline, name_account
+from service.zendesk.bulkhead import Bulkhead
 
 # One cookie a handshake, so that several tabs at once work; more than this at a time is no person. Browsers send the
 # oldest first (RFC 6265, section 5.4), and those go.
@@ -56,8 +57,12 @@ def callback() -> ResponseReturnValue:
         raise InvalidState("This address is where Zendesk sends people back to. Begin at the front page.")
     # Each exchange shows our secret to an account's token endpoint, whatever the code. Counted before the state is
     # consumed: whoever comes from a flooded address may come back with it.
-    with collaborator(RateLimits).attempt(FAILED_EXCHANGES, address_group(request.remote_addr)) as exchange:
-        return _connected_page(_completed(state, exchange))
+    address = address_group(request.remote_addr)
+    attempts = collaborator(RateLimits).attempt(FAILED_EXCHANGES, address)
+    # A place before the state is consumed: whoever is told to come again can.
+    with attempts as exchange, collaborator(Bulkhead).unproven(address):
+        connected = _completed(state, exchange)
+    return _connected_page(connected)
 
 
 def _completed(state: str, exchange: Attempt) -> Connected:

@@ -19,8 +19,6 @@ from service.errors import ServiceError, StoreUnavailable, ZendeskTimeout
 from service.executor import Executor
 from service.store import Store, StoreRefused
 from service.subdomains import Subdomain
-from service.zendesk.bulkhead import Bulkhead
-from service.zendesk.flights import NAP_SECONDS
 
 # Longer than any token call (10 s in total) and the write after it (2 s); not renewed, so that a process that stops
 # in the middle blocks nobody for longer.
@@ -40,10 +38,9 @@ class _Turn:
 class Turns:
     """Turns among the threads of this process and leases among all processes, by name."""
 
-    def __init__(self, store: Store, bulkhead: Bulkhead, executor: Executor) -> None:
+    def __init__(self, store: Store, executor: Executor) -> None:
         self._store = store
         self._executor = executor
-        self._bulkhead = bulkhead
         self._turns: WeakValueDictionary[str, _Turn] = WeakValueDictionary()
         self._lock = threading.Lock()
 
@@ -52,23 +49,20 @@ class Turns:
         """Be the only thread of this process that is about `name` of the account.
 
         Raises:
-            ZendeskTimeout: not within the deadline, or the account is slow and holds enough threads.
+            ZendeskTimeout: not within the deadline.
         """
-        with self._bulkhead.holding(account):
-            turn = self._turn(_lease_key(account, name))
-            began = time.monotonic()
-            try:
-                while not turn.lock.acquire(timeout=max(0.0, min(NAP_SECONDS, deadline.left()))):
-                    if deadline.left() <= 0:
-                        raise too_late()
-                    self._bulkhead.check(account)
-            finally:
-                # An integration's name may hold the account's.
-                metrics.TURN_WAIT.labels(name.partition(":")[0]).observe(time.monotonic() - began)
-            try:
-                yield
-            finally:
-                turn.lock.release()
+        turn = self._turn(_lease_key(account, name))
+        began = time.monotonic()
+        try:
+            if not turn.lock.acquire(timeout=max(0.0, deadline.left())):
+                raise too_late()
+        finally:
+            # An integration's name may hold the account's.
+            metrics.TURN_WAIT.labels(name.partition(":")[0]).observe(time.monotonic() - began)
+        try:
+            yield
+        finally:
+            turn.lock.release()
 
     @contextmanager
     def at_once(self, account: Subdomain, name: str) -> Iterator[bool]:
@@ -110,15 +104,14 @@ class Turns:
             if is_ours and not is_left and not self._gave_back(lock, owner):
                 self._give_back_later(account, lock, owner)
 
-    def nap(self, account: Subdomain, deadline: Deadline) -> None:
+    def nap(self, deadline: Deadline) -> None:
         """Wait a moment for another process that holds the lease.
 
         Raises:
-            ZendeskTimeout: the deadline is too near, or the account is slow and holds enough threads.
+            ZendeskTimeout: the deadline is too near.
         """
         if deadline.left() < LEASE_POLL_SECONDS:
             raise too_late()
-        self._bulkhead.check(account)
         time.sleep(LEASE_POLL_SECONDS)
         metrics.LEASE_WAIT.inc(LEASE_POLL_SECONDS)
 

@@ -203,7 +203,7 @@ class ZISTokens:
                             self._access_tokens.cool_down.begin_trial(account, minted.access_token, integration)
                 if minted is not None:
                     return minted
-                self._turns.nap(account, deadline)
+                self._turns.nap(deadline)
 
     def _require_no_wait(self, account: Subdomain, integration: str, refused: _Refused) -> None:
         failure = self._access_tokens.cool_down.current(account, refused.token, refused.kind, integration)

@@ -6,7 +6,7 @@ from flask.typing import ResponseReturnValue
 from service.documents.account import ActivityDocument, DisconnectDocument, StatusDocument
 from service.documents.queries import ActivityQuery, DisconnectQuery, NoQuery
 from service.sidebar.connection import Connection
-from service.sidebar.guard import author, current_session, require_session
+from service.sidebar.guard import author, current_session, require_session, waits_for_zendesk
 from service.sidebar.managers import Managers
 from service.sidebar.routes import API_BASE
 from service.web import collaborator, deadline, parameters, reply
@@ -31,6 +31,7 @@ def show_activity() -> ResponseReturnValue:
 
 
 @blueprint.delete("/connection")
+@waits_for_zendesk
 def disconnect() -> ResponseReturnValue:
     """Revoke what was granted and forget it; managers only."""
     uninstall = parameters(DisconnectQuery).uninstall

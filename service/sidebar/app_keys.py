@@ -22,6 +22,7 @@ from service.sidebar.key_fetches import KeyFetches
 from service.store import Store
 from service.subdomains import Subdomain
 from service.vault import KeyMissing, Vault
+from service.zendesk.bulkhead import Bulkhead
 from service.zendesk.calls import ForeignReply, ZendeskCalls
 from service.zendesk.replies import Reply
 
@@ -60,6 +61,7 @@ class AppKeys:
         store: Store,
         vault: Vault,
         calls: ZendeskCalls,
+        bulkhead: Bulkhead,
         limits: RateLimits,
         clock: Callable[[], float],
     ) -> None:
@@ -72,7 +74,7 @@ class AppKeys:
         self._clock = clock
         self._known: OrderedDict[tuple[Subdomain, int], _Known] = OrderedDict()
         self._lock = threading.Lock()
-        self.fetches = KeyFetches()
+        self.fetches = KeyFetches(bulkhead)
         # Where any account may connect anybody can name one; the others were named by the operator.
         self._takes_any = settings.zendesk_subdomains is None
         self._leaves_store = False

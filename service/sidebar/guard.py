@@ -1,6 +1,8 @@
 """What every API route checks first: the session, then the allow-list."""
 
-from typing import cast
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar, cast
 
 from flask import g, request
 
@@ -11,6 +13,10 @@ from service.sidebar.machine_tokens import PREFIX, MachineTokens
 from service.sidebar.managers import Standing
 from service.sidebar.sessions import Session, Sessions
 from service.web import collaborator, name_account
+from service.zendesk.bulkhead import Bulkhead
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 _SCHEME = "bearer "
 
@@ -58,6 +64,20 @@ def require_caller() -> None:
     name_account(account)
     collaborator(Settings).require_allowed(account)
     g.session = Session(account, None, None, machine.created_at, machine.expires_at, machine.name)
+
+
+def waits_for_zendesk(view: Callable[P, T]) -> Callable[P, T]:
+    """Let a view hold one of its account's places from beginning to end: what was begun is not turned away later.
+
+    Only behind `require_session` or `require_caller`. The view raises `Busy` where the account has no place left.
+    """
+
+    @wraps(view)
+    def held(*arguments: P.args, **named: P.kwargs) -> T:
+        with collaborator(Bulkhead).holding(current_session().account):
+            return view(*arguments, **named)
+
+    return held
 
 
 def current_session() -> Session:

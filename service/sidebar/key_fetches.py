@@ -6,48 +6,19 @@ free. Alone each of them gets half.
 """
 
 import threading
-from collections import Counter
 from collections.abc import Callable, Hashable
 
 from joserfc.jwk import RSAKey
 
 from service.deadlines import Deadline
-from service.errors import Failure, InternalError, ServiceError, ZendeskTimeout, ZendeskUnavailable
+from service.errors import Failure, InternalError, ServiceError, ZendeskTimeout
+from service.shares import Shares
+from service.zendesk.bulkhead import Bulkhead, Busy
 
 # Questions to Zendesk at once.
 FETCHES_AT_ONCE = 8
-# Threads that ask or wait, of the 128 that serve a process; never more than half of them.
-WAITING_AT_ONCE = 32
 # A limit later than another by this is more time; less is the same burst of requests.
 MORE_TIME_SECONDS = 0.5
-
-
-class Busy(ZendeskUnavailable):
-    """As many keys are being fetched, or waited for, as may be at once. Says nothing of the account."""
-
-
-class _Shares:
-    """Places that nobody takes all of. Not safe by itself: `KeyFetches` looks and takes under its lock."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self._held: Counter[Hashable] = Counter()
-        self._taken = 0
-
-    def have_room(self, holders: tuple[Hashable, ...]) -> bool:
-        free = self.size - self._taken
-        return free > 0 and all(self._held[holder] < free for holder in holders)
-
-    def take(self, holders: tuple[Hashable, ...]) -> None:
-        self._taken += 1
-        self._held.update(holders)
-
-    def give_back(self, holders: tuple[Hashable, ...]) -> None:
-        self._taken -= 1
-        self._held.subtract(holders)
-        for holder in holders:
-            if not self._held[holder]:
-                del self._held[holder]
 
 
 class _Fetch:
@@ -62,15 +33,11 @@ class _Fetch:
 class KeyFetches:
     """Fetches keys for all threads of this process."""
 
-    def __init__(self) -> None:
+    def __init__(self, bulkhead: Bulkhead) -> None:
+        self._bulkhead = bulkhead
         self._changed = threading.Condition()
         self._under_way: dict[Hashable, _Fetch] = {}
-        self._places = _Shares(FETCHES_AT_ONCE)
-        self._waiting = _Shares(WAITING_AT_ONCE)
-
-    def set_threads(self, threads: int) -> None:
-        """Say how many threads this process serves requests with."""
-        self._waiting.size = min(WAITING_AT_ONCE, threads // 2)
+        self._places = Shares(FETCHES_AT_ONCE)
 
     def is_under_way(self, about: Hashable) -> bool:
         """Return whether this key is being fetched."""
@@ -85,26 +52,19 @@ class KeyFetches:
         from a name that somebody has just made up.
 
         Raises:
-            Busy: there was no place within the limit.
+            Busy: enough wait already, or no question could begin within the limit.
             ZendeskTimeout: no answer within the limit.
             ServiceError: what the asking thread met.
         """
         by_asker = () if asker is None else (("asker", asker),)
         waiting = (("about", about), *by_asker)
         asking = (*by_asker, *(("made up",) if is_made_up else ()))
-        with self._changed:
-            if not self._waiting.have_room(waiting):
-                raise _busy()
-            self._waiting.take(waiting)
-        try:
+        with self._bulkhead.unproven(*waiting):
             fetch, leads = self._led_or_joined(about, asking, limit)
             if leads:
                 return self._lead(about, asking, fetch, ask)
             if not fetch.done.wait(max(0.0, limit.left())):
                 raise ZendeskTimeout("The app's public key did not come in time. Reload the app.", retry_after=2)
-        finally:
-            with self._changed:
-                self._waiting.give_back(waiting)
         outcome = fetch.outcome
         if not isinstance(outcome, Failure):
             return outcome
@@ -116,13 +76,12 @@ class KeyFetches:
     def _led_or_joined(self, about: Hashable, asking: tuple[Hashable, ...], limit: Deadline) -> tuple[_Fetch, bool]:
         """Return the question, and whether this thread has to ask it; whoever waits for a place joins what begins."""
         with self._changed:
-            while (fetch := self._under_way.get(about)) is None and not self._places.have_room(asking):
+            while (fetch := self._under_way.get(about)) is None and not self._places.take(*asking):
                 if limit.left() <= 0:
                     raise _busy()
                 self._changed.wait(max(0.0, limit.left()))
             if fetch is not None:
                 return fetch, False
-            self._places.take(asking)
             fetch = self._under_way[about] = _Fetch(limit)
             self._changed.notify_all()
             return fetch, True
@@ -136,7 +95,7 @@ class KeyFetches:
         finally:
             with self._changed:
                 del self._under_way[about]
-                self._places.give_back(asking)
+                self._places.give_back(*asking)
                 self._changed.notify_all()
             fetch.done.set()
         return key

@@ -31,6 +31,7 @@ from service.sidebar.sessions import Session
 from service.store import Command, Store, StoreRefused
 from service.subdomains import Subdomain
 from service.vault import KeyMissing, Vault
+from service.zendesk.bulkhead import Bulkhead, Busy
 from service.zendesk.calls import ZendeskCalls
 from service.zendesk.flights import Flights
 from service.zendesk.replies import Reply
@@ -72,6 +73,7 @@ class Managers:
         store: Store,
         vault: Vault,
         calls: ZendeskCalls,
+        bulkhead: Bulkhead,
         zis_tokens: ZISTokens,
         lookers: Lookers,
         executor: Executor,
@@ -83,9 +85,10 @@ class Managers:
         self._calls = calls
         self._zis_tokens = zis_tokens
         self._lookers = lookers
+        self._bulkhead = bulkhead
         self._executor = executor
         self._clock = clock
-        self._flights: Flights[Role] = Flights(calls.bulkhead)
+        self._flights: Flights[Role] = Flights()
 
     def require_manager(self, session: Session, deadline: Deadline) -> Standing:
         """Return the standing of a person who may change job specs.
@@ -192,6 +195,7 @@ class Managers:
 
         Raises:
             AuthorizationRequired: nothing is known of the person, and the grant that could ask is dead or gone.
+            Busy: nothing is known of the person, and enough requests wait already.
         """
         if session.user_id is None:
             return self._unknown(session, "user_unknown")
@@ -200,7 +204,7 @@ class Managers:
             try:
                 answer = self._ask_for_looking(session.account, session.user_id, deadline)
             except ServiceError as failure:
-                if role is None and isinstance(failure, AuthorizationRequired):
+                if role is None and isinstance(failure, AuthorizationRequired | Busy):
                     raise
                 if role is None:
                     return self._unknown(session, "zendesk_unavailable")
@@ -285,7 +289,8 @@ class Managers:
         def ask() -> Role:
             return self._ask_zendesk(account, user_id, deadline)
 
-        role, _ = self._flights.join(account, user_id, deadline, ask, beside=beside, patience=patience)
+        with self._bulkhead.holding(account):
+            role, _ = self._flights.join(account, user_id, deadline, ask, beside=beside, patience=patience)
         return role
 
     def _ask_zendesk(self, account: Subdomain, user_id: int, deadline: Deadline) -> Role:

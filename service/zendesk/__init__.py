@@ -2,7 +2,7 @@
 
 transport      pooled connections, total time limits, size caps; the only maker of `requests` sessions
 tls            which certification authorities are trusted
-bulkhead       how many threads a slow account may hold
+bulkhead       how many threads may wait for one account
 flights        one question for all threads that ask the same
 measured       counts and times calls
 clock          tells the log where our clock is far from Zendesk's

@@ -1,123 +1,82 @@
-"""How many of this process's threads a slow account may hold.
+"""How many threads of this process may wait for Zendesk: for one account, and for people who have proven nothing yet.
 
-Waiting costs a thread. While an account's call to Zendesk has been open for long, or its last one was given up, at most
-a quarter of the threads may wait for that account; the others are told so at once.
+Waiting costs a thread, whatever it is for and however quick Zendesk is. So a request that has to wait takes a place
+first; what is at hand is served without one.
 """
 
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Hashable, Iterator
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 
-from service.errors import ZendeskTimeout
+from service.errors import RateLimited
+from service.shares import Shares
 from service.subdomains import Subdomain
 
-# From here on a call counts as slow: Zendesk answers in 0.1 to 0.3 s.
-SLOW_AFTER_SECONDS = 3.0
-SLOW_RETRY_AFTER_SECONDS = 5
-# Without gunicorn's word (set_threads): a modest guess.
-DEFAULT_THREADS = 32
+# A caller who is refused finds a place as soon as somebody leaves; `zis-client.js` comes again by itself.
+RETRY_AFTER_SECONDS = 1
+# Where gunicorn does not say how many (`set_threads`).
+DEFAULT_THREADS = 128
+# Threads that nobody waits with, so that lists at hand and /livez are served while all of Zendesk hangs: an eighth.
+RESERVE = 8
+LEAST_RESERVE = 2
+# Of these nobody knows yet who they are: sidebar posts that need a key, callbacks. A quarter of the threads, at most.
+UNPROVEN = 4
+MOST_UNPROVEN = 32
+
+_holds_place: ContextVar[bool] = ContextVar("holds_place", default=False)
 
 
-class _Account:
-    __slots__ = ("calls", "gave_up", "holders")
-
-    def __init__(self) -> None:
-        self.holders = 0
-        self.calls: dict[int, float] = {}
-        self.gave_up = False
-
-
-class _Held(threading.local):
-    account: Subdomain | None = None
-    was_let_go: bool = False
+class Busy(RateLimited):
+    """Enough requests wait already. Says nothing of the account."""
 
 
 class Bulkhead:
-    """Counts, per account, the threads that wait and the calls that are open."""
+    """The places of those who wait."""
 
     def __init__(self, threads: int = DEFAULT_THREADS) -> None:
-        self._quota = max(1, threads // 4)
-        self._lock = threading.Lock()
-        self._accounts: dict[Subdomain, _Account] = {}
-        self._held = _Held()
-        self._numbers = 0
+        self.places, self.unproven_places = Shares(0), Shares(0)
+        self.set_threads(threads)
 
     def set_threads(self, threads: int) -> None:
         """Say how many threads this process serves requests with."""
-        self._quota = max(1, threads // 4)
+        self.places.size = max(1, threads - max(LEAST_RESERVE, threads // RESERVE))
+        self.unproven_places.size = max(1, min(MOST_UNPROVEN, threads // UNPROVEN))
 
     @contextmanager
     def holding(self, account: Subdomain) -> Iterator[None]:
-        """Count the calling thread as one that may wait for `account`; entering again in the same thread is free.
+        """Hold a place for a request that may wait for `account`; one that holds one already needs no other.
+
+        Work that an executor does for the request is done under its place.
 
         Raises:
-            ZendeskTimeout: the account is slow and holds its quarter already.
+            Busy: the account holds as many places as are free.
         """
-        if self._held.account == account:
+        with _held((self.places, (account,))):
             yield
-            return
-        with self._lock:
-            entry = self._accounts.setdefault(account, _Account())
-            if self._is_slow(entry) and entry.holders >= self._quota:
-                raise _slow()
-            entry.holders += 1
-        self._held.account, self._held.was_let_go = account, False
-        try:
-            yield
-        finally:
-            self._held.account = None
-            with self._lock:
-                if not self._held.was_let_go:
-                    entry.holders -= 1
-                self._tidy(account, entry)
-
-    def check(self, account: Subdomain) -> None:
-        """Let go of the calling thread if the account has become slow and holds more than its quarter.
-
-        To be called between two naps of a wait, inside `holding`.
-
-        Raises:
-            ZendeskTimeout: this thread is one too many.
-        """
-        with self._lock:
-            entry = self._accounts.get(account)
-            if entry is not None and self._is_slow(entry) and entry.holders > self._quota and not self._held.was_let_go:
-                # Counted out here and not when it has left, so that no more are let go than necessary.
-                entry.holders -= 1
-                self._held.was_let_go = True
-                raise _slow()
 
     @contextmanager
-    def calling(self, account: Subdomain) -> Iterator[None]:
-        """Count a call to Zendesk as open."""
-        with self._lock:
-            entry = self._accounts.setdefault(account, _Account())
-            self._numbers += 1
-            number = self._numbers
-            entry.calls[number] = time.monotonic()
-        try:
+    def unproven(self, *holders: Hashable) -> Iterator[None]:
+        """Hold a place for a request of somebody who has proven nothing yet; `holders`: whom it counts for.
+
+        Raises:
+            Busy: one of the holders, or all of these people together, hold as many places as are free.
+        """
+        # Together they are one among the accounts.
+        with _held((self.unproven_places, holders), (self.places, (None,))):
             yield
-        finally:
-            with self._lock:
-                began = entry.calls.pop(number)
-                # An account that hung a moment ago will hang again: it must not fill the threads for 3 s each time.
-                entry.gave_up = time.monotonic() - began > SLOW_AFTER_SECONDS
-                self._tidy(account, entry)
-
-    def _is_slow(self, entry: _Account) -> bool:
-        if entry.gave_up:
-            return True
-        return bool(entry.calls) and time.monotonic() - min(entry.calls.values()) > SLOW_AFTER_SECONDS
-
-    def _tidy(self, account: Subdomain, entry: _Account) -> None:
-        # A thread that was let go may leave when a newer entry has taken its place.
-        if self._accounts.get(account) is entry and not (entry.holders or entry.calls or entry.gave_up):
-            del self._accounts[account]
 
 
-def _slow() -> ZendeskTimeout:
-    return ZendeskTimeout(
-        "Zendesk is slow to answer for this account, and enough requests wait for it already. Try again in a moment.",
-        retry_after=SLOW_RETRY_AFTER_SECONDS,
-    )
+@contextmanager
+def _held(*wanted: tuple[Shares, tuple[Hashable, ...]]) -> Iterator[None]:
+    if _holds_place.get():
+        yield
+        return
+    with ExitStack() as stack:
+        for places, holders in wanted:
+            if not places.take(*holders):
+                raise Busy(
+                    "Enough requests wait for Zendesk already. Try again in a moment.", retry_after=RETRY_AFTER_SECONDS
+                )
+            stack.callback(places.give_back, *holders)
+        stack.callback(_holds_place.reset, _holds_place.set(True))
+        yield

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from json import dumps
 from typing import Any
 from urllib.parse import urlencode
@@ -17,9 +17,7 @@ from service.errors import AccountGone, RateLimited, ServiceError, ZendeskTimeou
 from service.network_faults import NetworkFault, causes, network_fault
 from service.settings import Settings
 from service.subdomains import Subdomain
-from service.zendesk.bulkhead import Bulkhead
 from service.zendesk.clock import ClockWatch
-from service.zendesk.flights import NAP_SECONDS
 from service.zendesk.measured import Kind, Measured
 from service.zendesk.replies import Reply
 from service.zendesk.transport import NotConnected, NotConnectedInTime, ProxyRefused, ReplyTooLarge, ZendeskAdapter
@@ -27,6 +25,8 @@ from service.zendesk.transport import NotConnected, NotConnectedInTime, ProxyRef
 CALL_SECONDS = 10.0
 # Whether ZIS counts for the account's limit is not known; four at once are polite and enough.
 CALLS_AT_ONCE = 4
+# Of these: a question for somebody's role does not wait behind the pages of lists.
+LISTS_AT_ONCE = 3
 # A 429 is waited out only if that is short; otherwise the caller is told.
 LONGEST_WAIT_FOR_LIMIT_SECONDS = 2
 # Zendesk's per-user limit answers without Retry-After (seen 2022); its live value is otherwise 1.
@@ -72,16 +72,27 @@ class ForeignReply(ZendeskUnavailable):
     """A reply that is not Zendesk's own: it says nothing about tokens, roles, scopes or integrations."""
 
 
+class _Places:
+    """The calls that one account may have open."""
+
+    def __init__(self) -> None:
+        self.all = threading.BoundedSemaphore(CALLS_AT_ONCE)
+        self.lists = threading.BoundedSemaphore(LISTS_AT_ONCE)
+
+
 class ZendeskCalls:
     """Calls the API of accounts. Redirects are never followed, so that a token reaches the account's host only."""
 
-    def __init__(self, settings: Settings, adapter: ZendeskAdapter, bulkhead: Bulkhead) -> None:
-        self.bulkhead = bulkhead
+    def __init__(self, settings: Settings, adapter: ZendeskAdapter) -> None:
         self._template = settings.zendesk_url_template
         self._adapter = adapter
-        self._places: WeakValueDictionary[Subdomain, threading.BoundedSemaphore] = WeakValueDictionary()
+        self._places: WeakValueDictionary[Subdomain, _Places] = WeakValueDictionary()
         self._lock = threading.Lock()
         self._clock_watch = ClockWatch()
+
+    def prepare(self) -> None:
+        """Start the threads that every call needs, as far as the system gives them; otherwise a call tries again."""
+        self._adapter.prepare()
 
     def base_url(self, account: Subdomain) -> str:
         """Return the account's address, without a trailing slash."""
@@ -183,8 +194,7 @@ class ZendeskCalls:
         url = f"{self.base_url(account)}{path}" + (f"?{urlencode(query)}" if query else "")
         request = _prepared(method, url, token, json)
         with (
-            self._place(account, deadline),
-            self.bulkhead.calling(account),
+            self._place(account, kind, deadline),
             Measured(kind) as call,
             self.translated(),
         ):
@@ -197,21 +207,18 @@ class ZendeskCalls:
         return Reply(response.status_code, response.headers, response.content, secrets, is_text_due, kind)
 
     @contextmanager
-    def _place(self, account: Subdomain, deadline: Deadline) -> Iterator[None]:
+    def _place(self, account: Subdomain, kind: Kind, deadline: Deadline) -> Iterator[None]:
         """Hold one of the account's places; waits for one within the deadline."""
         with self._lock:
             places = self._places.get(account)
             if places is None:
-                places = self._places[account] = threading.BoundedSemaphore(CALLS_AT_ONCE)
-        with self.bulkhead.holding(account):
-            while not places.acquire(timeout=max(0.0, min(NAP_SECONDS, deadline.left()))):
-                if deadline.left() <= 0:
+                places = self._places[account] = _Places()
+        with ExitStack() as stack:
+            for semaphore in (places.lists, places.all) if kind == "list" else (places.all,):
+                if not semaphore.acquire(timeout=max(0.0, deadline.left())):
                     raise ZendeskTimeout("Zendesk is slow to answer for this account. Try again in a moment.")
-                self.bulkhead.check(account)
-            try:
-                yield
-            finally:
-                places.release()
+                stack.callback(semaphore.release)
+            yield
 
 
 def _prepared(method: str, url: str, token: str | None, document: Any) -> requests.PreparedRequest:

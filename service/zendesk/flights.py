@@ -9,10 +9,7 @@ from service.deadlines import Deadline
 from service.errors import Failure, InternalError, ServiceError, ZendeskTimeout
 from service.executor import Executor
 from service.subdomains import Subdomain
-from service.zendesk.bulkhead import Bulkhead
 
-# How often a waiting thread asks whether it should still wait.
-NAP_SECONDS = 0.25
 # A deadline later than another by this is more time; less is the same burst of requests.
 MORE_TIME_SECONDS = 2.0
 
@@ -31,8 +28,7 @@ class _Flight(Generic[T]):
 class Flights(Generic[T]):
     """Questions under way, by what they are about."""
 
-    def __init__(self, bulkhead: Bulkhead) -> None:
-        self._bulkhead = bulkhead
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._flights: dict[tuple[Subdomain, Hashable], _Flight[T]] = {}
 
@@ -52,33 +48,27 @@ class Flights(Generic[T]):
         where a thread of this executor is free to ask it; otherwise the calling thread asks.
 
         Raises:
-            ZendeskTimeout: no result within the deadline, or the account is slow and holds enough threads.
+            ZendeskTimeout: no result within the deadline.
             ServiceError: what the asking thread met.
         """
         key = (account, about)
-        with self._bulkhead.holding(account):
-            while True:
-                with self._lock:
-                    flight = self._flights.get(key)
-                    leads = flight is None
-                    if flight is None:
-                        flight = self._flights[key] = _Flight(deadline)
-                if leads and not self._is_begun(beside, key, flight, ask):
-                    return self._lead(key, flight, ask), True
-                self._wait(account, flight, deadline.sooner(patience))
-                outcome = flight.outcome
-                if not isinstance(outcome, Failure):
-                    return outcome, False
-                # Whoever has more time than the one who asked does not share that one's hurry.
-                has_more_time = not leads and deadline.at > flight.deadline.at + MORE_TIME_SECONDS
-                if not (has_more_time and issubclass(outcome.kind, ZendeskTimeout)):
-                    raise outcome.error()
-
-    def _wait(self, account: Subdomain, flight: _Flight[T], deadline: Deadline) -> None:
-        while not flight.done.wait(max(0.0, min(NAP_SECONDS, deadline.left()))):
-            if deadline.left() <= 0:
+        while True:
+            with self._lock:
+                flight = self._flights.get(key)
+                leads = flight is None
+                if flight is None:
+                    flight = self._flights[key] = _Flight(deadline)
+            if leads and not self._is_begun(beside, key, flight, ask):
+                return self._lead(key, flight, ask), True
+            if not flight.done.wait(max(0.0, deadline.sooner(patience).left())):
                 raise ZendeskTimeout("Zendesk did not answer in time. Try again in a moment.", retry_after=2)
-            self._bulkhead.check(account)
+            outcome = flight.outcome
+            if not isinstance(outcome, Failure):
+                return outcome, False
+            # Whoever has more time than the one who asked does not share that one's hurry.
+            has_more_time = deadline.at > flight.deadline.at + MORE_TIME_SECONDS
+            if not (has_more_time and issubclass(outcome.kind, ZendeskTimeout)):
+                raise outcome.error()
 
     def _is_begun(
         self, beside: Executor | None, key: tuple[Subdomain, Hashable], flight: _Flight[T], ask: Callable[[], T]

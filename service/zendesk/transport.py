@@ -131,14 +131,20 @@ class _Watchdog:
         """
         watch = Watch(seconds)
         with self._changed:
-            if self._thread is None or not self._thread.is_alive():
-                self._start()
+            self.start()
             heapq.heappush(self._due, (time.monotonic() + seconds, next(self._numbers), watch))
             if self._due[0][2] is watch:
                 self._changed.notify()
         return watch
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Have a thread that looks after the watches.
+
+        Raises:
+            NotConnected: the system gives none.
+        """
+        if self._thread is not None and self._thread.is_alive():
+            return
         thread = threading.Thread(target=self._run, name="zendesk-watchdog", daemon=True)
         try:
             thread.start()
@@ -269,6 +275,12 @@ class ZendeskAdapter(HTTPAdapter):
         self.__tls = trusting(DEFAULT_CA_BUNDLE_PATH, authorities)
         super().__init__(pool_connections=POOLED_ACCOUNTS, pool_maxsize=CONNECTIONS_PER_ACCOUNT)
         self.__tunnels = None if proxy is None else _tunnels_of(proxy)
+
+    def prepare(self) -> None:
+        """Start the threads that every call needs, as far as the system gives them."""
+        with contextlib.suppress(NotConnected):
+            self.__watchdog.start()
+        self.__addresses.prepare()
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **pool_kwargs: Any) -> None:
         super().init_poolmanager(connections, maxsize, block, **pool_kwargs)

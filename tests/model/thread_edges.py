@@ -14,7 +14,6 @@ from service.executor import Executor
 from service.oauth.turns import Turns, _Turn
 from service.store import Store
 from service.subdomains import Subdomain
-from service.zendesk.bulkhead import Bulkhead
 from tests.model.edges import World
 from tests.model.guarantees import LEAST_WAIT_SECONDS
 from tests.model.scheduler import Schedule
@@ -26,8 +25,8 @@ T = TypeVar("T")
 class SteppedTurns(Turns):
     """Turns whose waiting is a step, so that a thread in line does not hold up the schedule."""
 
-    def __init__(self, store: Store, bulkhead: Bulkhead, executor: Executor, world: World, process: str) -> None:
-        super().__init__(store, bulkhead, executor)
+    def __init__(self, store: Store, executor: Executor, world: World, process: str) -> None:
+        super().__init__(store, executor)
         self._world = world
         self._process = process
 

@@ -102,7 +102,8 @@ CURES: dict[str, Cure] = {
     "rate_limited": Cure(
         "Zendesk's limit (`upstream_status` is 429), or this service's own: 60 changes and 60 lists with `no-cache` a "
         "minute and person; 300 requests that connect, 10 failed exchanges of a code, and 300 refused requests, "
-        "a minute and address.",
+        "a minute and address. With `retry_after` 1: as many requests of the account wait for Zendesk as may, or 16 "
+        "bodies of the address are still on their way.",
         "Wait for `retry_after` seconds.",
     ),
     "client_misconfigured": Cure(
