@@ -1,7 +1,9 @@
 """The pages' files: found under their digest, compressed, and the same for everybody."""
 
 import gzip
+import importlib
 import re
+import sys
 from pathlib import Path
 
 import brotli
@@ -14,7 +16,9 @@ from service.files import collection
 from service.files.bundle import NotBundled, bundled, imported
 from service.files.collection import Collection
 from service.files.serving import FileServer
+from service.page import routes
 from service.settings import Settings
+from service.store import Store
 from tests.conftest import MakeApp
 from tests.steps import Admin, collaborator
 
@@ -218,6 +222,26 @@ def test_the_first_colours_are_those_of_the_address(admin: Admin, query: str, at
     page = admin.browser.post("/sidebar", query_string=query, data={"token": token}).text
 
     assert page.startswith(f'<!doctype html>\n<html lang="en"{attribute}>\n')
+
+
+def test_what_gunicorn_serves_is_rendered_before_the_first_request(
+    admin: Admin, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A burst of first openings took seconds of CPU, when each compressed the files and compiled the page."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    routes._bundled.cache_clear()
+    collection._read.cache_clear()
+    app = importlib.import_module("service.wsgi").app
+    read, rendered = collection._read.cache_info(), routes._bundled.cache_info()
+    token = admin.simulator.sign("acme", 101)
+    for scheme in ("", "?colorScheme=dark"):
+        assert app.test_client().post(f"/sidebar{scheme}", data={"token": token}).status_code == 200
+
+    assert (read.misses, rendered.misses) == (1, 6)
+    assert (collection._read.cache_info().misses, routes._bundled.cache_info().misses) == (1, 6)
+    collaborator(app, Store).redis.connection_pool.disconnect()
+    del sys.modules["service.wsgi"]
 
 
 # --- a development server ---

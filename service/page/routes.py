@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import lru_cache
 
-from flask import Blueprint, Response, g, make_response, render_template, request
+from flask import Blueprint, Flask, Response, g, make_response, render_template, request
 from flask.typing import ResponseReturnValue
 
 from service.errors import MethodNotAllowed
@@ -65,6 +65,18 @@ def _shell() -> tuple[bytes, bytes]:
         *preloaded, script = files.modules["sidebar"]
         return _rendered(*chosen, SHEETS["sidebar"], script, preloaded)
     return _bundled(files.digest, *chosen)
+
+
+def render_ahead(app: Flask) -> None:
+    """Compress the files and render every page without its data, but for a development server's, which may change."""
+    with app.app_context():
+        collection = collaborator(Collection)
+        if collection.watches:
+            return
+        files = collection.now()
+        for language in files.languages:
+            for scheme in (None, *SCHEMES):
+                _bundled(files.digest, language, scheme)
 
 
 # There are as many as languages and colours. The files' addresses are in it.
