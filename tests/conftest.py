@@ -56,7 +56,7 @@ class RuleOfThisProcess(Rule):
 pytest_plugins = ["tests.scheduling", "tests.searched", "tests.slow"]
 _COMPILED = TemplatesInMemory()
 # Each starts a browser, gunicorn, or a store that a test may stop.
-_PROCESS_FIXTURES = {"browser", "live_service", "platform_service", "running_site", "theatre", "platform", "upstream"}
+_PROCESS_FIXTURES = {"chromium", "live_service", "platform_service", "running_site", "theatre", "platform", "upstream"}
 # A busy machine is no fault of the page.
 expect.set_options(timeout=20_000)
 
@@ -140,7 +140,7 @@ def environment(redis_url: str, simulator: Simulator) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
+def chromium() -> Iterator[Browser]:
     """A Chromium for all tests of this process: Playwright's synchronous API allows only one of its kind at a time."""
     # Looked for first: Playwright may not even start where there is no browser.
     path = chromium_path()

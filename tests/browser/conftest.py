@@ -42,13 +42,13 @@ def services() -> Iterator[Services]:
 
 
 @pytest.fixture
-def open_window(browser: Browser) -> Iterator[Callable[..., Page]]:
+def open_window(chromium: Browser) -> Iterator[Callable[..., Page]]:
     """Open a fresh window, without Zendesk's SDK; a script's error or a breach of the page policy fails the test."""
     contexts = []
     faults: list[str] = []
 
     def open_window(**options: Any) -> Page:
-        context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, "locale": "en-US", **options})
+        context = chromium.new_context(**{"viewport": {"width": 1280, "height": 900}, "locale": "en-US", **options})
         contexts.append(context)
         context.route(SDK, lambda route: route.abort())
         context.on("weberror", lambda error: faults.append(str(error.error)))

@@ -50,9 +50,9 @@ def answers(services: Services, environment: dict[str, str]) -> Callable[[], Ans
 
 
 @pytest.fixture(params=["en-US", "fr-FR"], ids=["a language of ours", "another language"])
-def plain(warm: Workspace, browser: Browser, request: pytest.FixtureRequest) -> Iterator[Workspace]:
+def plain(warm: Workspace, chromium: Browser, request: pytest.FixtureRequest) -> Iterator[Workspace]:
     """A window of its own on the same workspace. It has a cache, which Playwright switches off where it has routes."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, locale=request.param)
+    context = chromium.new_context(viewport={"width": 1280, "height": 900}, locale=request.param)
     yield Workspace(context.new_page(), warm.simulator)
     context.close()
 

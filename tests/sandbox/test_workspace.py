@@ -26,8 +26,8 @@ def workspace(app: AppStub) -> Iterator[Simulator]:
 
 
 @pytest.fixture(scope="module")
-def browser_page(browser: Browser) -> Iterator[Page]:
-    page = browser.new_page()
+def browser_page(chromium: Browser) -> Iterator[Page]:
+    page = chromium.new_page()
     yield page
     page.close()
 
