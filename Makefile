@@ -4,6 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 PORT ?= 9000
+ARGS ?=
 TESTS ?=
 CHECK ?=
 QUICK ?=
@@ -17,8 +18,9 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: sandbox test quick slow nightly mutants venv check format lock bench
 
+# ARGS="--mode direct --set LIST_CACHE_SECONDS=0" reaches its other modes; ARGS=--help names them.
 sandbox: venv
-	@exec $(BIN)/python -m service.sandbox --port $(PORT)
+	@exec $(BIN)/python -m service.sandbox --port $(PORT) $(ARGS)
 
 # FULL=1 searches every schedule of the model and gives the fuzzers ten times the cases; COVERAGE=1 measures and reports
 # what was run, also where a test failed.

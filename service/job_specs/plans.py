@@ -99,4 +99,4 @@ def _why_not_listed(wish: bool | None) -> str:
 def _about_left_over(row: Listed) -> str | None:
     if not row.left_over or not row.installed:
         return None
-    return "An older bundle left it behind, and it still takes events. Uninstall it if nothing needs it."
+    return "An older bundle left it behind; it takes events until it is uninstalled."

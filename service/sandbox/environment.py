@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shlex
 from collections.abc import Mapping
 
 from service.sandbox.simulator import APP_ID, CLIENT_ID, CLIENT_SECRET, secret_of
@@ -46,3 +47,13 @@ def service_environment(
             "ZIS_INTEGRATIONS": "{subdomain}_orders,{subdomain}_shipping,{subdomain}_archive",
         }
     return {name: value for name, value in (environment | dict(changes)).items() if value}
+
+
+def shell_script(environment: Mapping[str, str]) -> str:
+    """Return what a shell reads so that its commands have the service's settings, and no others."""
+    lines = []
+    for variable in VARIABLES:
+        value = environment.get(variable.name)
+        name = variable.name
+        lines.append(f"unset {name}" if value is None else f"export {name}={shlex.quote(value)}")
+    return "\n".join([*lines, ""])

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
-from service.sandbox.environment import service_environment
+from service.sandbox.environment import service_environment, shell_script
 from service.sandbox.ports import PortTaken, service_addresses
 from service.sandbox.service_process import ServiceProcess
 from service.sandbox.simulator import Simulator
@@ -91,25 +91,27 @@ class Launcher:
             simulator.start()
             began = time.monotonic()
             _say("Starting the service …")
+            environment = service_environment(
+                service_url=service_url,
+                store_url=store.url,
+                url_template=simulator.url_template,
+                is_direct=options.is_direct,
+                changes=options.changes,
+            )
+            settings = folder / "settings.sh"
+            settings.write_text(shell_script(environment))
             service = ServiceProcess(
                 addresses,
                 workers=options.workers,
-                environment=service_environment(
-                    service_url=service_url,
-                    store_url=store.url,
-                    url_template=simulator.url_template,
-                    is_direct=options.is_direct,
-                    changes=options.changes,
-                ),
+                environment=environment,
                 log_path=None if options.is_verbose else folder / "service.log",
             )
             parts.callback(service.stop)
             # Whatever the service waits for ends first, so that it can end politely.
             parts.callback(simulator.release)
             self._await_ready(service)
-            _say(
-                f"Ready after {time.monotonic() - began:.1f} s.\n\n{_welcome(simulator, service_url, service, options)}"
-            )
+            welcome = _welcome(simulator, service_url, service, options, settings)
+            _say(f"Ready after {time.monotonic() - began:.1f} s.\n\n{welcome}")
             self._watch(service, store)
             _say("\nStopping …")
         _say("Stopped.")
@@ -168,7 +170,7 @@ def _with_log(fact: str, service: ServiceProcess) -> str:
     return "\n".join([fact + (". Its last words:" if lines else ""), *(f"  | {line}" for line in lines)])
 
 
-def _welcome(simulator: Simulator, service_url: str, service: ServiceProcess, options: Options) -> str:
+def _welcome(simulator: Simulator, service_url: str, service: ServiceProcess, options: Options, settings: Path) -> str:
     mode = "direct (client zis_acme_orders, account acme)" if options.is_direct else "mint"
     log = "this terminal" if service.log_path is None else str(service.log_path)
     return f"""\
@@ -178,6 +180,7 @@ def _welcome(simulator: Simulator, service_url: str, service: ServiceProcess, op
   Service           {service_url}/  (mode: {mode})
   Connect           press Connect in the sidebar, then Allow as Ada Morgan, admin of acme; there are no passwords
   Break things      with the workspace's buttons, or over HTTP: {simulator.address}/_sim/
+  Commands          . {settings}; .venv/bin/flask --app service accounts
   Service log       {log}
 
 Press Ctrl-C to stop everything."""
