@@ -112,6 +112,7 @@ class Alerts:
         self._numbers = itertools.count()
         self._thread: threading.Thread | None = None
         self._is_sending = False
+        self._is_silent = False
 
     @property
     def is_on(self) -> bool:
@@ -120,7 +121,7 @@ class Alerts:
 
     def tell(self, event: Event, account: Subdomain, detail: str) -> None:
         """Have it told, unless it was within the day; returns at once and never raises."""
-        if self._url is None:
+        if self._url is None or self._is_silent:
             return
         now = time.monotonic()
         about = (event, None if event in _OF_THE_SERVICE else account)
@@ -138,6 +139,10 @@ class Alerts:
             )
             self._start_thread()
             self._changed.notify_all()
+
+    def be_silent(self) -> None:
+        """Tell nothing but a test line from now on: what a release that is not live meets is not what is so."""
+        self._is_silent = True
 
     def send_test(self) -> str | None:
         """Post a test line now; returns why that failed, None: the webhook took it."""

@@ -348,6 +348,16 @@ def test_doctor_sends_a_test_line(admin: Admin, webhook: Webhook) -> None:
     assert "status 410" in refused["says"]
 
 
+def test_doctor_itself_tells_nothing_because_its_release_may_not_be_live(
+    make_admin: MakeAdmin, admin: Admin, webhook: Webhook, redis: Redis
+) -> None:
+    other = make_admin(**ORDERS_ONLY, ALERT_WEBHOOK_URL=webhook.url, ZENDESK_CLIENT_SECRET="of-yesterday")
+    change_expiry(admin, ACME)
+    assert "client_misconfigured" in run(other.app, "doctor").out
+    assert webhook.told == []
+    assert redis.keys("zis:*alert*") == []
+
+
 def test_doctor_without_a_webhook_says_so(make_app: MakeApp) -> None:
     answer = run(make_app(), "doctor", "--alert")
     assert "warn alerts: ALERT_WEBHOOK_URL is not set." in answer.out

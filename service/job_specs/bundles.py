@@ -5,8 +5,8 @@ Redis for ten minutes, for all processes; in a process's memory, so that a list 
 """
 
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import structlog
 
@@ -15,6 +15,7 @@ from service.deadlines import Deadline
 from service.errors import ServiceError, StoreUnavailable
 from service.executor import Executor
 from service.job_specs import kept_lists
+from service.job_specs.kept_lists import LeftOver
 from service.oauth.zis_tokens import ZISTokens
 from service.store import LISTS_GIVE_WAY_AT, Store
 from service.subdomains import Subdomain
@@ -58,9 +59,13 @@ class InBundles:
             return False
         return True if name in self.absent else None
 
-    def marked(self, specs: Iterable[JobSpec]) -> tuple[JobSpec, ...]:
-        """Return the job specs with what is known of each."""
-        return tuple(replace(spec, left_over=self.left_over(spec.name, installed=spec.installed)) for spec in specs)
+    def of_spec(self, spec: JobSpec) -> bool | None:
+        """Return what `left_over` does."""
+        return self.left_over(spec.name, installed=spec.installed)
+
+    def of_all(self, specs: Iterable[JobSpec]) -> list[bool | None]:
+        """Return what is known of each job spec."""
+        return [self.of_spec(spec) for spec in specs]
 
 
 _UNKNOWN = InBundles(None)
@@ -85,8 +90,8 @@ class Bundles:
         self._remembered: dict[tuple[Subdomain, str], _Remembered] = {}
         self.is_asking = True
 
-    def marked(self, account: Subdomain, integration: str, specs: tuple[JobSpec, ...]) -> tuple[JobSpec, ...]:
-        """Return a list just fetched with what is known by now; asks nobody, and may begin to ask beside it."""
+    def known(self, account: Subdomain, integration: str, specs: tuple[JobSpec, ...]) -> LeftOver | None:
+        """Return what is known by now of a list just fetched, None: nothing; may begin to ask beside it."""
         now = time.monotonic()
         remembered = self._of(account, integration, now)
         if self._is_due(remembered, now):
@@ -96,7 +101,7 @@ class Bundles:
             )
             if begun is None:
                 remembered.looked_at = float("-inf")
-        return remembered.known.marked(specs)
+        return None if remembered.known.held is None else remembered.known.of_spec
 
     def ask(self, account: Subdomain, integration: str, listed: Iterable[str], deadline: Deadline) -> InBundles:
         """Return what Zendesk's bundles say now of what is `listed`, for whoever can wait.
@@ -124,16 +129,16 @@ class Bundles:
 
     def _look(self, account: Subdomain, integration: str, specs: tuple[JobSpec, ...], remembered: _Remembered) -> None:
         """Learn what is left over, from Redis or Zendesk; where that changes a list, let the next one be asked anew."""
-        before = remembered.known.marked(specs)
+        before = remembered.known.of_all(specs)
         try:
             found = self._store.read(("GET", _key(account, integration)))[0]
             known = _UNKNOWN if found is None else _read(found)
             # One that knows nothing was asked lately, too.
-            is_enough = found is not None and (known.held is None or None not in _marks(known.marked(specs)))
+            is_enough = found is not None and (known.held is None or None not in known.of_all(specs))
             if not is_enough:
                 known = self._asked(account, integration, _names(specs), Deadline.after(ASK_SECONDS))
             remembered.known = known
-            if known.marked(specs) != before:
+            if known.of_all(specs) != before:
                 kept_lists.mark_changed(self._store, account, integration)
         except StoreUnavailable as failure:
             _log.warning("bundles_not_kept", account=account, integration=integration, code=failure.code)
@@ -181,7 +186,3 @@ def _read(stored: bytes) -> InBundles:
 
 def _names(specs: Iterable[JobSpec]) -> frozenset[str]:
     return frozenset(spec.name for spec in specs)
-
-
-def _marks(specs: Iterable[JobSpec]) -> Iterator[bool | None]:
-    return (spec.left_over for spec in specs)

@@ -14,6 +14,7 @@ and a record for the last failure, which lives as long as it is remembered; it n
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from service import records
@@ -21,6 +22,9 @@ from service.errors import Failure, ServiceError, ZendeskUnavailable
 from service.store import Command, Store
 from service.subdomains import Subdomain
 from service.zis_registry import JobSpec
+
+LeftOver = Callable[[JobSpec], bool | None]
+"""Whether a job spec is left over; None: not known."""
 
 # Raised when the rows get another member, which every answer has to hold from then on. The first release wrote none.
 ROWS_VERSION = 2
@@ -67,9 +71,13 @@ class KeptList:
     """JSON objects joined by commas, without brackets; b"" for none."""
 
     @classmethod
-    def of(cls, specs: tuple[JobSpec, ...], asked_at: int) -> "KeptList":
-        """Return a list as it is kept and sent."""
-        array = json.dumps([spec.to_members() for spec in specs], separators=(",", ":"), ensure_ascii=False)
+    def of(cls, specs: tuple[JobSpec, ...], asked_at: int, left_over: LeftOver | None = None) -> "KeptList":
+        """Return a list as it is kept and sent; `left_over` None: of no row it is known whether it is."""
+        members = [spec.to_members() for spec in specs]
+        if left_over is not None:
+            for one, spec in zip(members, specs, strict=True):
+                one["left_over"] = left_over(spec)
+        array = json.dumps(members, separators=(",", ":"), ensure_ascii=False)
         rows = array[1:-1].encode("utf-8", "replace")
         return cls(asked_at, hashlib.sha256(rows).hexdigest()[:16], rows)
 

@@ -326,7 +326,7 @@ class Listing:
             raise
         if not is_noted_ready:
             self._record(wanted, None)
-        return KeptList.of(self._bundles.marked(account, integration, specs), asked_at)
+        return KeptList.of(specs, asked_at, self._bundles.known(account, integration, specs))
 
     def _record(self, wanted: Wanted, failure: ServiceError | None) -> None:
         """Record what a list, or its failure, says of the integration; other processes may have recorded otherwise."""
