@@ -5,7 +5,7 @@ import { currentLocale, t } from "./i18n.js";
 import { ProblemSlot } from "./problem-view.js";
 
 const PENDING = { install: "spec.installing", uninstall: "spec.uninstalling", reinstall: "spec.reinstalling" };
-const NOTES = { unverified: "spec.unverified", reinstalled: "spec.reinstalled" };
+const NOTES = { unverified: "spec.unverified", reinstalled: "spec.reinstalled", left_over: "spec.left_over" };
 
 /** A row that is built once and updated in place. */
 export class JobSpecRow {
@@ -117,9 +117,10 @@ export class JobSpecRow {
     if (isPending) setText(this.#state, t(PENDING[pending]));
     else setText(this.#state, t(spec.installed ? "spec.installed" : "spec.not_installed"));
     this.#updateAgain(spec, { isPending, canManage });
-    setText(this.#note, note ? t(NOTES[note]) : "");
-    setShown(this.#note, Boolean(note));
-    setAttribute(this.#note, "data-note", note);
+    const told = note ?? (spec.left_over && spec.installed ? "left_over" : null);
+    setText(this.#note, told ? t(NOTES[told]) : "");
+    setShown(this.#note, Boolean(told));
+    setAttribute(this.#note, "data-note", told);
   }
 
   #updateAgain(spec, { isPending, canManage }) {

@@ -3,10 +3,10 @@
 import re
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 from redis import Redis
 
-from tests.browser.workspace import ALL, ARCHIVE, ARCHIVED, OPEN_ORDER, ORDERS, SHIPPING, Workspace
+from tests.browser.workspace import ALL, ARCHIVE, ARCHIVED, OPEN_ORDER, ORDERS, REFUNDS, SHIPPING, Workspace
 
 pytestmark = pytest.mark.browser
 
@@ -31,6 +31,24 @@ def test_each_row_says_what_it_listens_to_and_what_it_starts(connected: Workspac
     expect(row).to_contain_text("open_order_for_ticket_flow")
     expect(connected.group(ORDERS)).to_contain_text("3 of 6 installed")
     connected.shot("list")
+
+
+def test_what_an_older_bundle_left_behind_says_so(connected: Workspace) -> None:
+    """The list is changed on its way: that the service finds it out is shown elsewhere."""
+
+    def leave_over(route: Route) -> None:
+        asked = {name: value for name, value in route.request.headers.items() if name != "if-none-match"}
+        answer = route.fetch(headers=asked)
+        document = answer.json()
+        for row in document["job_specs"]:
+            row["left_over"] = row["name"] in {OPEN_ORDER, REFUNDS}
+        route.fulfill(response=answer, json=document)
+
+    connected.page.context.route("**/api/v1/job_specs*", leave_over)
+    connected.see("refresh").click()
+    expect(connected.row(ORDERS, OPEN_ORDER)).to_contain_text("Left over: no bundle holds it any more")
+    # Not installed, it takes no events.
+    expect(connected.row(ORDERS, REFUNDS)).not_to_contain_text("Left over")
 
 
 def test_what_zendesk_names_is_shown_as_text(connected: Workspace) -> None:
