@@ -152,8 +152,6 @@ class Worker(ThreadWorker):
         try:
             if 0 < len(socket.socket.recv(conn.sock, LINGER_BYTES)) < LINGER_BYTES:
                 return
-        except BlockingIOError:
-            return
         except OSError:
             pass
         self.__close(conn)

@@ -1,10 +1,12 @@
 """What goes on beside a request: within a bound, for every account, and without a thread where there is none."""
 
+import queue
 import re
 import threading
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,6 +87,25 @@ def test_idle_threads_end(executor: Executor, monkeypatch: pytest.MonkeyPatch) -
         thread = future.result(10)
         thread.join(10)
         assert not thread.is_alive()
+
+
+class Late(queue.SimpleQueue[Any]):
+    """A queue in which the first look finds nothing."""
+
+    has_looked = False
+
+    def get(self, *arguments: Any, **named: Any) -> Any:
+        if not self.has_looked:
+            self.has_looked = True
+            raise queue.Empty
+        return super().get(*arguments, **named)
+
+
+def test_a_thread_that_is_counted_on_does_not_end(executor: Executor) -> None:
+    executor._work = Late()
+    future = executor.begin(ACME, "late", lambda: 7)
+    assert future is not None
+    assert future.result(10) == 7
 
 
 def test_works_are_done_side_by_side_and_their_results_keep_their_order(executor: Executor) -> None:
