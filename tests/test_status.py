@@ -14,6 +14,7 @@ from service.errors import AccountGone
 from service.oauth.access_tokens import AccessTokens
 from service.oauth.grants import Grants
 from service.subdomains import Subdomain
+from service.timestamps import parse_timestamp
 from tests.conftest import MakeAdmin
 from tests.operations.console import run
 from tests.steps import DIRECT, PUBLIC_URL, Admin, background_threads, collaborator, wait_until
@@ -176,6 +177,28 @@ def test_an_account_that_is_gone_is_told_without_asking_until_a_list_succeeds(fo
         assert admin.list_fresh("?integration=acme_orders").status_code == 200
         assert connection(admin) == ("connected", None)
         assert admin.status()["authorize_url"] is not None
+
+
+@pytest.mark.parametrize("reason", ["account_gone", "grant_revoked"])
+def test_what_the_question_for_the_role_shows_of_the_connection_is_in_the_same_answer(
+    reason: str, admin: Admin
+) -> None:
+    if reason == "account_gone":
+        admin.simulator.world.account("acme").renamed_to = "acme-new"
+    else:
+        change_grant(admin, expires_at=time.time() - 1)
+        admin.meets({"where": "token", "kind": "oauth_error", "error": "invalid_grant"})
+    told = admin.status()
+    assert told["connection"]["state"] == "reauthorization_required"
+    assert told["connection"]["reason"] == reason
+    assert (told["authorize_url"] is None) == (reason == "account_gone")
+
+
+def test_the_end_of_a_token_that_was_refreshed_to_ask_for_the_role_is_the_new_ones(admin: Admin) -> None:
+    change_grant(admin, expires_at=time.time() - 1)
+    ends = parse_timestamp(admin.status()["connection"]["access_token_expires_at"])
+    assert ends is not None
+    assert ends > time.time()
 
 
 def test_a_refresh_that_succeeds_takes_back_that_the_account_is_gone_and_says_nothing_of_its_admin(

@@ -91,6 +91,9 @@ class Connection:
         read = self.read_in(session, self._store.read(*self.reading(session)))
         if read.grant is not None and read.reason is None:
             standing = self._managers.standing(session, read.role, deadline)
+            if not self._managers.knows(session, read.role):
+                # Asking may have refreshed the grant, or shown that it is dead or its account gone.
+                read = self.read_in(session, self._store.read(*self.reading(session)))
         else:
             standing = self._managers.unasked(session, read.role)
         return self.described(session, read, standing)
