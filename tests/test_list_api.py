@@ -199,6 +199,19 @@ def test_a_list_that_is_known_is_not_sent_again(orders_admin: Admin) -> None:
     assert again.headers["Cache-Control"] == "private, no-cache"
 
 
+def test_conditions_that_a_list_has_no_tag_or_date_for_are_ignored(orders_admin: Admin) -> None:
+    tag = orders_admin.call("GET", "/job_specs").headers["ETag"]
+    for headers in (
+        {"If-Match": '"other"'},
+        {"If-Match": tag},
+        {"If-Unmodified-Since": "Sun, 06 Nov 1994 08:49:37 GMT"},
+    ):
+        reply = orders_admin.call("GET", "/job_specs", headers=headers)
+        assert (reply.status_code, reply.headers["ETag"]) == (200, tag)
+        known = orders_admin.call("GET", "/job_specs", headers={**headers, "If-None-Match": f'"other", {tag}'})
+        assert (known.status_code, known.data) == (304, b"")
+
+
 def test_the_tag_is_over_everything_but_the_time(orders_admin: Admin) -> None:
     def tag(query: str = "") -> str:
         return str(orders_admin.list_fresh(query).headers["ETag"])

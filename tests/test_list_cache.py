@@ -107,6 +107,13 @@ def test_two_processes_ask_once(admin: Admin, elsewhere: Admin) -> None:
 # --- no-cache ---
 
 
+@pytest.mark.parametrize("value", ["No-Cache", "max-age=0, NO-CACHE"])
+def test_no_cache_is_known_in_any_case(value: str, admin: Admin) -> None:
+    admin.job_specs()
+    admin.call("GET", "/job_specs", headers={"Cache-Control": value})
+    assert admin.lists_asked() == 2
+
+
 def test_no_cache_is_never_older_than_the_request(admin: Admin) -> None:
     admin.job_specs()
     admin.simulator.world.account("acme").integrations["acme_orders"].resize(3)
