@@ -178,18 +178,21 @@ def parse_app_ids(text: str) -> dict[Subdomain, int] | int:
     """Return one app id for all accounts, or one for each named account."""
     if re.fullmatch(r"[1-9]\d{0,18}", text, re.ASCII):
         return int(text)
-    pairs = _pairs(text)
+    pairs, wrong = _pairs(text)
     accounts = [account for account, _ in pairs]
-    refuse([f"names two apps for {one}" for one in sorted(set(accounts)) if accounts.count(one) > 1])
+    refuse([*wrong, *(f"names two apps for {one}" for one in sorted(set(accounts)) if accounts.count(one) > 1)])
     return dict(pairs)
 
 
 def parse_user_ids(text: str) -> frozenset[tuple[Subdomain, int]]:
     """Return the (account, user id) pairs."""
-    return frozenset(_pairs(text))
+    pairs, wrong = _pairs(text)
+    refuse(wrong)
+    return frozenset(pairs)
 
 
-def _pairs(text: str) -> list[tuple[Subdomain, int]]:
+def _pairs(text: str) -> tuple[list[tuple[Subdomain, int]], list[str]]:
+    """Return the (account, number) pairs, and the faults of the items that are none."""
     pairs, wrong = [], []
     for item in text.split(","):
         match = _PAIR.fullmatch(item.strip())
@@ -198,8 +201,7 @@ def _pairs(text: str) -> list[tuple[Subdomain, int]]:
             wrong.append(f"{item.strip()!r} is not of the form subdomain:number")
         else:
             pairs.append((account, int(match[2])))
-    refuse(wrong)
-    return pairs
+    return pairs, wrong
 
 
 def parse_secret_keys(text: str) -> tuple[str, ...]:
@@ -209,9 +211,8 @@ def parse_secret_keys(text: str) -> tuple[str, ...]:
         SeveralFaults: entries are too short, or can be guessed: whoever has a session token could try them.
     """
     keys = tuple(key.strip() for key in text.split(","))
-    refuse([f"entry {place} {fault}" for place, key in enumerate(keys, start=1) if (fault := _fault_of_key(key))])
-    if len(set(keys)) != len(keys):
-        raise ValueError("names the same key twice")
+    faults = [f"entry {place} {fault}" for place, key in enumerate(keys, start=1) if (fault := _fault_of_key(key))]
+    refuse([*faults, *(["names the same key twice"] if len(set(keys)) != len(keys) else [])])
     return keys
 
 

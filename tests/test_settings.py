@@ -160,6 +160,8 @@ def test_all_wrong_values_are_reported_together() -> None:
         ("ZIS_INTEGRATIONS", "Orders,acme_orders,acme orders", 2),
         ("ZENDESK_APPS", "acme:1,globex,initech:x", 2),
         ("ZENDESK_APPS", "acme:1,globex:1,acme:2,globex:2", 2),
+        ("ZENDESK_APPS", "acme:1,acme:2,globex", 2),
+        ("SECRET_KEYS", f"{KEY},short,{KEY}", 2),
         ("MANAGER_ROLES", "owner,admin,light agent", 2),
         ("MANAGER_USER_IDS", "acme:1,globex:x,acme", 2),
     ],
