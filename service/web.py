@@ -27,6 +27,8 @@ Q = TypeVar("Q", bound=Query)
 
 # A router's id is taken over if it can do no harm in a log line or a header.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
+# Where pydantic's own words make no sentence with the parameter's name.
+_REASONS = {"missing": "is missing", "string_too_short": "is empty"}
 _COLLABORATORS = "zis_collaborators"
 
 
@@ -121,7 +123,7 @@ def parameters(model: type[Q]) -> Q:
         return model.model_validate(request.args.to_dict())
     except ValidationError as fault:
         first = fault.errors(include_url=False)[0]
-        reason = "is missing" if first["type"] == "missing" else first.get("ctx", {}).get("error", first["msg"])
+        reason = _REASONS.get(first["type"]) or first.get("ctx", {}).get("error", first["msg"])
         raise InvalidRequest(f"The parameter {first['loc'][0]} {reason}.") from fault
 
 

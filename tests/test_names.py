@@ -99,8 +99,8 @@ def test_what_was_done_is_told_with_the_name_and_no_line_is_forged(
     capfd.readouterr()
     for name in NAMES.values():
         admin.call("POST", address(job_spec_name=qualified(name)))
-    told = [entry["job_spec"] for entry in admin.call("GET", "/activity?limit=200").get_json()["activity"]]
-    assert set(NAMES.values()) <= set(told)
+    entries = admin.call("GET", "/activity?limit=200").get_json()["activity"]
+    assert set(NAMES.values()) <= {name for entry in entries for name in entry["items"] or [entry["job_spec"]]}
     lines = [line for line in capfd.readouterr().out.split("\n") if line]
     assert len([line for line in lines if "event=installed" in line]) == len(NAMES)
     assert all(line.startswith("at=") for line in lines)
@@ -117,6 +117,11 @@ def test_anything_else_is_refused_and_nothing_is_sent(method: str, query: str, a
     reply = admin.call(method, f"/job_specs/install?{query}")
     assert (reply.status_code, reply.get_json()["code"]) == (400, "invalid_request")
     assert admin.changes_sent() == []
+
+
+def test_an_empty_name_is_refused_in_a_sentence(admin: Admin) -> None:
+    reply = admin.call("POST", "/job_specs/install?job_spec_name=")
+    assert reply.get_json()["detail"] == "The parameter job_spec_name is empty."
 
 
 def test_the_parameter_is_checked_as_the_path_was(make_admin: MakeAdmin) -> None:
