@@ -43,12 +43,13 @@ class Process:
     def __init__(self, world: World, name: str, store: Store, settings: Settings) -> None:
         self.name = name
         self.world = world
-        assembled = SimpleNamespace(extensions={})
+        assembled = SimpleNamespace(extensions={}, debug=False)
         with (
             patch("service.app.ZendeskAdapter", partial(SteppedZendesk, world)),
             patch("service.app.Executor", SteppedExecutor),
             patch("service.app.Turns", partial(SteppedTurns, world=world, process=name)),
-            # Neither has anything to do here, and both cost more than all the rest.
+            # None of them has anything to do here, and all cost more than the rest.
+            patch("service.app.Collection", lambda **_: None),
             patch("service.app.RateLimits", lambda *_: None),
             patch("service.app.Release", SimpleNamespace(current=lambda: None)),
         ):
