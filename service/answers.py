@@ -176,6 +176,8 @@ def _answer_unforeseen(fault: BaseException) -> Response:
 
 
 def _page(document: dict[str, Any], settings: Settings) -> str:
+    if "signing_in" in g:
+        return render_template("signed_in.html", account=g.signing_in.account, kept=None, problem=document)
     if request.endpoint == "oauth.callback":
         return render_template(
             "authorized.html",
@@ -185,6 +187,7 @@ def _page(document: dict[str, Any], settings: Settings) -> str:
             account=None,
             authorized_by=None,
             not_ready=(),
+            kept=None,
             origin=settings.public_url,
         )
     return render_template("problem.html", problem=document, framed=_room() == "sidebar")

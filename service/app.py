@@ -23,14 +23,17 @@ from service.job_specs.listing import Listing
 from service.job_specs.rearmed import Rearmed
 from service.job_specs.reconciling import Reconciler
 from service.lookers import Lookers
+from service.oauth import claim_routes
 from service.oauth import routes as oauth_routes
 from service.oauth.access_tokens import AccessTokens
 from service.oauth.authorization_server import AuthorizationServer
+from service.oauth.claims import Claims
 from service.oauth.conditions import Conditions
 from service.oauth.grants import Grants
 from service.oauth.handshake import Handshake
 from service.oauth.minting import Minting
 from service.oauth.revocation import Revocation
+from service.oauth.sign_in import SignIn
 from service.oauth.states import States
 from service.oauth.turns import Turns
 from service.oauth.unsaved import UnsavedPairs
@@ -43,6 +46,7 @@ from service.operations.connected_accounts import ConnectedAccounts
 from service.operations.health import Release
 from service.operations.logs import configure_logs
 from service.operations.sealed_records import SealedRecords
+from service.page import console
 from service.page import routes as page_routes
 from service.page.at_hand import AtHand
 from service.rate_limits import RateLimits
@@ -93,7 +97,9 @@ def create_app(settings: Settings | None = None, *, redis: "Redis | None" = None
         api_description_routes.blueprint,
         oauth_routes.blueprint,
         page_routes.blueprint,
+        console.blueprint,
         sidebar_routes.renewal,
+        claim_routes.blueprint,
         account_routes.blueprint,
         job_spec_routes.blueprint,
         desired_state_routes.blueprint,
@@ -162,6 +168,19 @@ def _assemble(app: Flask, settings: Settings, store: Store) -> None:
         registry=registry,
         activity=activity,
         lookers=lookers,
+    )
+    sessions = Sessions(settings, clock)
+    claims = Claims(store, vault, clock)
+    sign_in = SignIn(
+        settings=settings,
+        states=states,
+        server=server,
+        claims=claims,
+        revocation=revocation,
+        zis_tokens=zis_tokens,
+        calls=calls,
+        session_of=sessions.signed_in,
+        clock=clock,
     )
     bundles = Bundles(store, registry, zis_tokens, executor)
     listing = Listing(
@@ -236,7 +255,9 @@ def _assemble(app: Flask, settings: Settings, store: Store) -> None:
         machine_tokens,
         SealedRecords(store, vault, grants, activity, lookers, machine_tokens),
         Upkeep(store, grants, conditions, access_tokens, clock),
-        Sessions(settings, clock),
+        sessions,
+        claims,
+        sign_in,
         ZAFTokens(settings, app_keys, clock),
         limits,
         Bodies(),

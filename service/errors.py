@@ -4,7 +4,7 @@ ServiceError
 ├─ InvalidRequest 400 · InvalidState 400 · IntegrationRequired 400
 ├─ Unauthenticated 401
 ├─ AccessDenied · AdminRequired · AccountNotAllowed · AccountMismatch · ScopeInsufficient
-│  · ManagerRoleRequired · AgentRequired 403
+│  · ManagerRoleRequired · AgentRequired · OriginNotAllowed 403
 ├─ NotFound 404 · JobSpecNotFound 404 · MethodNotAllowed 405
 ├─ AuthorizationRequired · AccountGone · IntegrationMismatch 409
 ├─ PayloadTooLarge 413 · ZISRejected 422 · RateLimited 429
@@ -134,6 +134,12 @@ class AgentRequired(ServiceError):
     """The caller may not even look."""
 
     status, code, title = 403, "agent_required", "Only agents may look at this"
+
+
+class OriginNotAllowed(ServiceError):
+    """A sign-in posted from an origin that is not one of `ALLOWED_ORIGINS`, or from none."""
+
+    status, code, title = 403, "origin_not_allowed", "This page may not sign anybody in"
 
 
 class NotFound(ServiceError):

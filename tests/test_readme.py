@@ -92,5 +92,5 @@ def test_the_examples_do_what_they_say(live_service: StartService, simulator: Si
 
 def test_every_error_is_told_apart_by_its_code() -> None:
     codes = [kind.code for kind in ServiceError.__subclasses__()]
-    assert len(codes) == len(set(codes)) == 25
+    assert len(codes) == len(set(codes)) == 26
     assert errors.error_class("nonsense") is errors.InternalError

@@ -8,6 +8,19 @@ from pydantic.json_schema import SkipJsonSchema
 from service.documents.base import without_default
 
 
+class ClaimDocument(BaseModel):
+    """The claim of a sign-in; `/signin` was posted with base64url(SHA-256(claim)) as its `challenge`."""
+
+    claim: Annotated[
+        str,
+        Field(
+            description="Base64url of 32 random bytes.",
+            pattern="^[A-Za-z0-9_-]{43}$",
+            examples=["bG9uZ2VyLXRoYW4tYW55Ym9keS1jb3VsZC1ndWVzcyE"],
+        ),
+    ]
+
+
 class DesiredIntegration(BaseModel):
     """What should be installed of one integration; short names, each at most once."""
 

@@ -15,8 +15,12 @@ FOLDER = Path(__file__).resolve().parent.parent / "static"
 PREFIX = "/static/"
 FALLBACK_LANGUAGE = "en"
 # Modules and style sheets that are put together into one file: `{page}.{language}.bundle.js`, `{page}.bundle.css`.
-SCRIPTS = {"sidebar": "sidebar.js"}
-SHEETS = {"sidebar": ("garden.css", "sidebar.css"), "pages": ("garden.css", "pages.css")}
+SCRIPTS = {"sidebar": "sidebar.js", "console": "console.js"}
+SHEETS = {
+    "sidebar": ("garden.css", "sidebar.css"),
+    "console": ("garden.css", "sidebar.css", "console.css"),
+    "pages": ("garden.css", "pages.css"),
+}
 
 _TYPES = {
     ".js": "text/javascript; charset=utf-8",

@@ -26,10 +26,18 @@ from service.zendesk.transport import ZendeskAdapter, prepare_session
 ACCESS_TOKEN_SECONDS = 1800
 # 89 days: inside Zendesk's 90 whether that bound is inclusive or strict, so that a quiet account keeps its grant.
 REFRESH_TOKEN_SECONDS = 7_689_600
+# The shortest that Zendesk gives: a sign-in's token is revoked as soon as it has said who the person is.
+SHORTEST_ACCESS_SECONDS = 300
+SHORTEST_REFRESH_SECONDS = 604_800
 # Tokens may be JWTs; Zendesk's are under 4 KB (seen 2026-07).
 LONGEST_TOKEN = 8192
 # Some 300 years; more is no duration, and Python refuses to read very long numbers.
 LONGEST_DURATION_DIGITS = 10
+_LASTING: dict[str, Any] = {"expires_in": ACCESS_TOKEN_SECONDS, "refresh_token_expires_in": REFRESH_TOKEN_SECONDS}
+_SHORT_LIVED: dict[str, Any] = {
+    "expires_in": SHORTEST_ACCESS_SECONDS,
+    "refresh_token_expires_in": SHORTEST_REFRESH_SECONDS,
+}
 
 
 class InvalidGrant(Exception):
@@ -96,21 +104,32 @@ class AuthorizationServer:
         self._adapter = adapter
         self._clock = clock
 
-    def authorization_url(self, account: Subdomain, state: str, code_verifier: str) -> str:
-        """Return the account's consent page for this handshake (RFC 6749, section 4.1.1; RFC 7636, section 4.3)."""
+    def authorization_url(self, account: Subdomain, state: str, code_verifier: str, scope: str | None = None) -> str:
+        """Return the account's consent page for this handshake (RFC 6749, section 4.1.1; RFC 7636, section 4.3).
+
+        `scope` None: the configured one.
+        """
         url, _ = self._session().create_authorization_url(
             f"{self._calls.base_url(account)}/oauth/authorizations/new",
             state=state,
             code_verifier=code_verifier,
             redirect_uri=self._settings.redirect_uri,
-            scope=self._settings.zendesk_scope,
+            scope=self._settings.zendesk_scope if scope is None else scope,
         )
         return str(url)
 
     def exchange_code(
-        self, account: Subdomain, authorization_code: str, code_verifier: str, deadline: Deadline
+        self,
+        account: Subdomain,
+        authorization_code: str,
+        code_verifier: str,
+        deadline: Deadline,
+        *,
+        is_short_lived: bool = False,
     ) -> TokenPair:
         """Return the pair for an authorization code (RFC 6749, section 4.1.3); the code goes to `account`'s host only.
+
+        `is_short_lived`: it is asked to end as soon as Zendesk allows, for somebody who needs it for one question.
 
         Raises:
             InvalidGrant: the code is no longer valid (Zendesk: 120 s, once).
@@ -129,6 +148,7 @@ class AuthorizationServer:
                 code_verifier=code_verifier,
                 redirect_uri=self._settings.redirect_uri,
                 **options,
+                **(_SHORT_LIVED if is_short_lived else _LASTING),
             ),
         )
 
@@ -143,7 +163,9 @@ class AuthorizationServer:
             account,
             deadline,
             (refresh_token,),
-            lambda session, url, options: session.refresh_token(url, refresh_token=refresh_token, **options),
+            lambda session, url, options: session.refresh_token(
+                url, refresh_token=refresh_token, **options, **_LASTING
+            ),
         )
 
     def _session(self) -> OAuth2Session:
@@ -180,8 +202,6 @@ class AuthorizationServer:
         session.register_compliance_hook("access_token_response", read)
         session.register_compliance_hook("refresh_token_response", read)
         options = {
-            "expires_in": ACCESS_TOKEN_SECONDS,
-            "refresh_token_expires_in": REFRESH_TOKEN_SECONDS,
             "timeout": min(CALL_SECONDS, deadline.left()),
             # A redirect would carry our secret to another host.
             "allow_redirects": False,

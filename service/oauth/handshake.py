@@ -57,9 +57,22 @@ class Connected:
     """What a handshake ended in."""
 
     account: Subdomain
-    authorized_by: str | None
-    """The admin's name; None: the token may not read users."""
+    authorized_by: Person | None
+    """The admin who consented; None: the token may not read users."""
     not_ready: tuple[NotReady, ...]
+
+
+def require_client(settings: Settings) -> None:
+    """Return if there is an OAuth client for Zendesk's page to know.
+
+    Raises:
+        ClientMisconfigured: none is set yet.
+    """
+    if settings.lacks_client:
+        raise ClientMisconfigured(
+            "This service has no OAuth client yet. Its operator has to set ZENDESK_CLIENT_ID and "
+            "ZENDESK_CLIENT_SECRET; the front page says where they come from."
+        )
 
 
 @contextmanager
@@ -114,11 +127,7 @@ class Handshake:
             ClientMisconfigured: there is no OAuth client yet, so Zendesk's page would know nobody.
             StoreUnavailable: the state could not be kept.
         """
-        if self._settings.lacks_client:
-            raise ClientMisconfigured(
-                "This service has no OAuth client yet. Its operator has to set ZENDESK_CLIENT_ID and "
-                "ZENDESK_CLIENT_SECRET; the front page says where they come from."
-            )
+        require_client(self._settings)
         issued = self._states.issue(account)
         return issued, self._server.authorization_url(account, issued.state, issued.code_verifier)
 
@@ -174,8 +183,7 @@ class Handshake:
             raise
         replaced = self._store_grant(account, grant, minted, deadline)
         self._follow_up(account, grant, replaced, minted, deadline)
-        name = grant.authorized_by.name if grant.authorized_by else None
-        return Connected(account, name, self._probe(account, deadline))
+        return Connected(account, grant.authorized_by, self._probe(account, deadline))
 
     def _note(self, account: Subdomain, grant: Grant) -> None:
         """Remember that the account was connected, and by whom."""

@@ -49,6 +49,8 @@ _log = structlog.get_logger(__name__)
 
 # Makes a call with the grant's live access token, repeated once if that is refused.
 Authorized = Callable[[Callable[[str], Reply]], Reply]
+# The same within a deadline.
+AuthorizedWithin = Callable[[Deadline, Callable[[str], Reply]], Reply]
 
 
 class Revocation:
@@ -71,12 +73,10 @@ class Revocation:
             ScopeInsufficient: Zendesk does not let the token revoke itself, and it lives.
             ServiceError: Zendesk could not be asked, or failed.
         """
-        current = self._calls.get(account, CURRENT_TOKEN, kind="revoke", token=access_token, deadline=deadline)
+        current = self._current(account, access_token, deadline)
         if current.status == 401 and is_client_taken:
             return
-        described = current.json_object().get("token") if current.is_success else None
-        token_id = described.get("id") if isinstance(described, dict) else None
-        path = f"{TOKENS}/{token_id}" if isinstance(token_id, int) else CURRENT_TOKEN
+        path = _path_of(current)
         is_client_taken = is_client_taken or current.is_success
         self._delete_itself(account, path, access_token, deadline, is_client_taken=is_client_taken)
 
@@ -121,6 +121,24 @@ class Revocation:
 
         self._attempt(account, revoke, deadline)
 
+    def drop_signed_in(
+        self, account: Subdomain, access_token: str, through_grant: AuthorizedWithin, deadline: Deadline
+    ) -> None:
+        """Revoke the token of a sign-in: on its own authority, else through the account's grant; as `drop`.
+
+        Its scope is small, so that it may not be allowed to. `through_grant` makes a call with the grant's live token.
+        """
+
+        def revoke(limit: Deadline) -> None:
+            path = _path_of(self._current(account, access_token, limit))
+            reply = self._delete(account, path, access_token, limit)
+            if not reply.is_success and path != CURRENT_TOKEN:
+                reply = through_grant(limit, lambda token: self._delete(account, path, token, limit))
+            if not (reply.is_success or reply.says_no_record):
+                raise _refusal(reply)
+
+        self._attempt(account, revoke, deadline)
+
     def drop_minted(
         self, account: Subdomain, minted: MintedToken, authorities: list[str], deadline: Deadline | None = None
     ) -> None:
@@ -158,8 +176,18 @@ class Revocation:
             return
         raise _refusal(reply)
 
+    def _current(self, account: Subdomain, access_token: str, deadline: Deadline) -> Reply:
+        return self._calls.get(account, CURRENT_TOKEN, kind="revoke", token=access_token, deadline=deadline)
+
     def _delete(self, account: Subdomain, path: str, access_token: str, deadline: Deadline) -> Reply:
         return self._calls.change(account, "DELETE", path, kind="revoke", token=access_token, deadline=deadline)
+
+
+def _path_of(current: Reply) -> str:
+    """Return where a token is deleted, by what Zendesk says of it; where it says no id, by `current`."""
+    described = current.json_object().get("token") if current.is_success else None
+    token_id = described.get("id") if isinstance(described, dict) else None
+    return f"{TOKENS}/{token_id}" if isinstance(token_id, int) else CURRENT_TOKEN
 
 
 def _refusal(reply: Reply) -> ServiceError:

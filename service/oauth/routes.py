@@ -1,12 +1,17 @@
-"""/oauth/authorize and /oauth/callback, opened in a top-level window."""
+"""/oauth/authorize, /oauth/callback and /signin, opened in a top-level window."""
+
+import time
 
 from flask import Blueprint, g, make_response, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
-from service.errors import AccessDenied, InvalidRequest, InvalidState, ZendeskUnavailable
+from service.documents.account import SessionDocument
+from service.errors import AccessDenied, InvalidRequest, InvalidState, OriginNotAllowed, ZendeskUnavailable
+from service.oauth.claims import is_claim
 from service.oauth.handshake import Connected, Handshake
-from service.oauth.states import STATE_TTL_SECONDS, States, label_of
+from service.oauth.sign_in import SignIn, SmallScopeRefused
+from service.oauth.states import STATE_TTL_SECONDS, IssuedState, PendingAuthorization, States, label_of
 from service.rate_limits import FAILED_EXCHANGES, OAUTH_REQUESTS, Attempt, RateLimits, address_group
 from service.settings import Settings
 from service.subdomains import Subdomain, parse_subdomain
@@ -19,7 +24,7 @@ MOST_COOKIES = 20
 LONGEST_PARAMETER = 4096
 
 # Public: an admin arrives here before anything is known of them.
-blueprint = Blueprint("oauth", __name__, url_prefix="/oauth")
+blueprint = Blueprint("oauth", __name__)
 
 
 @blueprint.before_request
@@ -28,12 +33,68 @@ def limit_requests() -> None:
     collaborator(RateLimits).count(OAUTH_REQUESTS, address_group(request.remote_addr))
 
 
-@blueprint.get("/authorize")
+@blueprint.get("/oauth/authorize")
 def authorize() -> ResponseReturnValue:
     """Send an admin's browser to the consent page of their account."""
     account = _account(_parameter("subdomain") or "")
-    issued, url = collaborator(Handshake).begin(account)
-    response = redirect(url, 302)
+    return _to_consent(collaborator(Handshake).begin(account))
+
+
+@blueprint.get("/signin")
+def sign_in() -> ResponseReturnValue:
+    """Send a person's browser to the consent page of their account, and from there to /console."""
+    account = _account(_parameter("subdomain") or "")
+    return _to_consent(collaborator(SignIn).begin(account))
+
+
+@blueprint.post("/signin")
+def sign_in_for_front_end() -> ResponseReturnValue:
+    """Do the same for another front end, which fetches the session with its claim.
+
+    The origin that a browser says it comes from, and the cookie of the browser that posted, keep a link or a form that
+    somebody sends from handing over whoever presses Allow (RFC 8628, section 5.4). So there is no GET for it.
+    """
+    origin = request.headers.get("Origin", "")
+    if origin not in collaborator(Settings).allowed_origins:
+        raise OriginNotAllowed(_why_not(origin))
+    challenge = _field("challenge")
+    if not is_claim(challenge):
+        raise InvalidRequest(
+            "challenge has to be the SHA-256 of a random claim of 32 bytes: 43 characters of base64url."
+        )
+    account = _account(_field("subdomain"))
+    # 303: the browser goes on by GET.
+    return _to_consent(collaborator(SignIn).begin(account, challenge=challenge, origin=origin), 303)
+
+
+def _why_not(origin: str) -> str:
+    if origin in {"", "null"}:
+        return (
+            "The page that opened this window does not say from where it is. It may have the header Referrer-Policy: "
+            "no-referrer, or be in a sandboxed frame without allow-same-origin: both make a browser send no origin."
+        )
+    return (
+        f"The page that opened this window is from {origin[:200]}, which this service does not know. Its operator can "
+        "add exactly that to ALLOWED_ORIGINS."
+    )
+
+
+def _field(name: str) -> str:
+    """Return a field of the form that was posted.
+
+    Raises:
+        InvalidRequest: it is missing, repeated or too long.
+    """
+    values = request.form.getlist(name)
+    if len(values) != 1 or len(values[0]) > LONGEST_PARAMETER:
+        raise InvalidRequest(f"The form has to have {name} once.")
+    return values[0]
+
+
+def _to_consent(begun: tuple[IssuedState, str], status: int = 302) -> Response:
+    """Send the browser on, with the cookie that its state is bound to."""
+    issued, url = begun
+    response = redirect(url, status)
     for name in _state_cookies()[: -(MOST_COOKIES - 1)]:
         _drop_cookie(response, name)
     settings = collaborator(Settings)
@@ -49,7 +110,7 @@ def authorize() -> ResponseReturnValue:
     return response
 
 
-@blueprint.get("/callback")
+@blueprint.get("/oauth/callback")
 def callback() -> ResponseReturnValue:
     """Take what Zendesk sends back: the state first, then a refusal, then the code."""
     state = _parameter("state")
@@ -61,26 +122,72 @@ def callback() -> ResponseReturnValue:
     attempts = collaborator(RateLimits).attempt(FAILED_EXCHANGES, address)
     # A place before the state is consumed: whoever is told to come again can.
     with attempts as exchange, collaborator(Bulkhead).unproven(address):
-        connected = _completed(state, exchange)
-    return _connected_page(connected)
+        return _completed(state, exchange)
 
 
-def _completed(state: str, exchange: Attempt) -> Connected:
+def _completed(state: str, exchange: Attempt) -> Response:
     g.used_state = state
     secret = request.cookies.get(_cookie_name(label_of(state)))
     pending = collaborator(States).consume(state, secret)
     name_account(pending.account)
+    if pending.sign_in is None:
+        return _connected_page(_connected(pending, exchange))
+    g.signing_in = pending
+    sign_in = collaborator(SignIn)
+    with sign_in.telling(pending):
+        try:
+            return _signed_in(pending, exchange)
+        except SmallScopeRefused:
+            return _to_consent(sign_in.begin_again(pending))
+
+
+def _connected(pending: PendingAuthorization, exchange: Attempt) -> Connected:
+    code = _code_for(pending)
+    return collaborator(Handshake).complete(pending.account, code, pending.code_verifier, deadline(), exchange)
+
+
+def _code_for(pending: PendingAuthorization) -> str:
+    """Return the code that Zendesk sent.
+
+    Raises:
+        SmallScopeRefused: it refuses the scope of a sign-in, which may ask for more.
+        ServiceError: it refused, or the answer is not for this account.
+    """
     # It may have been taken off the list since.
     collaborator(Settings).require_allowed(pending.account)
-    handshake = collaborator(Handshake)
     error = _parameter("error")
+    if error == "invalid_scope" and collaborator(SignIn).is_small(pending):
+        raise SmallScopeRefused
     if error is not None:
-        raise _refusal(error, handshake.authorize_url(pending.account))
+        raise _refusal(error, pending)
     code = _parameter("code")
     if code is None:
         raise InvalidRequest("Zendesk sent neither a code nor an error. Connect again.")
     _check_issuer(pending.account)
-    return handshake.complete(pending.account, code, pending.code_verifier, deadline(), exchange)
+    return code
+
+
+def _signed_in(pending: PendingAuthorization, exchange: Attempt) -> Response:
+    sign_in = collaborator(SignIn)
+    signed_in = sign_in.complete(pending, _code_for(pending), deadline(), exchange)
+    asked = pending.sign_in
+    is_ours = asked is None or asked.challenge is None
+    session = sign_in.session_of(signed_in.account, signed_in.user_id, signed_in.at) if is_ours else None
+    return _signed_in_page(pending, session)
+
+
+def _signed_in_page(pending: PendingAuthorization, session: SessionDocument | None) -> Response:
+    """Return the page after a sign-in; `session` None: a front end of another origin fetches it."""
+    return make_response(
+        render_template(
+            "signed_in.html", account=pending.account, kept=_to_keep(pending.account, session), problem=None
+        )
+    )
+
+
+def _to_keep(account: Subdomain, session: SessionDocument | None) -> dict[str, object] | None:
+    """Return what a page keeps of a session in its browser."""
+    return None if session is None else {**session.model_dump(), "account": account}
 
 
 def forget_cookie(response: Response) -> None:
@@ -90,6 +197,11 @@ def forget_cookie(response: Response) -> None:
 
 
 def _connected_page(connected: Connected) -> Response:
+    person = connected.authorized_by
+    # Whoever has just connected has proven who they are.
+    session = (
+        collaborator(SignIn).session_of(connected.account, person.id, int(time.time())) if person is not None else None
+    )
     return make_response(
         render_template(
             "authorized.html",
@@ -97,7 +209,8 @@ def _connected_page(connected: Connected) -> Response:
             code=None,
             problem=None,
             account=connected.account,
-            authorized_by=connected.authorized_by,
+            authorized_by=person.name if person else None,
+            kept=_to_keep(connected.account, session),
             not_ready=connected.not_ready,
             origin=collaborator(Settings).public_url,
         )
@@ -125,15 +238,17 @@ def _parameter(name: str) -> str | None:
     return values[0] if values and values[0] else None
 
 
-def _refusal(error: str, authorize_url: str) -> AccessDenied | InvalidRequest | ZendeskUnavailable:
+def _refusal(error: str, pending: PendingAuthorization) -> AccessDenied | InvalidRequest | ZendeskUnavailable:
     """Return what an error in the redirect means (RFC 6749, section 4.1.2.1)."""
+    if error == "access_denied" and pending.sign_in is not None:
+        return AccessDenied("Access was denied on Zendesk's consent page, so nobody is signed in. Sign in again.")
     if error == "access_denied":
         return AccessDenied(
             "Access was denied on Zendesk's consent page. Nothing was changed; connect again when you are ready.",
-            authorize_url=authorize_url,
+            authorize_url=collaborator(Handshake).authorize_url(pending.account),
         )
     if error in {"server_error", "temporarily_unavailable"}:
-        return ZendeskUnavailable("Zendesk could not finish the authorization. Connect again in a moment.")
+        return ZendeskUnavailable("Zendesk could not finish the authorization. Try again in a moment.")
     return InvalidRequest(
         "Zendesk refused the authorization request. The operator has to compare the OAuth client in Zendesk (kind, "
         "scopes, redirect URL) with this service's settings.",

@@ -2,6 +2,9 @@
 
 A state is 256 random bits, kept under its hash with the account and the PKCE verifier, sealed, and bound to the
 browser by a secret that only that browser's cookie holds (RFC 9700, section 4.7; GHSA-fg6f-75jq-6523).
+
+States of sign-ins are marked in the state itself and kept under keys of their own, for which they are sealed: neither
+kind is ever taken for the other, not even by a release that knows one of them only.
 """
 
 import hashlib
@@ -17,8 +20,11 @@ from service.vault import KeyMissing, Vault
 
 # Time to sign in and read the consent page; a leaked link is soon worthless.
 STATE_TTL_SECONDS = 600
-# What `_state_key` returns, as a pattern; for whoever goes through everything that is sealed.
+# What `_state_key` returns, as patterns; for whoever goes through everything that is sealed.
 KEY_PATTERN = "zis:state:*"
+SIGN_IN_KEY_PATTERN = "zis:signin:*"
+# Has a character that no random state has.
+_SIGN_IN = "signin."
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +38,18 @@ class IssuedState:
 
 
 @dataclass(frozen=True, slots=True)
+class SignInRequest:
+    """What a sign-in is begun with. It ends in a session of whoever consents, and never in a grant."""
+
+    scope: str
+    """What Zendesk is asked for."""
+    challenge: str | None = None
+    """Of the claim that fetches the session; None: the browser that signs in goes on to /console."""
+    origin: str | None = None
+    """Of the front end that began it; None: this service's own page."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Record:
     """What is stored of a state."""
 
@@ -39,6 +57,10 @@ class _Record:
     verifier: str = field(repr=False)
     browser: str = field(repr=False)
     """Hash of the secret in the browser's cookie."""
+    scope: str = ""
+    """This and the others: of a sign-in alone."""
+    challenge: str | None = None
+    origin: str | None = None
 
     @classmethod
     def from_bytes(cls, plaintext: bytes) -> "_Record":
@@ -51,6 +73,8 @@ class PendingAuthorization:
 
     account: Subdomain
     code_verifier: str = field(repr=False)
+    sign_in: SignInRequest | None = None
+    """None: the account is to be connected."""
 
 
 def label_of(state: str) -> str:
@@ -60,7 +84,13 @@ def label_of(state: str) -> str:
 
 def _state_key(state: str) -> str:
     # No account in the key: the callback learns the account from the record alone.
-    return f"zis:state:{hashlib.sha256(state.encode()).hexdigest()}"
+    kind = "signin" if is_sign_in(state) else "state"
+    return f"zis:{kind}:{hashlib.sha256(state.encode()).hexdigest()}"
+
+
+def is_sign_in(state: str) -> bool:
+    """Return whether a state, if it is one, was issued for a sign-in."""
+    return state.startswith(_SIGN_IN)
 
 
 class States:
@@ -70,15 +100,16 @@ class States:
         self._store = store
         self._vault = vault
 
-    def issue(self, account: Subdomain) -> IssuedState:
-        """Return a new state for `account`, usable once within ten minutes.
+    def issue(self, account: Subdomain, sign_in: SignInRequest | None = None) -> IssuedState:
+        """Return a new state for `account`, usable once within ten minutes; `sign_in` None: to connect it.
 
         Raises:
             StoreUnavailable: Redis did not take it, or is nearly full.
         """
-        state, browser_secret = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+        mark, asked = (_SIGN_IN, asdict(sign_in)) if sign_in else ("", {})
+        state, browser_secret = mark + secrets.token_urlsafe(32), secrets.token_urlsafe(32)
         verifier = secrets.token_urlsafe(64)  # 86 characters; RFC 7636, section 4.1, allows 43 to 128
-        record = _Record(account, verifier, _digest(browser_secret))
+        record = _Record(account, verifier, _digest(browser_secret), **asked)
         if not self._store.has_room(STATES_GIVE_WAY_AT):
             raise StoreUnavailable("The store (Redis) is nearly full. Its operator has to make room.", retry_after=60)
         key = _state_key(state)
@@ -92,7 +123,8 @@ class States:
             InvalidState: unknown, expired, used, or issued to another browser.
             StoreUnavailable: Redis did not answer.
         """
-        refusal = InvalidState("This attempt to connect is no longer valid. Close this window and connect again.")
+        what = "sign in" if is_sign_in(state) else "connect"
+        refusal = InvalidState(f"This attempt to {what} is no longer valid. Close this window and {what} again.")
         key = _state_key(state)
         # Not GET then DEL: two racing callbacks must not both win.
         sealed = self._store.write(("GETDEL", key))[0]
@@ -104,7 +136,8 @@ class States:
             raise refusal from None
         if not hmac.compare_digest(record.browser, _digest(browser_secret)):
             raise refusal
-        return PendingAuthorization(Subdomain(record.account), record.verifier)
+        sign_in = SignInRequest(record.scope, record.challenge, record.origin) if is_sign_in(state) else None
+        return PendingAuthorization(Subdomain(record.account), record.verifier, sign_in)
 
 
 def _digest(secret: str) -> str:

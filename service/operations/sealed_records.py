@@ -6,7 +6,7 @@ A sealed record is named in its seal, so each kind of record has its own way to 
   activity       an item of an account's list, behind its instant
   machine_token  a field of an account's hash
   looker         a field of an account's hash, behind its instant
-  role, app_key, state, rearmed   a string; these end by themselves, within a week at most
+  role, app_key, state, sign_in, claim, rearmed   a string; these end by themselves, within a week at most
 """
 
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ from service import lookers
 from service.activity import Activity, activity_key
 from service.job_specs import rearmed
 from service.lookers import Lookers
-from service.oauth import states
+from service.oauth import claims, states
 from service.oauth.grants import MINTED_FIELD, Grants, grant_key, minted_record
 from service.sidebar import app_keys, machine_tokens, managers
 from service.sidebar.machine_tokens import MachineTokens
@@ -26,7 +26,7 @@ from service.subdomains import Subdomain
 from service.vault import KeyMissing, Vault
 
 # Of these nothing is lost for long if they do not open.
-PASSING_KINDS = frozenset({"looker", "role", "app_key", "state", "rearmed"})
+PASSING_KINDS = frozenset({"looker", "role", "app_key", "state", "sign_in", "claim", "rearmed"})
 KEYS_AT_ONCE = 100
 
 _ANY = Subdomain("*")
@@ -38,6 +38,8 @@ _PATTERNS = {
     "role": managers.KEY_PATTERN,
     "app_key": app_keys.KEY_PATTERN,
     "state": states.KEY_PATTERN,
+    "sign_in": states.SIGN_IN_KEY_PATTERN,
+    "claim": claims.KEY_PATTERN,
     "rearmed": rearmed.KEY_PATTERN,
 }
 

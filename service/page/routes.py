@@ -7,7 +7,7 @@ from flask import Blueprint, Flask, Response, g, make_response, render_template,
 from flask.typing import ResponseReturnValue
 
 from service.errors import MethodNotAllowed
-from service.files.collection import FALLBACK_LANGUAGE, SHEETS, Collection
+from service.files.collection import FALLBACK_LANGUAGE, SHEETS, Collection, Files
 from service.page.at_hand import AtHand
 from service.page.markup import bootstrap
 from service.rate_limits import REFUSED_REQUESTS, RateLimits, address_group
@@ -53,13 +53,8 @@ def _shell() -> tuple[bytes, bytes]:
     """Return what stands before and after the data, in the colours the address names and the browser's language."""
     collection = collaborator(Collection)
     files = collection.now()
-    tag = request.accept_languages.best or FALLBACK_LANGUAGE
-    language = tag.partition("-")[0].lower()
     scheme = request.args.get("colorScheme")
-    chosen = (
-        language if language in files.languages else FALLBACK_LANGUAGE,
-        scheme if scheme in SCHEMES else None,
-    )
+    chosen = (language_of(files), scheme if scheme in SCHEMES else None)
     if collection.watches:
         # As they were written, for whoever looks at them in the browser.
         *preloaded, script = files.modules["sidebar"]
@@ -77,6 +72,13 @@ def render_ahead(app: Flask) -> None:
         for language in files.languages:
             for scheme in (None, *SCHEMES):
                 _bundled(files.digest, language, scheme)
+
+
+def language_of(files: Files) -> str:
+    """Return the browser's language, if the pages' texts are there in it."""
+    tag = request.accept_languages.best or FALLBACK_LANGUAGE
+    language = tag.partition("-")[0].lower()
+    return language if language in files.languages else FALLBACK_LANGUAGE
 
 
 # There are as many as languages and colours. The files' addresses are in it.

@@ -10,7 +10,6 @@ from service.documents.queries import NoQuery
 from service.settings import Settings
 from service.sidebar.guard import bearer
 from service.sidebar.sessions import Session, Sessions
-from service.timestamps import timestamp
 from service.web import collaborator, name_account, parameters, reply
 
 API_BASE = "/api/v1"
@@ -36,5 +35,4 @@ def renew_session() -> ResponseReturnValue:
 
 def session_document(token: str, session: Session) -> SessionDocument:
     """Return a session as it is handed out."""
-    seconds = collaborator(Sessions).seconds_left(session)
-    return SessionDocument(session_token=token, expires_at=timestamp(session.expires_at) or "", expires_in=seconds)
+    return collaborator(Sessions).document(token, session)

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 
 from joserfc import jws
 
+from service.documents.account import SessionDocument
 from service.errors import Unauthenticated
 from service.memo import Memo
 from service.settings import Settings
 from service.subdomains import Subdomain, parse_subdomain
+from service.timestamps import timestamp
 from service.vault import UNREADABLE, derive_keys
 
 SESSION_SECONDS = 900
@@ -38,9 +40,9 @@ class Session:
     user_id: int | None
     """None: Zendesk's signed request did not say in a form we know."""
     installation_id: int | None
-    """The installation of the app it was opened in; None: a token of a release that did not note it."""
+    """The installation of the app it was opened in; None: signed in elsewhere, or a token of a release without it."""
     signed_at: int
-    """`iat` of the signed request it came from."""
+    """`iat` of the signed request it came from, or when the person signed in at Zendesk."""
     expires_at: int
     machine: str | None = None
     """The name of the machine token that was shown instead; None: this is a person."""
@@ -81,6 +83,15 @@ class Sessions:
         header = {"alg": _ALGORITHM, "typ": _TYPE, "kid": self._writing.kid}
         payload = json.dumps(claims, separators=(",", ":"))
         return jws.serialize_compact(header, payload, self._writing.oct_key, registry=_REGISTRY), session
+
+    def signed_in(self, account: Subdomain, user_id: int, signed_at: int) -> SessionDocument:
+        """Return a new session, as it is handed out, of somebody who signed in at `signed_at` (Unix seconds)."""
+        return self.document(*self.issue(account, user_id, None, signed_at))
+
+    def document(self, token: str, session: Session) -> SessionDocument:
+        """Return a session as it is handed out."""
+        seconds = self.seconds_left(session)
+        return SessionDocument(session_token=token, expires_at=timestamp(session.expires_at) or "", expires_in=seconds)
 
     def read(self, token: str | None) -> Session:
         """Return the session of a valid token.

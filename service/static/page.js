@@ -32,6 +32,7 @@ export class Page {
   #dialog;
   #content;
   #notify;
+  #onSessionOver;
   #connectionBefore = null;
   #lookedAt = Date.now();
 
@@ -39,11 +40,13 @@ export class Page {
    * @param {object} bootstrap session and account; `status` and `list` as far as they were at hand, else null
    * @param {object} [host]
    * @param {(text: string) => void} [host.notify] shows a short message of ours outside of the page
+   * @param {() => void} [host.onSessionOver] told when the page has to be opened anew
    */
-  constructor(bootstrap, { notify = () => {} } = {}) {
+  constructor(bootstrap, { notify = () => {}, onSessionOver = () => {} } = {}) {
     const { account } = bootstrap;
     this.#bootstrap = bootstrap;
     this.#notify = notify;
+    this.#onSessionOver = onSessionOver;
     const client = new ZISClient({
       sessionToken: bootstrap.session_token,
       expiresIn: bootstrap.expires_in,
@@ -195,6 +198,7 @@ export class Page {
     this.#wait.stop();
     this.#bulk.abandon();
     this.#model.endSession(new ZISProblem({ code: "session_over", status, request_id: requestId }));
+    this.#onSessionOver();
   }
 
   #announce(text) {

@@ -116,6 +116,8 @@ def test_after_the_form_the_browser_gets(make_app: MakeApp) -> None:
     assert {route: status for route, status in answers.items() if 300 <= status < 400} == {
         ("/oauth/authorize", "GET"): 302,
         ("/oauth/authorize", "HEAD"): 302,
+        ("/signin", "GET"): 302,
+        ("/signin", "HEAD"): 302,
     }
     assert ask(app, "GET", "/", "account=acme").status == 303
 

@@ -50,8 +50,11 @@ ROUTES: dict[str, dict[str, tuple[int, ...]]] = {
     "/docs": {"GET HEAD OPTIONS": everybody(200)},
     "/oauth/authorize": {"GET HEAD": everybody(302), "OPTIONS": everybody(200)},
     "/oauth/callback": {"GET HEAD": everybody(400), "OPTIONS": everybody(200)},
+    "/console": {"GET HEAD OPTIONS": everybody(200)},
+    "/signin": {"GET HEAD": everybody(302), "POST": everybody(403), "OPTIONS": everybody(200)},
     "/sidebar": {"GET HEAD": everybody(405), "POST": everybody(401), "OPTIONS": everybody(200)},
     "/api/v1/session": {"POST OPTIONS": WITH_A_SESSION},
+    "/api/v1/session/claim": {"POST": everybody(404), "OPTIONS": everybody(200)},
     "/api/v1/status": {"GET HEAD OPTIONS": WITH_A_SESSION},
     "/api/v1/activity": {"GET HEAD": LOOKERS, "OPTIONS": WITH_A_SESSION},
     "/api/v1/job_specs": {"GET HEAD": LOOKERS, "OPTIONS": WITH_A_SESSION},
@@ -63,6 +66,7 @@ ROUTES: dict[str, dict[str, tuple[int, ...]]] = {
 }
 ADDRESSES = {
     "/oauth/authorize": "/oauth/authorize?subdomain=acme",
+    "/signin": "/signin?subdomain=acme",
     "/static/<path:filename>": "/static/sidebar.css",
     "/api/v1/job_specs/install": f"/api/v1/job_specs/install?job_spec_name={VIP}",
     "/api/v1/job_specs/<name>/install": f"/api/v1/job_specs/{VIP}/install",

@@ -208,7 +208,7 @@ def test_only_the_handshake_sets_a_cookie(admin: Admin) -> None:
             with_cookies.add(rule)
             assert "HttpOnly" in answer.headers["Set-Cookie"]
             assert "SameSite=Lax" in answer.headers["Set-Cookie"]
-    assert with_cookies == {"/oauth/authorize", "/oauth/callback"}
+    assert with_cookies == {"/oauth/authorize", "/oauth/callback", "/signin"}
 
 
 def test_a_page_takes_its_parts_from_here(admin: Admin, redis: Redis) -> None:

@@ -14,6 +14,7 @@ from service.sidebar.machine_tokens import MachineTokens
 from service.vault import Vault, derive_keys
 from tests.attacks.attackers import ACME, expire_grant, field_of, grant_key, keys_of
 from tests.conftest import MakeAdmin
+from tests.front_end import FRONT_END, FrontEnd
 from tests.steps import ORDERS_ONLY, SECRET_KEYS, Admin, collaborator
 
 pytestmark = pytest.mark.attacks
@@ -64,7 +65,7 @@ def row_of(key: str) -> str | None:
 
 
 def test_the_checklist_has_every_point() -> None:
-    assert [int(point.partition(".")[0]) for point in points()] == list(range(1, 24))
+    assert [int(point.partition(".")[0]) for point in points()] == list(range(1, 25))
 
 
 @pytest.mark.parametrize("point", points(), ids=lambda point: point.partition(".")[0])
@@ -105,12 +106,21 @@ def leave_a_rearming(person: Admin) -> None:
     person.meets()
 
 
+def leave_sign_ins(person: Admin) -> None:
+    """Begin a sign-in, and end one of a front end that does not fetch it."""
+    assert person.browser.get("/signin?subdomain=acme").status_code == 302
+    front_end = FrontEnd(person)
+    assert front_end.come_back(person.simulator.consent(front_end.post(), 101)).status_code == 200
+
+
 @pytest.fixture
 def everything(make_admin: MakeAdmin, redis: Redis) -> Admin:
     """An account after all that leaves a trace in the store."""
-    person = make_admin(ZIS_INTEGRATIONS="{subdomain}_orders,{subdomain}_shipping", LIST_CACHE_SECONDS="15")
+    settings = {"ZIS_INTEGRATIONS": "{subdomain}_orders,{subdomain}_shipping", "ALLOWED_ORIGINS": FRONT_END}
+    person = make_admin(**settings, LIST_CACHE_SECONDS="15")
     person.connect("acme")
     person.authorize("acme")
+    leave_sign_ins(person)
     person.job_specs()
     person.install("zis:acme_orders:job_spec:escalate_vip_order")
     leave_a_rearming(person)

@@ -34,7 +34,7 @@ OPEN_KEYS = {
 # Those that only the page itself knows.
 PAGE_CODES = {"network", "session_over"}
 # Nothing on this page can cause them.
-OTHER_CODES = {"not_found", "method_not_allowed", "payload_too_large"}
+OTHER_CODES = {"not_found", "method_not_allowed", "payload_too_large", "origin_not_allowed"}
 
 
 def used_keys() -> set[str]:

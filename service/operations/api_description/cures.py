@@ -61,6 +61,12 @@ CURES: dict[str, Cure] = {
         "connected, and they are not remembered as having looked or managed within 90 days.",
         "The detail says which. Sign in to Zendesk as an agent, or have an admin connect the account.",
     ),
+    "origin_not_allowed": Cure(
+        "A page of an origin that `ALLOWED_ORIGINS` does not have posted a sign-in; or one that sends no origin, or "
+        "`null`, because of `Referrer-Policy: no-referrer` or a sandboxed frame.",
+        "The operator adds exactly that origin. A page that sends none needs another policy, such as "
+        "`strict-origin-when-cross-origin`, or `allow-same-origin` for its frame.",
+    ),
     "not_found": Cure(
         "Nothing is under this address, or the account has no integration of this name here.",
         "Check the address, or the name against `ZIS_INTEGRATIONS`.",

@@ -72,6 +72,9 @@ def _described(operation: Operation) -> dict[str, Any]:
         described["description"] = operation.text
     if operation.has_etag:
         described["responses"]["304"] = {"description": "The list that is held already has not changed."}
+    if operation.may_wait:
+        wait = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}}
+        described["responses"]["202"] = {"description": "There is nothing to fetch yet.", "headers": wait}
     if operation.is_guarded:
         described["security"] = [{"session": []}, *([{"machine": []}] if operation.takes_machines else [])]
     return described

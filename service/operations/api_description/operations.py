@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from service.documents.account import ActivityDocument, DisconnectDocument, SessionDocument, StatusDocument
 from service.documents.base import Document
 from service.documents.desired_state import PlanDocument
-from service.documents.inputs import DesiredStateDocument
+from service.documents.inputs import ClaimDocument, DesiredStateDocument
 from service.documents.job_specs import ChangeDocument, ListDocument
 from service.documents.problems import Live, Ready
 from service.documents.queries import (
@@ -62,6 +62,8 @@ class Operation:
     has_etag: bool = False
     body: type[BaseModel] | None = None
     """The document it takes; None: none."""
+    may_wait: bool = False
+    """It answers 202 while there is nothing to give."""
     headers: tuple[str, ...] = ()
     """Request headers that change the answer."""
 
@@ -137,9 +139,21 @@ OPERATIONS = (
     Operation(
         "POST", f"{API_BASE}/session", "renewSession", "account",
         "A fresh session token",
-        "For one that is valid or expired, until 12 hours after Zendesk's signed request that it came from. Needs "
-        "neither the store nor Zendesk.",
+        "For one that is valid or expired, until 12 hours after Zendesk's signed request or sign-in that it came from. "
+        "Needs neither the store nor Zendesk.",
         NoQuery, SessionDocument, (*_ALWAYS, "internal_error", "zendesk_timeout"),
+    ),
+    Operation(
+        "POST", f"{API_BASE}/session/claim", "claimSession", "account",
+        "The session of whoever signed in through another front end",
+        "For a page of one of ALLOWED_ORIGINS that has posted `/signin` with the hash of this claim. Once: 404 after "
+        "it was fetched, five minutes after the sign-in, and to any other origin. A sign-in that ended badly is told "
+        "once, as its own problem. 202 with `Retry-After` while there is nothing to fetch.",
+        NoQuery, SessionDocument,
+        ("invalid_request", "not_found", "account_not_allowed", "invalid_state", "access_denied", "account_mismatch",
+         "agent_required", "scope_insufficient", "account_gone", "rate_limited", "payload_too_large",
+         "client_misconfigured", "zendesk_unavailable", "zendesk_timeout", "internal_error", *_STORE),
+        is_guarded=False, body=ClaimDocument, may_wait=True,
     ),
     Operation(
         "DELETE", f"{API_BASE}/connection", "disconnect", "account",

@@ -8,7 +8,7 @@ from contextlib import suppress
 from service import activity, lookers
 from service.errors import ZendeskUnavailable
 from service.job_specs import kept_lists
-from service.oauth import grants, probes
+from service.oauth import claims, grants, probes
 from service.oauth.cool_down import CoolDown
 from service.oauth.turns import LEASE_SECONDS
 from service.operations import sealed_records
@@ -41,6 +41,7 @@ def rehearsal(store: Store, settings: Settings) -> Finding:
         lambda: grants.rehearse(store, account),
         lambda: activity.rehearse(store, account),
         lambda: lookers.rehearse(store, account),
+        lambda: claims.rehearse(store, account),
         lambda: machine_tokens.rehearse(store, account),
         lambda: sealed_records.rehearse(store, account),
         lambda: RateLimits(settings, store).rehearse(account),

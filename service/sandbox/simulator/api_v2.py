@@ -5,6 +5,7 @@ from service.sandbox.simulator.api_tokens import tokens
 from service.sandbox.simulator.default_world import APP_ID
 from service.sandbox.simulator.exchange import Exchange
 from service.sandbox.simulator.messages import Reply, json_reply
+from service.sandbox.simulator.people import Token
 from service.sandbox.simulator.refusals import dead_token, forbidden, not_found, scope_missing
 from service.sandbox.simulator.signing import public_key_pem
 
@@ -57,8 +58,19 @@ def _refusal(exchange: Exchange) -> Reply | None:  # noqa: PLR0911  # one return
                 return forbidden()
             case "404":
                 return not_found()
+    return _scope_refusal(exchange, token)
+
+
+def _scope_refusal(exchange: Exchange, token: Token) -> Reply | None:
+    """Return why the token's scope does not allow what is asked; None: it does."""
+    switches = exchange.account.switches
     kind = "read" if exchange.method == "GET" else "write"
+    refused = {"not_readable": True, "not_by_small_scope": token.scopes == ("users:read",)}
+    if exchange.segments[2:3] == ("users",) and refused.get(switches.users):
+        return scope_missing("read")
     about_itself = exchange.segments[2:4] == ("oauth", "tokens") and exchange.method != "POST"
+    if about_itself and kind == "write" and switches.self_revocation == "write":
+        return None if "write" in token.scopes else scope_missing("write")
     if about_itself or kind in token.scopes or f"users:{kind}" in token.scopes:
         return None
     return scope_missing(kind)

@@ -78,6 +78,20 @@ CHOICES: dict[str, Choice] = {
     "sub_form": Choice("`sub` of signed requests", ("number", "string", "url")),
     "iss_form": Choice("`iss` of signed requests: bare host, or with scheme", ("host", "https")),
     "opener": Choice("the consent page keeps `window.opener`, or cuts it (COOP)", ("kept", "lost")),
+    "users": Choice(
+        "/api/v2/users answers whoever may; 403 to tokens whose scope is `users:read` alone; 403 to every token",
+        ("readable", "not_by_small_scope", "not_readable"),
+    ),
+    "small_scope": Choice(
+        "the token endpoint gives tokens of `users:read` alone, or refuses that with invalid_scope",
+        ("granted", "invalid_scope"),
+    ),
+    "self_revocation": Choice("a token may revoke itself whatever its scope, or only with `write`", ("any", "write")),
+    "second_authorization": Choice(
+        "a second authorization by the same person and client leaves the first one's tokens alive; ends its access"
+        " token; ends access and refresh token",
+        ("keeps_first", "ends_access", "ends_first"),
+    ),
     "storage": Choice("the frame's storage is open, or blocked (a credentialless frame)", ("open", "blocked")),
 }
 
@@ -122,6 +136,10 @@ class Switches:
     sub_form: str = "number"
     iss_form: str = "host"
     opener: str = "kept"
+    users: str = "readable"
+    small_scope: str = "granted"
+    self_revocation: str = "any"
+    second_authorization: str = "keeps_first"
     storage: str = "open"
 
     def to_json(self) -> dict[str, Any]:

@@ -122,6 +122,8 @@ def _asked_seconds(form: dict[str, str], name: str, usual: int, bounds: tuple[in
 def _granted_scopes(exchange: Exchange, asked: str) -> list[str]:
     switches = exchange.account.switches
     scopes = (switches.granted_scope or asked).split()
+    if switches.small_scope == "invalid_scope" and scopes == ["users:read"]:
+        raise OAuthRefusal("invalid_scope", "The requested scope is invalid, unknown, or malformed.")
     unknown = [scope for scope in scopes if scope not in KNOWN_SCOPES]
     if unknown and switches.unknown_scope == "invalid_scope":
         raise OAuthRefusal("invalid_scope", "The requested scope is invalid, unknown, or malformed.")
@@ -141,8 +143,19 @@ def _exchange_code(exchange: Exchange, client: Client, form: dict[str, str]) -> 
     if code is None:
         raise _invalid_grant()
     scopes = _granted_scopes(exchange, form.get("scope", code.scope))
+    _end_first(exchange, client, code.user_id)
     token = account.grant(client, code.user_id, scopes, expires_in=access, refresh_expires_in=refresh)
     return _answer(exchange, token, form)
+
+
+def _end_first(exchange: Exchange, client: Client, user_id: int) -> None:
+    """End what the same person and client were granted before, where the account is switched so (unknown)."""
+    account, mode = exchange.account, exchange.account.switches.second_authorization
+    if mode != "keeps_first":
+        for token in [
+            one for one in account.tokens.values() if (one.client, one.user_id) == (client.identifier, user_id)
+        ]:
+            account.revoke(token, access_only=mode == "ends_access")
 
 
 def _refresh(exchange: Exchange, client: Client, form: dict[str, str]) -> Reply:
