@@ -296,7 +296,7 @@ REFUSED: list[tuple[str, str, str, Break]] = [
 
 WARNED: list[tuple[str, str, str, Break]] = [
     *(("manifest-no-effect", key, "manifest.json", manifest(**{key: "a"}))
-      for key in ("name", "hideInstallerFields", "flexible_height")),
+      for key in ("hideInstallerFields", "flexible_height")),
     ("location-in-reach", "localhost", "manifest.json", ticket_sidebar(url="http://localhost:9001/sidebar")),
     ("location-in-reach", "loopback-by-https", "manifest.json", ticket_sidebar(url="https://[::1]:9001/sidebar")),
     ("location-in-reach", "stand-in", "manifest.json", ticket_sidebar(url="https://YOUR-SERVICE/sidebar")),

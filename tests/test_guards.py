@@ -10,7 +10,7 @@ from tests.conftest import MakeAdmin, MakeApp
 
 # The contract's list; /metrics has a guard of its own.
 PUBLIC = re.compile(
-    r"/|/oauth/.*|/signin|/console|/api/v1/session/claim|/sidebar|/livez|/readyz|/openapi\.json|/docs|/static/<path:filename>|/favicon\.ico|/robots\.txt|/metrics"
+    r"/|/oauth/.*|/signin|/console|/zendesk-app\.zip|/api/v1/session/claim|/sidebar|/livez|/readyz|/openapi\.json|/docs|/static/<path:filename>|/favicon\.ico|/robots\.txt|/metrics"
 )
 
 

@@ -1,9 +1,12 @@
 """The front page and what monitors ask for."""
 
+import json
 import re
 import shlex
 from html import unescape
+from io import BytesIO
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 from click.testing import CliRunner
@@ -87,7 +90,8 @@ def test_the_steps_come_in_the_order_in_which_they_can_be_taken(browser: FlaskCl
 def test_the_page_gives_the_command_that_makes_the_package(make_app: MakeApp, tmp_path: Path) -> None:
     app = make_app(ZENDESK_APPS=None, PUBLIC_URL="https://zis.acme.example", ZENDESK_URL_TEMPLATE=None)
     steps = steps_of(app.test_client().get("/").text)
-    program, *arguments = shlex.split(steps["Install the app in Zendesk"].partition("install the app. ")[2])
+    step = steps["Install the app in Zendesk"]
+    program, *arguments = shlex.split(step.partition("install the app. Download the package ")[2])
 
     assert program == ".venv/bin/flask"
     assert arguments == [
@@ -130,7 +134,57 @@ def test_the_page_shows_whether_every_account_has_an_app(
 
     assert steps_of(page)["Install the app in Zendesk"].startswith("done")
     assert steps_of(page)["Tell this service the app's id"].startswith(said)
-    assert "package-app" not in page
+    assert 'href="/zendesk-app.zip"' in page, "also when done: the next account needs it"
+    assert "package-app zis-job-specs.zip" in page
+
+
+# --- the package, the release, the other pages ---
+
+
+def test_the_package_is_the_one_that_package_app_makes(make_app: MakeApp, tmp_path: Path) -> None:
+    app = make_app(PUBLIC_URL="https://zis.acme.example", ZENDESK_URL_TEMPLATE=None)
+    reply = app.test_client().get("/zendesk-app.zip", base_url="https://zis.acme.example")
+    out = tmp_path / "app.zip"
+    assert CliRunner().invoke(package_app, [str(out), "--public-url", "https://zis.acme.example"]).exit_code == 0
+
+    assert (reply.status_code, reply.content_type) == (200, "application/zip")
+    assert reply.headers["Content-Disposition"] == 'attachment; filename="zis-job-specs.zip"'
+    assert reply.headers["Cache-Control"] == "no-store"
+    assert reply.data == out.read_bytes()
+
+
+def test_the_package_has_a_name(browser: FlaskClient) -> None:
+    with ZipFile(BytesIO(browser.get("/zendesk-app.zip", base_url=PUBLIC_URL).data)) as package:
+        manifest = json.loads(package.read("manifest.json"))
+    assert manifest["name"] == "ZIS job specs"
+    assert manifest["location"]["support"]["nav_bar"]["url"] == f"{PUBLIC_URL}/sidebar"
+
+
+def test_there_is_no_package_before_the_address_is_known(make_app: MakeApp) -> None:
+    app = make_app(PUBLIC_URL="https://set-me-later.example", ZENDESK_URL_TEMPLATE=None)
+    browser = app.test_client()
+    reply = browser.get("/zendesk-app.zip", base_url="https://set-me-later.example")
+
+    assert reply.status_code == 404
+    assert "once PUBLIC_URL is set" in reply.text
+    assert "/zendesk-app.zip" not in browser.get("/", base_url="https://set-me-later.example").text
+
+
+def test_packages_are_limited_by_address(make_app: MakeApp) -> None:
+    browser = make_app().test_client()
+    assert {browser.get("/zendesk-app.zip").status_code for _ in range(300)} == {200}
+    assert browser.get("/zendesk-app.zip").status_code == 429
+
+
+def test_the_page_names_the_release_and_the_way_on(browser: FlaskClient) -> None:
+    page = browser.get("/").text
+    live = browser.get("/livez").get_json()
+
+    assert f"Release {live['version']}" in page
+    assert (live["commit"] or "")[:12] in page
+    for path in ("/docs", "/console"):
+        assert f'href="{path}"' in page
+        assert browser.get(path).status_code == 200
 
 
 def test_the_page_asks_for_a_client_of_its_own(browser: FlaskClient) -> None:

@@ -1,12 +1,20 @@
-"""The front page: what this is, a form to connect an account, and the set-up steps that remain."""
+"""The front page: what this is, a form to connect an account, and the set-up steps; and the package of the app."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import urlencode
 
-from flask import Blueprint, redirect, render_template, request
+from flask import Blueprint, Response, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
+from service.errors import NotFound
 from service.oauth.grants import Grants
+from service.operations.health import Release
+from service.operations.zendesk_app.command import MANIFEST_FOLDER
+from service.operations.zendesk_app.contents import read_app
+from service.operations.zendesk_app.package import pack
+from service.operations.zendesk_app.rules import judge
+from service.rate_limits import OAUTH_REQUESTS, RateLimits, address_group
 from service.settings import Settings
 from service.store import Store
 from service.subdomains import parse_account_address
@@ -15,6 +23,7 @@ from service.web import collaborator
 # Public: the first thing an operator opens; it names no account that is connected.
 blueprint = Blueprint("pages", __name__)
 
+PACKAGE_PATH = "/zendesk-app.zip"
 _PACKAGE = ".venv/bin/flask --app service package-app zis-job-specs.zip"
 
 
@@ -29,6 +38,9 @@ class Step:
     command: str | None = None
     """What to type for it."""
     href: str | None = None
+    """Where it is taken, elsewhere."""
+    links: tuple[tuple[str, str], ...] = ()
+    """What helps with it here: texts and addresses."""
 
 
 @blueprint.get("/")
@@ -57,7 +69,29 @@ def front_page() -> ResponseReturnValue:
         accounts_hint=next(iter(allowed)) if allowed is not None and len(allowed) == 1 else "acme",
         error=error,
         account_value=typed or "",
+        release=collaborator(Release),
     ), (400 if error else 200)
+
+
+@blueprint.get(PACKAGE_PATH)
+def package() -> ResponseReturnValue:
+    """Send the Zendesk app with this service's address in it: who used a deploy button has no checkout."""
+    collaborator(RateLimits).count(OAUTH_REQUESTS, address_group(request.remote_addr))
+    settings = collaborator(Settings)
+    if settings.lacks_address:
+        raise NotFound("The package is here once PUBLIC_URL is set: the app has this service's address in it.")
+    headers = {"Content-Disposition": 'attachment; filename="zis-job-specs.zip"'}
+    return Response(_packed(settings.public_url), headers=headers, content_type="application/zip")
+
+
+# The files are those of the release.
+@lru_cache(maxsize=4)
+def _packed(public_url: str) -> bytes:
+    app = read_app(MANIFEST_FOLDER, public_url)
+    problems = judge(app).problems
+    if problems:
+        raise NotFound(f"Zendesk would refuse the package: {problems[0].advice}")
+    return pack(app)
 
 
 @blueprint.get("/robots.txt")
@@ -104,15 +138,17 @@ def _steps(settings: Settings) -> list[Step]:
             "Connect an account",
             "Use the form above: an admin of the account signs in to Zendesk and allows access.",
             has_grant,
+            links=(("See its job specs", "/console"),) if has_grant else (),
         ),
         Step(
             "Install the app in Zendesk",
-            f"Make its package {'once the address is set' if settings.lacks_address else 'with this command'}, in a "
-            "checkout of this service after make venv. Then, in Admin Center under Apps and integrations > Apps > "
-            "Zendesk Support apps, press Upload private app, choose the file, and install the app.",
+            f"Download its package{' once the address is set' if settings.lacks_address else ''}, or make it with "
+            "package-app in a checkout. Then, in Admin Center under Apps and integrations > Apps > Zendesk Support "
+            "apps, press Upload private app, choose the file, and install the app.",
             # Nobody can have read the id of an app that is not there.
             settings.zendesk_apps is not None,
             command=None if settings.lacks_address else f"{_PACKAGE} --public-url {settings.public_url}",
+            links=() if settings.lacks_address else (("Download the package", PACKAGE_PATH),),
         ),
         _app_id_step(settings),
     ]
@@ -152,4 +188,5 @@ def _app_id_step(settings: Settings) -> Step:
     if without:
         detail = f"ZENDESK_APPS names no app for {len(without)} of the accounts that may connect. {how}"
         return Step(title, f"{detail} Add it as subdomain:id and restart this service.", False)
-    return Step(title, "ZENDESK_APPS is set: open a ticket in Zendesk, and the app is beside it.", True)
+    detail = f"ZENDESK_APPS is set: open a ticket in Zendesk, and the app is beside it. For another account: {how}"
+    return Step(title, detail, True, href=owned if only else None)

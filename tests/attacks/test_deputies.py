@@ -50,6 +50,7 @@ ROUTES: dict[str, dict[str, tuple[int, ...]]] = {
     "/docs": {"GET HEAD OPTIONS": everybody(200)},
     "/oauth/authorize": {"GET HEAD": everybody(302), "OPTIONS": everybody(200)},
     "/oauth/callback": {"GET HEAD": everybody(400), "OPTIONS": everybody(200)},
+    "/zendesk-app.zip": {"GET HEAD OPTIONS": everybody(200)},
     "/console": {"GET HEAD OPTIONS": everybody(200)},
     "/signin": {"GET HEAD": everybody(302), "POST": everybody(403), "OPTIONS": everybody(200)},
     "/sidebar": {"GET HEAD": everybody(405), "POST": everybody(401), "OPTIONS": everybody(200)},

@@ -27,7 +27,7 @@ _BOOLEANS = ("requirementsOnly", "marketingOnly", "singleInstall", "signedUrls",
 _STRINGS = ("defaultLocale", "version", "frameworkVersion", "remoteInstallationURL", "termsConditionsURL", "gaID")
 _OAUTH_KEYS = ("client_id", "client_secret", "authorize_uri", "access_token_uri")
 _EXPERIMENTS = ("hashParams", "newCssCompiler")
-_WITHOUT_EFFECT = ("name", "hideInstallerFields", "flexible_height")
+_WITHOUT_EFFECT = ("hideInstallerFields", "flexible_height")
 
 
 def _present(app: App) -> Iterator[Fault]:
