@@ -10,6 +10,8 @@ import { ProblemSlot } from "./problem-view.js";
 // As many rows as the highest frame has room for; the others follow once these have been painted, some at a time.
 const FIRST_ROWS = 20;
 const NEXT_ROWS = 100;
+// So that what a person does meanwhile comes first.
+const BETWEEN_ROWS_MS = 10;
 // Nobody wants to hear a count for every letter.
 const ANNOUNCE_AFTER_MS = 700;
 
@@ -171,7 +173,7 @@ export class ListView {
         if (this.#mostRows === Infinity) return;
         this.#mostRows += NEXT_ROWS;
         this.#showRows();
-      }),
+      }, BETWEEN_ROWS_MS),
     );
   }
 
