@@ -383,6 +383,17 @@ def test_with_a_grant_found_dead_by_asking_whoever_has_not_looked_before_reads_n
     assert told(admin) == [("reauthorization_required", "ok"), ("connected", "ok")]
 
 
+def test_of_an_account_that_is_gone_whoever_has_not_looked_before_reads_nothing(admin: Admin) -> None:
+    # The app's key is at hand from then on, and this person is known.
+    admin.open_sidebar()
+    admin.status()
+    admin.simulator.world.account("acme").renamed_to = "acme-new"
+    admin.open_sidebar("acme", 102)
+    assert outcome_of(admin.call("GET", "/activity")) == (403, "agent_required")
+    admin.open_sidebar("acme", 101)
+    assert told(admin) == [("connected", "ok")]
+
+
 @pytest.mark.parametrize("way", ["disconnected", "dead"])
 def test_whoever_looked_within_90_days_reads_it_still(way: str, admin: Admin, redis: Redis) -> None:
     began = time.time()

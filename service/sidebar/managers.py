@@ -162,8 +162,8 @@ class Managers:
         standing = _admitted(self.unasked(session, remembered))
         if standing.role is None and not self._lookers.knows(session.account, session.user_id, looked):
             raise AgentRequired(
-                "This account is not connected, so Zendesk cannot be asked who you are, and you were not seen here "
-                "within 90 days. An admin can connect the account."
+                "This account is not connected, or there is none at its address any more, so Zendesk cannot be asked "
+                "who you are, and you were not seen here within 90 days. An admin can connect the account."
             )
         return standing
 
@@ -175,18 +175,18 @@ class Managers:
         The arguments are those of `require_looker` and `require_remembered_looker`.
 
         Raises:
-            AgentRequired: as these; as the latter, if the grant is found to be dead only by asking.
+            AgentRequired: as these; as the latter, if only asking shows that the grant is dead or the account gone.
         """
         try:
             return _admitted(self._asked_standing(session, remembered, deadline))
-        except AuthorizationRequired:
+        except (AuthorizationRequired, AccountGone):
             return self.require_remembered_looker(session, remembered, looked)
 
     def standing(self, session: Session, remembered: bytes | None, deadline: Deadline) -> Standing:
         """Return what is known of the person; waits at most 3 s for Zendesk, then does with what is remembered."""
         try:
             return self._asked_standing(session, remembered, deadline)
-        except AuthorizationRequired:
+        except (AuthorizationRequired, AccountGone):
             # Looking is allowed to whoever is not known to be outside.
             return self._unknown(session, "zendesk_unavailable")
 
@@ -195,6 +195,7 @@ class Managers:
 
         Raises:
             AuthorizationRequired: nothing is known of the person, and the grant that could ask is dead or gone.
+            AccountGone: nothing is known of the person, and the account that could be asked is gone.
             Busy: nothing is known of the person, and enough requests wait already.
         """
         if session.user_id is None:
@@ -204,7 +205,7 @@ class Managers:
             try:
                 answer = self._ask_for_looking(session.account, session.user_id, deadline)
             except ServiceError as failure:
-                if role is None and isinstance(failure, AuthorizationRequired | Busy):
+                if role is None and isinstance(failure, AuthorizationRequired | AccountGone | Busy):
                     raise
                 if role is None:
                     return self._unknown(session, "zendesk_unavailable")

@@ -58,7 +58,7 @@ CURES: dict[str, Cure] = {
     ),
     "agent_required": Cure(
         "Zendesk knows the person as an end user, suspended or deleted, or not at all; or the account is not "
-        "connected, and they are not remembered as having looked or managed within 90 days.",
+        "connected or is gone, and they are not remembered as having looked or managed within 90 days.",
         "The detail says which. Sign in to Zendesk as an agent, or have an admin connect the account.",
     ),
     "origin_not_allowed": Cure(
