@@ -362,11 +362,11 @@ def _next_cursor(body: dict[str, Any]) -> str | None:
     Raises:
         ZendeskUnavailable: the list says that it goes on, and not where; or what it says cannot be read.
     """
-    meta = body.get("meta")
-    if not meta:
-        return None
+    meta = body.get("meta") or {}
     if not isinstance(meta, dict) or not isinstance(meta.get("has_more"), bool | None):
         raise _unreadable()
+    if meta.get("has_more") is None and _goes_on_elsewhere(body):
+        raise _goes_nowhere()
     if not meta.get("has_more"):
         return None
     after = meta.get("after")
@@ -377,6 +377,16 @@ def _next_cursor(body: dict[str, Any]) -> str | None:
         # A lone surrogate cannot even be sent.
         raise _unreadable()
     return str(after)
+
+
+def _goes_on_elsewhere(body: dict[str, Any]) -> bool:
+    """Return whether a list goes on in the way of Zendesk's other lists (…/introduction/pagination, 2026-11).
+
+    The registry was never seen to take their cursors.
+    """
+    links = body.get("links")
+    following = links.get("next") if isinstance(links, dict) else None
+    return bool(body.get("has_more") or body.get("next_page") or following)
 
 
 def _text(row: dict[str, Any], name: str) -> str | None:

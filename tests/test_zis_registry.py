@@ -176,6 +176,24 @@ def test_a_list_that_goes_on_and_does_not_say_where_is_an_error(meta: Any, envir
         listed_by([{"job_specs": [make_row()], "meta": meta}], environment)
 
 
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"has_more": True},
+        {"next_page": "https://acme.zendesk.com/x?page=2"},
+        {"meta": {}, "links": {"next": "https://acme.zendesk.com/x?page[after]=u1"}},
+    ],
+    ids=json.dumps,
+)
+def test_a_list_that_goes_on_as_other_lists_of_zendesks_do_is_an_error(
+    members: dict[str, Any], environment: dict[str, str]
+) -> None:
+    with pytest.raises(ZendeskUnavailable):
+        listed_by([{"job_specs": [make_row()], **members}], environment)
+    whole = {"job_specs": [make_row()], **members, "meta": {"has_more": False}}
+    assert len(listed_by([whole], environment)) == 1
+
+
 def test_texts_of_other_types_are_unknown(environment: dict[str, str]) -> None:
     row = make_row(description=7, event_source=None, event_type=[], flow_name={}, uuid=1)
     spec = listed_by([{"job_specs": [row]}], environment)[0]
