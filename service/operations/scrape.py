@@ -3,7 +3,7 @@
 import hmac
 from collections.abc import Iterator
 
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -14,6 +14,7 @@ from service.errors import StoreUnavailable, Unauthenticated
 from service.oauth.grants import Grants
 from service.operations import processes
 from service.operations.health import Release
+from service.rate_limits import REFUSED_REQUESTS, RateLimits, address_group
 from service.settings import Settings
 from service.shared_counts import COUNTS
 from service.sidebar.guard import bearer
@@ -29,7 +30,9 @@ def require_metrics_token() -> None:
 
     Raises:
         Unauthenticated: none is shown, or another.
+        RateLimited: too many refused requests came from this address; a right token is not looked at then.
     """
+    collaborator(RateLimits).look_if_over(REFUSED_REQUESTS, address_group(request.remote_addr))
     token = collaborator(Settings).metrics_token
     # As bytes, because the comparison takes texts of ASCII alone.
     shown = (bearer() or "").encode("utf-8", "surrogateescape")
