@@ -46,17 +46,24 @@ NEEDED = {
     "install": ["--account", "acme", "name"],
     "uninstall": ["--account", "acme", "name"],
     "export": ["--account", "acme"],
+    "reinstall": ["--account", "acme", "name"],
+    "plan": ["DOCUMENT"],
+    "apply": ["DOCUMENT"],
+    "create": ["--account", "acme", "--name", "deploy"],
+    "revoke": ["--account", "acme", "--name", "deploy"],
 }
+DOCUMENT = '{"account": "acme", "integrations": {"acme_orders": {"installed": ["name"]}}}'
 
 
 def test_these_are_the_commands() -> None:
     assert {" ".join(leaf) for leaf in LEAVES} == {
         "doctor", "accounts", "refresh-tokens", "rotate-keys", "disconnect", "job-specs list", "job-specs install",
-        "job-specs uninstall", "activity export",
+        "job-specs uninstall", "job-specs reinstall", "job-specs export", "job-specs plan", "job-specs apply",
+        "activity export", "machine-tokens create", "machine-tokens list", "machine-tokens revoke",
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("leaf", [("job-specs",), ("activity",), *LEAVES], ids=" ".join)
+@pytest.mark.parametrize("leaf", [("job-specs",), ("activity",), ("machine-tokens",), *LEAVES], ids=" ".join)
 def test_every_command_explains_itself(leaf: tuple[str, ...], make_app: MakeApp) -> None:
     answer = run(make_app(), *leaf, "--help")
     assert answer.status == 0
@@ -72,9 +79,12 @@ def test_a_help_deep_in_a_group_needs_no_setting() -> None:
 # The doctor waits for Redis: see test_doctor_redis.
 @pytest.mark.parametrize("leaf", [leaf for leaf in LEAVES if leaf != ("doctor",)], ids=" ".join)
 def test_without_redis_every_command_ends_with_1_and_without_a_traceback(
-    leaf: tuple[str, ...], make_app: MakeApp
+    leaf: tuple[str, ...], make_app: MakeApp, tmp_path: Path
 ) -> None:
-    answer = run(make_app(REDIS_URL="redis://127.0.0.1:1/0"), *leaf, *NEEDED.get(leaf[-1], []))
+    document = tmp_path / "acme.json"
+    document.write_text(DOCUMENT)
+    needed = [str(document) if one == "DOCUMENT" else one for one in NEEDED.get(leaf[-1], [])]
+    answer = run(make_app(REDIS_URL="redis://127.0.0.1:1/0"), *leaf, *needed)
     assert answer.status == 1
     assert answer.err.splitlines()[-4:] == [
         "Error: This service's store cannot be reached.",
