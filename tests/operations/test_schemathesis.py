@@ -20,7 +20,7 @@ EXAMPLES = 50 if FULL else 5
 CONFIG = """
 [[operations]]
 include-path-regex = "/job_specs/(plan|apply)$"
-checks.positive_data_acceptance.expected-statuses = [200, 400, 403, 404, 409, 429, "5xx"]
+checks.positive_data_acceptance.expected-statuses = [200, 400, 401, 403, 404, 409, 429, "5xx"]
 """
 
 
