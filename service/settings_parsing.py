@@ -151,8 +151,10 @@ def _fault_of_origin(item: str) -> str | None:
     except ValueError:
         return "cannot be read"
     host = parts.hostname or ""
-    if parts.scheme not in ({"https", "http"} if host in _LOOPBACK else {"https"}) or not HOST.fullmatch(host):
-        return "is no https:// origin (http:// only for localhost, 127.0.0.1 and [::1])"
+    # Names below .localhost lead to this machine alone (RFC 6761, section 6.3).
+    is_loopback = host in _LOOPBACK or host.endswith(".localhost")
+    if parts.scheme not in ({"https", "http"} if is_loopback else {"https"}) or not HOST.fullmatch(host):
+        return "is no https:// origin (http:// only for localhost, names below it, 127.0.0.1 and [::1])"
     if parts.path or "?" in item or "#" in item or "@" in parts.netloc or port == 0 or not item.isprintable():
         return "is no origin alone: scheme, host and port, no path and no slash at its end"
     return None

@@ -430,6 +430,7 @@ def test_no_front_end_but_ours_is_let_in_by_default() -> None:
     [
         ("https://app.example.com", {"https://app.example.com"}),
         ("https://App.Example.com:443 ,http://localhost:8080", {"https://app.example.com", "http://localhost:8080"}),
+        ("http://app.localhost:9000", {"http://app.localhost:9000"}),
         ("http://127.0.0.1,http://[::1]:8000", {"http://127.0.0.1", "http://[::1]:8000"}),
         ("https://123456.apps.zdusercontent.com", {"https://123456.apps.zdusercontent.com"}),
     ],
@@ -451,6 +452,8 @@ def test_allowed_origins_are_kept_as_browsers_write_them(text: str, origins: set
         ("https://user@app.example.com", "no path"),
         ("http://app.example.com", "no https:// origin"),
         ("app.example.com", "no https:// origin"),
+        ("http://localhost.example.com", "no https:// origin"),
+        ("http://evillocalhost", "no https:// origin"),
         ("https://", "no https:// origin"),
         ("https://b\u00fccher.example", "no https:// origin"),
         ("file:///index.html", "no https:// origin"),

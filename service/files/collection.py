@@ -26,6 +26,7 @@ _TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".css": "text/css; charset=utf-8",
     ".json": "application/json",
+    ".ts": "text/plain; charset=utf-8",
 }
 # Of 11: a tenth more bytes than the best, in a thirtieth of the time. Every process does it at its start.
 _BROTLI_QUALITY = 5

@@ -14,11 +14,18 @@ _OF_GUNICORN = frozenset({"GUNICORN_CMD_ARGS", "WEB_CONCURRENCY", "FORWARDED_ALL
 
 
 def service_environment(
-    *, service_url: str, store_url: str, url_template: str, is_direct: bool, changes: Mapping[str, str]
+    *,
+    service_url: str,
+    store_url: str,
+    url_template: str,
+    front_end: str = "",
+    is_direct: bool,
+    changes: Mapping[str, str],
 ) -> dict[str, str]:
     """Return the environment of the service; nothing of the caller's that the service would read comes along.
 
-    `changes` are the person's own and win; an empty value unsets.
+    `front_end`: the origin of a page that signs people in; empty: none. `changes` are the person's own and win; an
+    empty value unsets.
     """
     read = {variable.name for variable in VARIABLES} | _OF_GUNICORN
     environment = {name: value for name, value in os.environ.items() if name not in read}
@@ -27,6 +34,7 @@ def service_environment(
         "REDIS_URL": store_url,
         "SECRET_KEYS": secrets.token_urlsafe(48),
         "ZENDESK_APPS": str(APP_ID),
+        "ALLOWED_ORIGINS": front_end,
         "ZENDESK_URL_TEMPLATE": url_template,
         "RATE_LIMITS": "off",
         "LOG_FORMAT": "logfmt",

@@ -95,6 +95,7 @@ class Launcher:
                 service_url=service_url,
                 store_url=store.url,
                 url_template=simulator.url_template,
+                front_end=simulator.packaged_app_origin,
                 is_direct=options.is_direct,
                 changes=options.changes,
             )

@@ -1,15 +1,21 @@
 /**
- * A client of this service's API for pages it serves.
+ * A client of this service's API, for pages that it serves and for those of ALLOWED_ORIGINS.
  *
  *     import { ZISClient } from "/static/zis-client.js";
  *     const client = new ZISClient({ sessionToken, expiresIn, apiBase: "/api/v1" });
  *     const { job_specs } = await client.jobSpecs({ integration: "acme_orders" });
  *
+ * On a page of another origin, in a click (`docs/your-own-front-end.md`):
+ *
+ *     import { ZISClient } from "https://zis.example.com/static/zis-client.js";
+ *     const client = await ZISClient.signIn({ service: "https://zis.example.com", subdomain: "acme" });
+ *
  * Answers are the API's own documents (README, "Endpoints"); every failure is a `ZISProblem`. A GET that is refused for at most 3
  * seconds (429, 503, 504) is repeated for up to 20 seconds. The session renews itself for as long as the service allows
- * (12 hours from the signed request that opened the page).
+ * (12 hours from the signed request or sign-in that it began with).
  */
 
+import { fetchSession } from "./sign-in.js";
 import { ZISProblem } from "./zis-problem.js";
 import { Session } from "./zis-session.js";
 
@@ -44,6 +50,28 @@ export class ZISClient {
       expiresIn: expiresIn ?? (expiresAt ? (Date.parse(expiresAt) - Date.now()) / 1000 : 0),
       trade: async (token) => (await this.#send("POST", "/session", { token })).json(),
       onExpired: onSessionExpired,
+    });
+  }
+
+  /**
+   * Signs a person in with Zendesk, in a popup, from a page of ALLOWED_ORIGINS. To be called in the click itself.
+   *
+   * @param {object} options
+   * @param {string} options.service the service's address
+   * @param {string} options.subdomain `acme` for acme.zendesk.com
+   * @param {AbortSignal} [options.signal] ends the wait, which else takes a quarter of an hour
+   * @param {(problem: ZISProblem) => void} [options.onSessionExpired] to sign in again
+   * @returns {Promise<ZISClient>}
+   * @throws {ZISProblem} what the sign-in ended in; `popup_blocked` and `sign_in_unfinished` are made here
+   */
+  static async signIn({ service, subdomain, signal, onSessionExpired }) {
+    const origin = service.replace(/\/+$/, "");
+    const session = await fetchSession({ service: origin, subdomain, signal });
+    return new ZISClient({
+      sessionToken: session.session_token,
+      expiresIn: session.expires_in,
+      apiBase: `${origin}/api/v1`,
+      onSessionExpired,
     });
   }
 

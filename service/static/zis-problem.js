@@ -3,8 +3,8 @@
 /**
  * A refusal or failure of the API (RFC 9457), or of the network on the way to it.
  *
- * Branch on `code`: it never changes. `network` is the only code made here: the service was not reached, or its answer
- * was not readable; whether a change happened is then unknown.
+ * Branch on `code`: it never changes. `network` is made here: the service was not reached, or its answer was not
+ * readable; whether a change happened is then unknown. So are `popup_blocked` and `sign_in_unfinished`, of a sign-in.
  */
 export class ZISProblem extends Error {
   /**

@@ -130,7 +130,12 @@ def test_settings_of_the_caller_do_not_reach_the_service(monkeypatch: pytest.Mon
     monkeypatch.setenv("ZENDESK_APPS", "1")
     monkeypatch.setenv("GUNICORN_CMD_ARGS", "--bind nonsense")
     environment = service_environment(
-        service_url="http://localhost:1", store_url="unix:///s", url_template="t", is_direct=False, changes={"PATH": ""}
+        front_end="http://packaged-app.localhost:1",
+        service_url="http://localhost:1",
+        store_url="unix:///s",
+        url_template="t",
+        is_direct=False,
+        changes={"PATH": ""},
     )
     assert environment["ZENDESK_APPS"] == "500001"
     assert "GUNICORN_CMD_ARGS" not in environment

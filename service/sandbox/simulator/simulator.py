@@ -8,6 +8,7 @@ from service.sandbox.simulator.application import answer_account
 from service.sandbox.simulator.control import Control
 from service.sandbox.simulator.http_server import Server
 from service.sandbox.simulator.messages import Reply, Request, text_reply
+from service.sandbox.simulator.packaged_app import HOST, packaged_app_file
 from service.sandbox.simulator.signing import encode, public_key_pem, signed_claims
 from service.sandbox.simulator.workspace_pages import workspace_file, workspace_page
 from service.sandbox.simulator.world import World
@@ -39,6 +40,11 @@ class Simulator:
     def address(self) -> str:
         """Origin of the simulator, `http://127.0.0.1:NNNN`."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    @property
+    def packaged_app_origin(self) -> str:
+        """Where the workspace's packaged app comes from; to stand in the service's ALLOWED_ORIGINS."""
+        return f"http://{HOST}:{self._server.server_address[1]}"
 
     @property
     def url_template(self) -> str:
@@ -122,7 +128,7 @@ class Simulator:
             raise ValueError(f"no redirect but status {reply.status}: {reply.body.decode(errors='replace')}")
         return location
 
-    def _answer(self, request: Request) -> Reply:
+    def _answer(self, request: Request) -> Reply:  # noqa: PLR0911  # one return a place
         match request.segments[0]:
             case "a":
                 return answer_account(self.world, request)
@@ -132,6 +138,8 @@ class Simulator:
                 return workspace_page(self.service_url)
             case "favicon.ico":
                 return workspace_file(("icon.svg",))
+            case "_packaged":
+                return packaged_app_file(request.segments[1:], self.service_url)
             case "_workspace":
                 return workspace_file(request.segments[1:])
             case _:

@@ -59,6 +59,14 @@ function post(address, signed) {
   form.remove();
 }
 
+/** Opens the packaged app, once: no signed request opens it. */
+function openPackaged(details) {
+  if (!details.open || details.querySelector("iframe")) return;
+  const query = new URLSearchParams({ origin: location.origin, app_guid: crypto.randomUUID() });
+  const src = `http://packaged-app.localhost:${location.port}/_packaged/assets/iframe.html?${query}`;
+  details.append(Object.assign(document.createElement("iframe"), { name: "packaged", title: "Our job specs", src }));
+}
+
 function context() {
   const shown = { product: "support", location: choice.location.value, account: { subdomain: account.subdomain } };
   if (choice.location.value === "ticket_sidebar") shown.ticketId = 4711;
@@ -261,6 +269,7 @@ showSwitches();
 remember();
 await refresh();
 document.getElementById("choices").addEventListener("change", chosen);
+document.getElementById("packaged").addEventListener("toggle", ({ target }) => openPackaged(target));
 document.getElementById("reload").addEventListener("click", () => open({ again: true }));
 // Until here a choice would have been missed.
 document.querySelector("#choices fieldset").disabled = false;
