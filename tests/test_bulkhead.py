@@ -11,6 +11,7 @@ from werkzeug.test import TestResponse
 from service.executor import Executor
 from service.subdomains import Subdomain
 from service.zendesk.bulkhead import Bulkhead, Busy
+from service.zendesk.calls import LISTS_AT_ONCE
 from tests.conftest import MakeAdmin
 from tests.steps import ORDERS_ONLY, Admin, collaborator, wait_until
 
@@ -219,3 +220,22 @@ def test_a_callback_that_finds_no_place_leaves_its_state_for_the_next_try(acme: 
     bulkhead.unproven_places.give_back("a third")
     assert acme.come_back(location).status_code == 200
     assert globex.status()["connection"]["state"] == "connected"
+
+
+def test_a_question_for_a_role_does_not_wait_behind_lists(make_admin: MakeAdmin) -> None:
+    person = make_admin(**ORDERS_ONLY, LIST_CACHE_SECONDS="0")
+    person.connect("acme")
+    person.status()
+    agent = make_admin(app=person.app)
+    agent.open_sidebar("acme", 102)
+    person.meets({"where": "list", "kind": "hang"})
+    person.simulator.world.clear_calls()
+    callers = [Call(person) for _ in range(LISTS_AT_ONCE + 2)]
+    places = collaborator(person.app, Bulkhead).places
+    wait_until(lambda: places.taken == len(callers))
+    person.simulator.world.wait_until_held(LISTS_AT_ONCE)
+    assert agent.status()["user"]["role"] == "agent"
+    assert person.lists_asked() == LISTS_AT_ONCE
+    person.meets()
+    for caller in callers:
+        caller.thread.join()

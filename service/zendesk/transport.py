@@ -6,6 +6,7 @@ shuts the socket when the time is up, and the cap is counted while reading.
 
 import contextlib
 import heapq
+import io
 import ipaddress
 import itertools
 import math
@@ -364,8 +365,7 @@ class ZendeskAdapter(HTTPAdapter):
         try:
             connect = min(CONNECT_SECONDS, timeout)
             response = super().send(request, stream=True, timeout=(connect, timeout), verify=True)
-            response._content = _read(response)  # noqa: SLF001 - as requests' own does
-            response._content_consumed = True  # type: ignore[attr-defined]  # noqa: SLF001 - likewise
+            response.raw = io.BytesIO(_read(response))
         except (requests.RequestException, HTTPError, OSError) as fault:
             if not watch.is_connected:
                 is_late = watch.expired or isinstance(fault, requests.Timeout)
