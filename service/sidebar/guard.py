@@ -7,6 +7,7 @@ from typing import ParamSpec, TypeVar, cast
 from flask import g, request
 
 from service.activity import Author
+from service.errors import Unauthenticated
 from service.rate_limits import REFUSED_REQUESTS, RateLimits, address_group
 from service.settings import Settings
 from service.sidebar.machine_tokens import PREFIX, MachineTokens
@@ -37,7 +38,12 @@ def require_session() -> None:
         AccountNotAllowed: the account was taken off the list.
         RateLimited: too many refused requests came from this address.
     """
-    session = collaborator(Sessions).read(bearer())
+    token = bearer()
+    if token is not None and token.startswith(PREFIX):
+        raise Unauthenticated(
+            "A machine token is good for the list of job specs, plan, apply, install and uninstall alone."
+        )
+    session = collaborator(Sessions).read(token)
     name_account(session.account)
     collaborator(Settings).require_allowed(session.account)
     g.session = session

@@ -228,6 +228,15 @@ def test_where_nobody_can_be_asked_nothing_is_done(orders: Admin, write: Any) ->
     assert orders.changes_sent() == []
 
 
+def test_a_document_from_standard_input_leaves_nobody_to_ask(orders: Admin) -> None:
+    document = '{"account": "acme", "integrations": {"acme_orders": {"installed": ["escalate_vip_order"]}}}'
+    asked = job_specs(orders, "apply", "-", text=document)
+    assert asked.status == 1
+    assert "Nobody can be asked here" in asked.err
+    assert job_specs(orders, "apply", "-", "--yes", text=document).status == 0
+    assert VIP in installed(orders)
+
+
 def test_a_name_that_fails_does_not_stop_the_others(orders: Admin, write: Any) -> None:
     orders.meets({"where": "change", "kind": "http_404", "times": 1})
     names = sorted(spec.name for spec in specs_of(orders) if not spec.installed)[:3]

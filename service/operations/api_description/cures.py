@@ -28,8 +28,10 @@ CURES: dict[str, Cure] = {
     ),
     "unauthenticated": Cure(
         "The session token is missing, expired or not ours; or, on opening the page, Zendesk's signed request is.",
-        "Trade the token at `POST /api/v1/session`; twelve hours after the app was opened, reload the app. If opening "
-        "it fails: the app needs `signedUrls`, and `ZENDESK_APPS` has to name this app's id.",
+        "A machine token may also have expired or been revoked, and is good for the list of job specs, `plan`, "
+        "`apply`, install and uninstall alone. Trade a session token at `POST /api/v1/session`; twelve hours after "
+        "the app was opened, reload the app. If opening it fails: the app needs `signedUrls`, and `ZENDESK_APPS` has "
+        "to name this app's id.",
     ),
     "access_denied": Cure(
         "Somebody pressed Deny on Zendesk's consent page.",
