@@ -15,12 +15,13 @@ from service.oauth.grants import grant_key
 from service.sandbox.simulator import CLIENT_ID, Account
 from service.sandbox.simulator.faults import Fault
 from service.subdomains import Subdomain
-from tests.attacks.attackers import query_of
+from tests.attacks.attackers import cookies_of, query_of
 from tests.attacks.scripted import scripted_zendesk, targets, user_reply, visitor
 from tests.conftest import MakeAdmin
 from tests.front_end import FRONT_END, FrontEnd
+from tests.operations.console import run
 from tests.seeding import seed
-from tests.steps import DIRECT, ORDERS_ONLY, Admin
+from tests.steps import DIRECT, ORDERS_ONLY, SECRET_KEYS, Admin
 from tests.workers import at_once
 
 GRANT_KEY = grant_key(Subdomain("acme"))
@@ -368,6 +369,22 @@ def test_an_account_taken_off_the_list_meanwhile_gives_no_session(
     elsewhere = FrontEnd(make_admin(**ORDERS_ONLY, ALLOWED_ORIGINS=FRONT_END, ZENDESK_SUBDOMAINS="globex"))
 
     assert elsewhere.fetch(front_end.claim).get_json()["code"] == "account_not_allowed"
+
+
+def test_rotating_keys_keeps_sign_ins_under_way(make_admin: MakeAdmin, front_end: FrontEnd, person: Admin) -> None:
+    new, settings = "a-newer-key-of-the-sign-in-tests-0123456789", {**ORDERS_ONLY, "ALLOWED_ORIGINS": FRONT_END}
+    consent = front_end.post()
+    ended = FrontEnd(person)
+    ended.come_back(person.simulator.consent(ended.post(), 102))
+    both = make_admin(**settings, SECRET_KEYS=f"{new},{SECRET_KEYS}")
+    assert run(both.app, "rotate-keys").status == 0
+    after = make_admin(**settings, SECRET_KEYS=new)
+    for name, value in cookies_of(person).items():
+        after.browser.set_cookie(name, value)
+
+    assert FrontEnd(after).fetch(ended.claim).status_code == 200
+    page = after.come_back(person.simulator.consent(consent, 101))
+    assert page.status_code == 200
 
 
 @pytest.mark.parametrize("body", ["", "[]", "{}", '{"claim": null}', '{"claim": "short"}', '{"claim": ["x"]}', "x"])

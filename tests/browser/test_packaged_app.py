@@ -56,6 +56,21 @@ def test_a_page_that_cuts_the_opener_does_not_matter(workspace: Workspace, app: 
     expect(app.get_by_role("button", name="Uninstall").first).to_be_visible()
 
 
+@pytest.mark.parametrize("consent", ["refused", "closes"])
+def test_a_window_that_does_not_come_back_leaves_the_button(
+    workspace: Workspace, app: FrameLocator, consent: str
+) -> None:
+    workspace.acme.switches.consent = consent
+    with workspace.page.expect_popup() as popup:
+        app.get_by_role("button", name="Sign in with Zendesk").click()
+    if consent == "refused":
+        expect(popup.value.get_by_text("No such client")).to_be_visible()
+        popup.value.close()
+    workspace.acme.switches.consent = "shown"
+    allow(press_sign_in(workspace, app))
+    expect(app.get_by_role("button", name="Uninstall").first).to_be_visible()
+
+
 def test_a_popup_that_is_closed_too_soon_can_be_opened_again(workspace: Workspace, app: FrameLocator) -> None:
     press_sign_in(workspace, app).close()
     popup = press_sign_in(workspace, app)

@@ -27,6 +27,11 @@ def authorize(exchange: Exchange) -> Reply:  # noqa: PLR0911  # one return an en
         return _error_page(exchange, "Malformed request")
     if client.kind == "public" and not asked.get("code_challenge"):
         return _error_page(exchange, "Malformed request")
+    match exchange.account.switches.consent:
+        case "refused":
+            return _error_page(exchange, "No such client")
+        case "closes":
+            return _page(exchange, "Closing", '<script src="/_workspace/closing.js"></script>')
     match form.get("decision"):
         case "allow":
             return _allow(exchange, client, form.get("user_id", ""))

@@ -77,6 +77,10 @@ CHOICES: dict[str, Choice] = {
     ),
     "sub_form": Choice("`sub` of signed requests", ("number", "string", "url")),
     "iss_form": Choice("`iss` of signed requests: bare host, or with scheme", ("host", "https")),
+    "consent": Choice(
+        "the consent page is shown; is Zendesk's error page, which never comes back; closes its window at once",
+        ("shown", "refused", "closes"),
+    ),
     "opener": Choice("the consent page keeps `window.opener`, or cuts it (COOP)", ("kept", "lost")),
     "users": Choice(
         "/api/v2/users answers whoever may; 403 to tokens whose scope is `users:read` alone; 403 to every token",
@@ -135,6 +139,7 @@ class Switches:
     account_gone: str = "no"
     sub_form: str = "number"
     iss_form: str = "host"
+    consent: str = "shown"
     opener: str = "kept"
     users: str = "readable"
     small_scope: str = "granted"

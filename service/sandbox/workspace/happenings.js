@@ -19,6 +19,12 @@ export const FAULTS = [
 export const SWITCHES = [
   { id: "lost-refresh", label: "Lose the refreshed pair", what: "A refresh takes effect, its answer is lost: the grant is gone.", name: "refresh", value: "answer_lost" },
   { id: "gone", label: "Rename the account away", what: "Every path of the old address answers 404, No help desk.", name: "account_gone", value: "yes" },
+  { id: "refuse-sign-in", label: "Refuse to authorize", what: "Zendesk shows an error page in place of its consent page, and nobody comes back.", name: "consent", value: "refused" },
+  { id: "close-sign-in", label: "Close the window", what: "Whoever is to consent closes the window instead.", name: "consent", value: "closes" },
+  { id: "cut-opener", label: "Cut the opener", what: "The consent page cuts the tie to the window that opened it.", name: "opener", value: "lost" },
+  { id: "hide-users", label: "Hide who signs in", what: "No token may read users (403): nobody can sign in.", name: "users", value: "not_readable" },
+  { id: "small-scope", label: "Refuse the small scope", what: "Zendesk gives no token of users:read alone: a sign-in begins again with more.", name: "small_scope", value: "invalid_scope" },
+  { id: "end-first", label: "Let a sign-in end the token", what: "A second authorization by the same person ends the grant's access token.", name: "second_authorization", value: "ends_access" },
   { id: "silent", label: "Keep quiet about uploads", what: "After a bundle upload specs look installed and do not fire.", name: "upload", value: "silent" },
 ];
 

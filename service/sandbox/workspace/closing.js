@@ -1,0 +1,3 @@
+/** A person who closes the window before they have decided. */
+
+window.close();
