@@ -1,6 +1,8 @@
 """What every request begins with and every answer carries; the one place where an error becomes a reply."""
 
+import json
 from functools import lru_cache
+from http import HTTPStatus
 from typing import Any
 
 import structlog
@@ -17,7 +19,7 @@ from service.plain_http import require_https
 from service.rate_limits import REFUSED_REQUESTS, RateLimits, address_group
 from service.settings import DEFAULT_ZENDESK_URL_TEMPLATE, Settings
 from service.sidebar.guard import require_caller
-from service.web import begin_request, collaborator, deadline, end_request, request_id, seconds_taken
+from service.web import begin_request, collaborator, deadline, end_request, new_request_id, request_id, seconds_taken
 
 LARGEST_BODY_BYTES = 64 * 1024
 # These take a document of desired state, from callers who are known.
@@ -27,6 +29,7 @@ _PROBLEM_ROOMS = frozenset({"api", "livez", "readyz", "metrics", "openapi.json"}
 # Refusals of these count against the address they come from.
 _COUNTED_ROOMS = frozenset({"api", "metrics", "sidebar"})
 _REFUSED_STATUSES = frozenset({400, 401, 403, 404, 405, 413})
+_UNFORESEEN = "Something unforeseen happened. Its trace is in this service's log."
 _SDK = "https://static.zdassets.com"
 
 _log = structlog.get_logger(__name__)
@@ -172,7 +175,7 @@ def _answer_http_exception(fault: HTTPException) -> Response:
 def _answer_unforeseen(fault: BaseException) -> Response:
     """Log where it came from and tell nobody what it said."""
     _log.error("unforeseen", route=_route(), exc_info=fault)
-    return _answer_error(InternalError("Something unforeseen happened. Its trace is in this service's log."))
+    return _answer_error(InternalError(_UNFORESEEN))
 
 
 def _page(document: dict[str, Any], settings: Settings) -> str:
@@ -217,6 +220,33 @@ def _end(_fault: BaseException | None) -> None:
     if "began" in g:
         metrics.REQUESTS_IN_PROGRESS.dec()
         end_request()
+
+
+def answer_outside_flask(settings: Settings, is_unreadable: bool) -> bytes:
+    """Return the whole answer, as bytes, to a request that Flask has not seen: a problem document, whatever its path.
+
+    `is_unreadable`: it is no request of HTTP, or its line or headers are too long; else the server failed.
+    """
+    error = (
+        InvalidRequest("This is no request that can be read, or its address or headers are too long.")
+        if is_unreadable
+        else InternalError(_UNFORESEEN)
+    )
+    own_id = new_request_id()
+    body = json.dumps(errors.problem(error, public_url=settings.public_url, request_id=own_id)).encode()
+    headers = (
+        ("Connection", "close"),
+        ("Content-Type", "application/problem+json"),
+        ("Content-Length", str(len(body))),
+        ("Cache-Control", "no-store"),
+        ("X-Request-Id", own_id),
+        *protection(None, settings.is_secure),
+    )
+    lines = [
+        f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}",
+        *(f"{name}: {text}" for name, text in headers),
+    ]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
 
 
 def _add_headers(response: Response) -> Response:

@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import MutableMapping
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -20,6 +21,7 @@ from gunicorn.glogging import Logger
 
 from service import metrics
 from service.alerts import Alerts
+from service.answers import answer_outside_flask
 from service.executor import Executor
 from service.gunicorn_worker import Worker
 from service.oauth.access_tokens import AccessTokens
@@ -203,6 +205,7 @@ def post_worker_init(worker: Any) -> None:
     # So that the worker is among the living before its first request.
     metrics.REQUESTS_IN_PROGRESS.set(0)
     threading.excepthook = log_thread_crash
+    worker.refusal = partial(answer_outside_flask, _collaborator(worker, Settings))
     worker.tell_threads = _collaborator(worker, Bulkhead).set_threads
     worker.tell_threads(worker.cfg.threads)
     _collaborator(worker, Executor).set_threads(executor_threads(worker.cfg.threads))

@@ -9,12 +9,14 @@ import struct
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from itertools import islice
 from selectors import EVENT_READ
-from typing import Any
+from typing import Any, cast
 
 import structlog
+from gunicorn.http.errors import ParseException
 from gunicorn.workers import gthread
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
@@ -92,6 +94,8 @@ class Worker(ThreadWorker):
         self.__lingering: dict[TConn, float] = {}
         self.tell_threads: Callable[[int], None] = lambda _: None
         """Called with the number of threads that serve requests, where the machine gives fewer than were wanted."""
+        self.refusal: Callable[[bool], bytes] = lambda _: b""
+        """Returns the answer to what is no request of HTTP (True), or broke outside of Flask (False)."""
 
     def get_thread_pool(self) -> ThreadPool:
         pool = ThreadPool(self.cfg.threads, self.__told)
@@ -111,6 +115,14 @@ class Worker(ThreadWorker):
             return _DEFER
         conn.sock.expect_request()
         return super().handle(conn)
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: BaseException) -> None:
+        """Log what no answer could be made for, and answer it; gunicorn's page carries none of our headers."""
+        # Without the connection gunicorn logs it, and cannot send its page.
+        super().handle_error(req, cast("socket.socket", None), addr, exc)
+        # The caller may have left.
+        with suppress(OSError):
+            client.sendall(self.refusal(req is None and isinstance(exc, ParseException)))
 
     def _keepalive_after(self, conn: TConn, keepalive: bool) -> bool:
         """Return whether the connection can be used again; the rest of a body that nobody read is not waited for."""

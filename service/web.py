@@ -71,7 +71,12 @@ def begin_request() -> None:
 def request_id_of(environ: "WSGIEnvironment") -> str:
     """Return the id that the router has given a request, if it can do no harm; else a new one."""
     offered = environ.get("HTTP_X_REQUEST_ID", "")
-    return offered if _REQUEST_ID.fullmatch(offered) else secrets.token_hex(16)
+    return offered if _REQUEST_ID.fullmatch(offered) else new_request_id()
+
+
+def new_request_id() -> str:
+    """Return an id for a request that came without one."""
+    return secrets.token_hex(16)
 
 
 def name_account(account: Subdomain) -> None:

@@ -160,6 +160,27 @@ def test_addresses_in_odd_forms_are_routed_by_their_path_alone(service: LiveServ
     assert all(b"X-Request-Id: " in head for head in heads)
 
 
+def test_what_is_no_request_is_answered_like_the_rest(service: LiveService) -> None:
+    """gunicorn's own page had no id and none of our headers, and quoted what was sent."""
+    unreadable = {
+        "version": b"GET / HTTP/9.9\r\n\r\n",
+        "line": b"canary\r\n\r\n",
+        "long address": request_of(f"GET /api/v1/status?canary={'x' * 8200} HTTP/1.1"),
+        "long header": request_of("GET /livez HTTP/1.1", f"X-Canary: {'x' * 20_000}"),
+        "header": request_of("GET /livez HTTP/1.1", "X-Canary\x00: canary"),
+        "length": request_of("POST /sidebar HTTP/1.1", "Content-Length: -1"),
+        "coding": request_of("POST /sidebar HTTP/1.1", "Transfer-Encoding: canary"),
+    }
+    for kind, sent in unreadable.items():
+        head, _, body = send(service, sent).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n"), kind
+        assert re.search(rb"\r\nX-Request-Id: [0-9a-f]{32}\r\n", head), kind
+        for header in (b"Content-Type: application/problem+json", b"X-Content-Type-Options: nosniff", b"no-store"):
+            assert header in head, kind
+        assert b'"code": "invalid_request"' in body, kind
+        assert b"anary" not in body, kind
+
+
 def test_nobody_inherits_a_session_from_the_connection(service: LiveService, make_admin: MakeAdmin) -> None:
     """Two people behind one router come on one connection; and two credentials in one request are none."""
     person = make_admin(PUBLIC_URL=service.url)
