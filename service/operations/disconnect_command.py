@@ -1,5 +1,7 @@
 """`flask --app service disconnect`: revokes what an account granted, and forgets it."""
 
+import sys
+
 import click
 
 from service.activity import OPERATOR, Activity
@@ -26,7 +28,7 @@ def disconnect(account: Subdomain, uninstall: bool, force: bool, purge: bool, as
     """Revoke every token of an account and forget it.
 
     Its job specs stay installed and go on firing unless --uninstall is given. If Zendesk cannot be told, nothing is
-    forgotten and the command exits with 1.
+    forgotten and the command exits with 1; so it does where nothing is connected.
     """
     connection = collaborator(Connection)
     was_connected = connection.is_connected(account)
@@ -56,12 +58,15 @@ def disconnect(account: Subdomain, uninstall: bool, force: bool, purge: bool, as
                 "error": None if failure is None else described(failure),
             }
         )
-        return
-    _tell(account, was_connected=was_connected, revoked=revoked, failure=failure)
-    if was_connected and not uninstall:
-        click.echo("Job specs that were installed stay installed and go on firing.")
-    if purge:
-        click.echo("Its activity was dropped, and its machine tokens were revoked.")
+    else:
+        _tell(account, was_connected=was_connected, revoked=revoked, failure=failure)
+        if was_connected and not uninstall:
+            click.echo("Job specs that were installed stay installed and go on firing.")
+        if purge:
+            click.echo("Its activity was dropped, and its machine tokens were revoked.")
+    if not was_connected:
+        # A script that has mistyped the account is not to believe that it is disconnected.
+        sys.exit(1)
 
 
 def _tell(account: Subdomain, *, was_connected: bool, revoked: bool, failure: ServiceError | None) -> None:

@@ -41,10 +41,13 @@ def test_json_says_the_same_for_programs(admin: Admin) -> None:
     assert run(admin.app, "disconnect", "ACME", "--json").json() == {**document, "error": None}
 
 
-def test_an_account_that_is_not_connected_is_no_failure(make_app: MakeApp) -> None:
-    answer = run(make_app(), "disconnect", "acme")
-    assert (answer.status, answer.lines()) == (0, ["acme is not connected."])
-    document = run(make_app(), "disconnect", "acme", "--uninstall", "--json").json()
+@pytest.mark.parametrize("options", [(), ("--force",), ("--uninstall",)])
+def test_where_nothing_is_connected_it_ends_with_1(options: tuple[str, ...], make_app: MakeApp) -> None:
+    answer = run(make_app(), "disconnect", "acme", *options)
+    assert (answer.status, answer.lines()) == (1, ["acme is not connected."])
+    answer = run(make_app(), "disconnect", "acme", *options, "--json")
+    assert answer.status == 1
+    document = answer.json()
     assert document["was_connected"] is document["revoked"] is document["uninstalled"] is False
 
 
@@ -166,6 +169,7 @@ def test_the_activity_survives_unless_it_is_purged(admin: Admin) -> None:
     run(admin.app, "disconnect", "acme")
     assert len(deeds(admin)) == 2
     answer = run(admin.app, "disconnect", "acme", "--purge")
+    assert answer.status == 1
     assert answer.lines() == [
         "acme is not connected.",
         "Its activity was dropped, and its machine tokens were revoked.",
