@@ -248,6 +248,23 @@ def test_a_signal_lets_the_refresh_under_way_be_stored_and_begins_no_other(
     assert [call.account for call in admin.calls(grant_type="refresh_token")] == ["acme"]
 
 
+def test_a_signal_lets_the_change_under_way_be_read_back_and_begins_no_other(
+    admin: Admin, environment: dict[str, str]
+) -> None:
+    admin.meets({"where": "change", "kind": "hold", "after_effect": True})
+    command = LiveCommand(environment, "job-specs", "install", "--account", "acme", "--integration", "acme_shipping",
+                          "--all", "--yes", "--json")  # fmt: skip
+    admin.simulator.world.wait_until_held(1, timeout_seconds=STARTING_SECONDS)
+    command.signal(signal.SIGINT)
+    command.wait_until_it_says("Stopping after the step under way")
+    admin.simulator.release()
+    answer = command.ended()
+    assert answer.status == 1
+    assert [one["result"] for one in answer.json()["changes"]] == ["ok", None, None]
+    assert answer.json()["left"] == 2
+    assert len(admin.changes_sent()) == 1
+
+
 def test_a_second_signal_ends_it_at_once(admin: Admin, environment: dict[str, str]) -> None:
     age(admin, ACME, 0.9)
     admin.meets({"where": "token", "kind": "hold"})
