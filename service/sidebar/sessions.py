@@ -112,7 +112,9 @@ class Sessions:
         """
         session = self._verified(token)
         if session.signed_at + RENEWABLE_SECONDS <= self._clock():
-            raise Unauthenticated("This page has been open for more than 12 hours. Reload the app in Zendesk.")
+            raise Unauthenticated(
+                "This session began more than 12 hours ago. Reload the app in Zendesk, or sign in again."
+            )
         return self.issue(session.account, session.user_id, session.installation_id, session.signed_at)
 
     def seconds_left(self, session: Session) -> int:

@@ -89,7 +89,7 @@ def test_an_agent_sees_and_does_not_switch(window: Page) -> None:
     sign_in(window, 102)
     expect(window.get_by_test_id("role-note")).to_be_visible()
     expect(window.get_by_test_id("job-spec").first).to_be_visible()
-    expect(window.get_by_test_id("toggle")).to_have_count(0)
+    expect(window.locator(switch_of(REFUNDS))).to_be_hidden()
 
 
 def test_an_end_user_is_told_why_not(window: Page, service: str) -> None:
