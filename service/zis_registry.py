@@ -312,6 +312,18 @@ def _log_no_change(event: str, account: Subdomain, name: SpecName, reply: Reply)
     _log.info(event, account=account, integration=name.integration, job_spec=name.name, upstream_status=reply.status)
 
 
+def specs_in(reply: Reply, integration: str) -> list[JobSpec]:
+    """Return the job specs of one page; whoever has them knows that Zendesk lets the token in.
+
+    Raises:
+        ZendeskUnavailable: it succeeded and is no such page, so that something else may have answered.
+        ServiceError: Zendesk refused it.
+    """
+    if not reply.is_success:
+        raise list_refusal(reply, integration)
+    return [JobSpec.from_row(row, integration) for row in _rows(reply.json_object())]
+
+
 def list_refusal(reply: Reply, integration: str) -> ServiceError:
     """Return what a 4xx to a list means: there, a 404 is an integration that is not registered (by session, 2026).
 

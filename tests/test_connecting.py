@@ -99,6 +99,17 @@ def test_what_is_not_ready_is_named_and_undoes_nothing(make_admin: MakeAdmin) ->
     assert states == {"acme_orders": "ready", "acme_shipping": "mismatch", "acme_archive": "unavailable"}
 
 
+@pytest.mark.parametrize("kind", ["empty_200", "list_200", "wrong_types"])
+def test_a_success_that_is_no_list_makes_no_integration_ready(kind: str, make_admin: MakeAdmin) -> None:
+    person = make_admin()
+    person.simulator.world.account("acme").faults = [Fault("registry:acme_archive", kind)]
+    page = person.connect("acme")
+    assert result_of(page)["result"] == "connected"
+    assert "<strong>acme_archive</strong>" in page.text
+    states = {one["name"]: one["state"] for one in person.status()["integrations"]}
+    assert states == {"acme_orders": "ready", "acme_shipping": "ready", "acme_archive": "unavailable"}
+
+
 def test_an_integration_that_was_never_registered_is_named(make_admin: MakeAdmin) -> None:
     person = make_admin(ZIS_INTEGRATIONS="acme_orders,acme_billing")
     page = person.connect("acme")

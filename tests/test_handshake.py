@@ -309,6 +309,10 @@ REGISTRY_REFUSALS = [
     ("http_404_text", 502, "zendesk_unavailable"),
     ("account_gone", 409, "account_gone"),
     ("http_429", 429, "rate_limited"),
+    # Whatever stands in front of Zendesk answers 200, too.
+    ("empty_200", 502, "zendesk_unavailable"),
+    ("list_200", 502, "zendesk_unavailable"),
+    ("wrong_types", 502, "zendesk_unavailable"),
 ]
 
 

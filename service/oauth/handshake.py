@@ -33,7 +33,7 @@ from service.settings import Settings
 from service.store import Store
 from service.subdomains import Subdomain
 from service.zendesk.calls import ZendeskCalls
-from service.zis_registry import Registry, list_refusal
+from service.zis_registry import Registry, specs_in
 
 # Probing stops when less is left, so that the answer still reaches the browser.
 ANSWER_NEEDS_SECONDS = 2.0
@@ -239,9 +239,7 @@ class Handshake:
                 account, integration, lambda call: call(pair.access_token), deadline
             )
             token = minted[integration].access_token
-        reply = self._registry.page_call(account, integration, None, deadline)(token)
-        if not reply.is_success:
-            raise list_refusal(reply, integration)
+        specs_in(self._registry.page_call(account, integration, None, deadline)(token), integration)
 
     def _drop_granted(
         self, account: Subdomain, access_token: str, minted: dict[str, MintedToken], deadline: Deadline

@@ -21,7 +21,7 @@ from service.oauth.zis_tokens import ZISTokens
 from service.store import Command
 from service.subdomains import Subdomain
 from service.zendesk.calls import ReplyLate
-from service.zis_registry import Registry, list_refusal
+from service.zis_registry import Registry, specs_in
 
 # A request has 25 s. One that waited at the router, or says so, has less.
 UNHURRIED_SECONDS = 20.0
@@ -84,10 +84,10 @@ def ask(
     """Return what stands against working on an integration, by one page of its list; None: nothing."""
     try:
         call = registry.page_call(account, integration, None, deadline)
-        reply = zis_tokens.call_zis(account, integration, deadline, call)
+        specs_in(zis_tokens.call_zis(account, integration, deadline, call), integration)
     except ServiceError as failure:
         return failure
-    return None if reply.is_success else list_refusal(reply, integration)
+    return None
 
 
 def _key(account: Subdomain) -> str:
