@@ -1,7 +1,5 @@
 """`flask --app service disconnect`: revokes what an account granted, and forgets it."""
 
-import sys
-
 import click
 
 from service.activity import OPERATOR, Activity
@@ -66,7 +64,7 @@ def disconnect(account: Subdomain, uninstall: bool, force: bool, purge: bool, as
             click.echo("Its activity was dropped, and its machine tokens were revoked.")
     if not was_connected:
         # A script that has mistyped the account is not to believe that it is disconnected.
-        sys.exit(1)
+        raise click.exceptions.Exit(1)
 
 
 def _tell(account: Subdomain, *, was_connected: bool, revoked: bool, failure: ServiceError | None) -> None:
