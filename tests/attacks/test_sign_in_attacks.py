@@ -10,7 +10,7 @@ from werkzeug.test import TestResponse
 from service.oauth.claims import challenge_of
 from service.oauth.grants import Grants
 from service.oauth.states import label_of
-from tests.attacks.attackers import ACME, cookies_of, keys_of, query_of, value_of
+from tests.attacks.attackers import ACME, SECURE, cookies_of, keys_of, query_of, value_of
 from tests.attacks.test_cross_origin import LOOK_ALIKES
 from tests.conftest import MakeAdmin
 from tests.front_end import FRONT_END, FrontEnd
@@ -83,6 +83,20 @@ def test_a_consent_page_that_an_attacker_began_hands_over_nothing(victim: Admin,
     assert_refused(victim.come_back(link), 400, "invalid_state")
     assert page.fetch().status_code == 202
     assert [call.path for call in victim.calls("/oauth/tokens", method="POST")] == []
+
+
+def test_a_sign_ins_cookie_is_one_that_only_this_service_could_set(make_admin: MakeAdmin) -> None:
+    """A sibling host could else plant the attacker's own, and have the victim finish his sign-in."""
+    person = make_admin(**SECURE, ALLOWED_ORIGINS=FRONT_END)
+    fields = {"subdomain": "acme", "challenge": challenge_of("c" * 43)}
+    reply = person.browser.post(
+        "/signin", data=fields, headers={"Origin": FRONT_END}, base_url="https://zis.example.com"
+    )
+    (cookie,) = reply.headers.getlist("Set-Cookie")
+
+    assert cookie.startswith(f"__Host-zis-state-{label_of(query_of(str(reply.location))['state'])}=")
+    assert {"Secure", "HttpOnly", "SameSite=Lax", "Path=/"} <= set(cookie.split("; "))
+    assert "Domain" not in cookie
 
 
 def test_the_code_of_a_victims_consent_is_of_no_use_to_an_attacker(victim: Admin, attacker: Admin) -> None:
