@@ -48,7 +48,7 @@ export class BulkDialog {
   /**
    * @param {object} options
    * @param {string} options.account
-   * @param {(key: string, action: import("./model.js").Action) => Promise<object|null>} options.change the model's
+   * @param {import("./model.js").Model["changeSeveral"]} options.change
    * @param {(text: string) => void} options.announce
    * @param {() => void} options.onDone told when a run is over
    */
@@ -171,7 +171,7 @@ export class BulkDialog {
     this.#resultShown = currentLocale();
     this.#result.replaceChildren(
       ...summaryOf(run).map((sentence) => el("p", {}, sentence)),
-      ...(run.failures.length ? [failureList(run.failures), reportBox(reportText(run, this.#account))] : []),
+      ...(run.failures.length || run.endedBy ? [failureList(told(run)), reportBox(reportText(run, this.#account))] : []),
       el("div", { class: "dialog__buttons" }, this.#again, this.#close),
     );
   }
@@ -222,6 +222,12 @@ function summaryOf(run) {
   return sentences;
 }
 
+/** The failures, and what ended the run where that was told of no job spec: its `item` is null. */
+function told({ failures, endedBy }) {
+  const isTold = !endedBy || failures.some(({ problem }) => problem === endedBy);
+  return isTold ? failures : [...failures, { item: null, problem: endedBy }];
+}
+
 /** Names what failed, under the reason it has in common. */
 function failureList(failures) {
   const byCode = new Map();
@@ -248,16 +254,17 @@ function failureGroup(failures) {
     el("p", { class: "alert__title" }, problemTitle(problem)),
     el("p", {}, problemSentence(isSame("detail") ? problem : { code: problem.code })),
     isSaidOnce && problem.upstreamDetail ? el("p", {}, ...quoted(problem.upstreamDetail)) : null,
-    el("ul", { class: "bulk__names" }, ...failures.map(one)),
+    el("ul", { class: "bulk__names" }, ...failures.filter(({ item }) => item).map(one)),
   );
 }
 
 /** In English, for whoever runs the service. */
-function reportText({ action, done, total, failures, untried }, account) {
+function reportText(run, account) {
+  const { action, done, total, untried } = run;
   const lines = [`account: ${account}`, `action: ${action}`, `changed: ${done} of ${total}`, `not tried: ${untried.length}`];
-  for (const { item, problem } of failures) {
+  for (const { item, problem } of told(run)) {
     const time = problem.at.toISOString();
-    lines.push(`${time} ${item.integration}/${item.name}: ${problem.code}, request ${problem.requestId ?? "unknown"}`);
+    lines.push(`${time} ${item ? `${item.integration}/${item.name}` : "the rest"}: ${problem.code}, request ${problem.requestId ?? "unknown"}`);
   }
   return lines.join("\n");
 }

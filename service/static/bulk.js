@@ -1,7 +1,9 @@
-/** The same change to many job specs, one after the other. Knows nothing of elements. */
+/** The same change to many job specs, some of them a request. Knows nothing of elements. */
 
-// One on its way to Zendesk while another is read back; more would only meet Zendesk's limits sooner.
-const AT_ONCE = 2;
+import { isExpressible } from "./desired-state.js";
+
+// So many names a request: progress moves, and a person who stops it is not kept waiting.
+const PIECE = 20;
 // Where nobody says how long to wait.
 const WAIT_SECONDS = 5;
 // A limit that has not gone after so many waits is a failure like others.
@@ -48,16 +50,16 @@ export class BulkRun {
   #change;
   #onChange;
   #resumeAt = 0;
-  #waiting = null;
   #wake = () => {};
   #unreached = 0;
+  #waits = 0;
 
   /**
    * @param {object} options
    * @param {Item[]} options.items
    * @param {import("./model.js").Action} options.action
-   * @param {(key: string, action: import("./model.js").Action) => Promise<import("./zis-problem.js").ZISProblem|null>} options.change
-   * @param {() => void} options.onChange told after every step, and each second of a wait
+   * @param {import("./model.js").Model["changeSeveral"]} options.change
+   * @param {() => void} options.onChange told after every request, and each second of a wait
    */
   constructor({ items, action, change, onChange }) {
     this.action = action;
@@ -84,7 +86,11 @@ export class BulkRun {
 
   /** Does it all; returns when it is over. */
   async run() {
-    await Promise.all(Array.from({ length: AT_ONCE }, () => this.#work()));
+    while (this.#left.length && !this.isStopping && !this.endedBy) {
+      await this.#send(this.#nextPiece());
+      this.#onChange();
+      await this.#wait();
+    }
     this.isOver = true;
     this.#onChange();
   }
@@ -96,30 +102,33 @@ export class BulkRun {
     this.#onChange();
   }
 
-  async #work() {
-    for (;;) {
-      await this.#pause();
-      if (this.isStopping || this.endedBy) return;
-      const item = this.#left.shift();
-      if (!item) return;
-      await this.#one(item);
-    }
+  /** Takes the next ones of one integration that fit into a document; one that no document can name goes alone. */
+  #nextPiece() {
+    const [first] = this.#left;
+    const isLike = ({ name, integration }) => integration === first.integration && isExpressible(name);
+    const piece = isExpressible(first.name) ? this.#left.filter(isLike).slice(0, PIECE) : [first];
+    this.#left = this.#left.filter((item) => !piece.includes(item));
+    return piece;
   }
 
-  async #one(item) {
-    for (let waits = 0; ; waits += 1) {
-      const problem = await this.#change(item.key, this.action);
-      if (problem?.code !== "rate_limited" || waits === MOST_WAITS) {
-        this.#count(item, problem);
-        return;
-      }
-      this.#resumeAt = Math.max(this.#resumeAt, Date.now() + (problem.retryAfter ?? WAIT_SECONDS) * 1000);
-      await this.#pause();
-      if (this.isStopping || this.endedBy) {
-        // It was refused, so nothing has been done to it.
-        this.#left.unshift(item);
-        return;
-      }
+  async #send(piece) {
+    const keys = piece.map(({ key }) => key);
+    const { outcomes, refusal } = await this.#change(keys, this.action);
+    for (const item of piece.filter(({ key }) => outcomes.has(key))) this.#count(item, outcomes.get(item.key));
+    const left = piece.filter(({ key }) => !outcomes.has(key));
+    const hasMoved = left.length < piece.length;
+    this.#waits = hasMoved ? 0 : this.#waits + 1;
+    if (!left.length) return;
+    if (HOPELESS.has(refusal.code)) {
+      this.endedBy ??= refusal;
+      this.#left.unshift(...left);
+    } else if (refusal.code !== "rate_limited" || this.#waits > MOST_WAITS) {
+      for (const item of left) this.#count(item, refusal);
+    } else {
+      this.#left.unshift(...left);
+      const seconds = refusal.retryAfter ?? WAIT_SECONDS;
+      // One second after some were done: only the request's time was over.
+      if (!hasMoved || seconds > 1) this.#resumeAt = Date.now() + seconds * 1000;
     }
   }
 
@@ -128,18 +137,9 @@ export class BulkRun {
     else this.done += 1;
     this.#unreached = problem && UNREACHED.has(problem.code) ? this.#unreached + 1 : 0;
     if (problem && (HOPELESS.has(problem.code) || this.#unreached >= MOST_UNREACHED)) this.endedBy ??= problem;
-    this.#onChange();
   }
 
-  /** Waits until a limit is over, saying so every second; one wait for all. */
-  #pause() {
-    if (this.waitSeconds === 0) return null;
-    this.#waiting ??= this.#wait().finally(() => {
-      this.#waiting = null;
-    });
-    return this.#waiting;
-  }
-
+  /** Waits until a limit is over, saying so every second. */
   async #wait() {
     while (this.waitSeconds > 0 && !this.isStopping && !this.endedBy) {
       this.#onChange();

@@ -1,5 +1,6 @@
 /** What the page knows and what it can ask for. Knows nothing of elements. */
 
+import { documentOf, isExpressible, outcomesIn } from "./desired-state.js";
 import { ZISProblem } from "./zis-problem.js";
 
 // After these nobody knows whether a change took place; only the list can tell.
@@ -197,11 +198,7 @@ export class Model {
     // It may have left the list while others were being changed.
     const { integration } = specOf(key);
     const name = askedFor(specOf(key));
-    this.pending.set(key, action);
-    this.failed.delete(key);
-    this.unverified.delete(key);
-    this.reinstalled.delete(key);
-    this.#onChange();
+    this.#begin([key], action);
     const isRemoval = action === "uninstall";
     const call = isRemoval ? this.#client.uninstall(name, integration) : this.#client.install(name, integration);
     const [changed, problem] = await outcome(call);
@@ -216,6 +213,40 @@ export class Model {
     this.pending.delete(key);
     this.#onChange();
     return problem;
+  }
+
+  /**
+   * Does the same to several job specs of one integration in one request, as far as it has room for them.
+   *
+   * @param {string[]} keys
+   * @param {Action} action
+   * @returns {Promise<{outcomes: Map<string, ZISProblem|null>, refusal: ZISProblem|null}>} `outcomes`, by key: null: done;
+   *   those that are not in it have met the refusal; where that is `rate_limited`, they are still to be done
+   */
+  async changeSeveral(keys, action) {
+    if (keys.length === 1 && !isExpressible(specOf(keys[0]).name)) {
+      const problem = await this.change(keys[0], action);
+      return { outcomes: new Map(problem ? [] : [[keys[0], null]]), refusal: problem };
+    }
+    this.#begin(keys, action);
+    const { integration } = specOf(keys[0]);
+    const names = keys.map((key) => specOf(key).name);
+    const call = this.#client.apply(documentOf(integration, names, action), { rearm: action === "reinstall" });
+    const [answer, problem] = await outcome(call);
+    const outcomes = answer ? this.#keepOutcomes(answer, keys, action) : new Map();
+    const isLeft = answer && outcomes.size < keys.length;
+    const limit = { code: "rate_limited", retry_after: answer?.retry_after, request_id: answer?.request_id };
+    const refusal = isLeft ? new ZISProblem(limit) : problem;
+    // What is true of the connection or the person stands on the page itself.
+    if (problem && problem.code !== "rate_limited" && !STATUS_OUTDATED.has(problem.code) && this.#current(problem)) {
+      for (const key of keys) this.failed.set(key, problem);
+    }
+    const problems = [...outcomes, [keys[0], problem]].filter(([, one]) => one);
+    // One of each code is enough to find out.
+    for (const [key, one] of new Map(problems.map((pair) => [pair[1].code, pair])).values()) await this.#findOut(one, key);
+    for (const key of keys) this.pending.delete(key);
+    this.#onChange();
+    return { outcomes, refusal };
   }
 
   /**
@@ -239,6 +270,37 @@ export class Model {
   endSession(problem) {
     this.sessionOver = problem;
     this.#onChange();
+  }
+
+  #begin(keys, action) {
+    for (const key of keys) {
+      this.pending.set(key, action);
+      this.failed.delete(key);
+      this.unverified.delete(key);
+      this.reinstalled.delete(key);
+    }
+    this.#onChange();
+  }
+
+  /** Takes over what `apply` says of these; returns their problems. */
+  #keepOutcomes(answer, keys, action) {
+    const problems = new Map();
+    const found = outcomesIn(answer);
+    for (const key of keys) {
+      const became = found.get(specOf(key).name);
+      if (!became) continue;
+      problems.set(key, became.problem);
+      if (became.problem) {
+        this.failed.set(key, became.problem);
+        continue;
+      }
+      const spec = this.specs?.get(key);
+      const isInstalled = action !== "uninstall";
+      if (spec) this.#keep(key, { ...spec, installed: isInstalled, left_over: isInstalled ? spec.left_over : false });
+      if (became.isUnverified) this.unverified.add(key);
+      else if (action === "reinstall" && became.isSent) this.reinstalled.add(key);
+    }
+    return problems;
   }
 
   async #findOut(problem, key) {

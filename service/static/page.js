@@ -84,7 +84,7 @@ export class Page {
       },
     });
     this.#activity = new ActivityView(account, (limit) => client.activity(limit));
-    const change = (key, action) => this.#model.change(key, action);
+    const change = (keys, action) => this.#model.changeSeveral(keys, action);
     this.#bulk = new BulkDialog({ account, change, announce, onDone: () => this.#activity.reload() });
     this.#dialog = new DisconnectDialog(account, (options) => this.#model.disconnect(options), () => this.#disconnected());
     const parts = [this.#connection, this.#activity, this.#list].map(({ element }) => element);

@@ -65,6 +65,28 @@ export interface ActivityEntry {
   items: string[] | null;
 }
 
+/** What should be installed and what not, by integration, in short names; what is not named is left as it is. */
+export interface DesiredState {
+  account?: string;
+  integrations: Record<string, { installed?: string[]; uninstalled?: string[] }>;
+}
+
+export interface Plan {
+  changes: {
+    integration: string;
+    name: string;
+    change: "install" | "uninstall" | "rearm" | "none" | "not_listed" | "not_named";
+    /** null: nothing was tried; `ok`, or a code. */
+    result: string | null;
+    detail: string | null;
+  }[];
+  /** Changes that are still to be made; the same call goes on with them. */
+  left: number;
+  /** Seconds to wait before it; null: nothing is left. */
+  retry_after: number | null;
+  request_id: string | null;
+}
+
 /** What went wrong; branch on `code`. */
 export class ZISProblem extends Error {
   /** The API's codes; and `network`, `popup_blocked`, `sign_in_unfinished`, which this client makes. */
@@ -111,6 +133,8 @@ export class ZISClient {
   jobSpecs(options?: { integration?: string; installed?: boolean; fresh?: boolean }): Promise<JobSpecList>;
   install(name: string, integration?: string): Promise<{ job_spec: JobSpec; verified: boolean }>;
   uninstall(name: string, integration?: string): Promise<{ job_spec: JobSpec; verified: boolean }>;
+  plan(document: DesiredState, options?: { rearm?: boolean }): Promise<Plan>;
+  apply(document: DesiredState, options?: { rearm?: boolean }): Promise<Plan>;
   disconnect(options?: { uninstall?: boolean }): Promise<{ revoked: boolean }>;
   activity(limit?: number): Promise<{ activity: ActivityEntry[] }>;
 }

@@ -101,7 +101,7 @@ export class ZISClient {
     const headers = { "Cache-Control": fresh ? "no-cache" : "max-age=0" };
     if (known) headers["If-None-Match"] = known.etag;
     const response = await this.#call("GET", path, headers);
-    const answer = { age: ageOf(response), request_id: response.headers.get("X-Request-Id") };
+    const answer = { age: secondsIn(response, "Age"), request_id: response.headers.get("X-Request-Id") };
     if (response.status === 304) return { ...known.body, ...answer };
     const body = await response.json();
     const etag = response.headers.get("ETag");
@@ -131,6 +131,31 @@ export class ZISClient {
   }
 
   /**
+   * What `apply` would do; changes nothing.
+   *
+   * @param {object} document the desired state: `{ integrations: { acme_orders: { installed: [names], uninstalled: [names] } } }`
+   * @param {object} [options]
+   * @param {boolean} [options.rearm] install again what is installed already
+   * @returns {Promise<{changes: object[], left: number, retry_after: number|null, request_id: string|null}>}
+   */
+  async plan(document, { rearm = false } = {}) {
+    return this.#desire("plan", document, rearm);
+  }
+
+  /**
+   * Brings the account to a desired state, as far as a request's time and the person's limit allow.
+   *
+   * @param {object} document as for `plan`
+   * @param {object} [options]
+   * @param {boolean} [options.rearm] install again what is installed already
+   * @returns {Promise<{changes: object[], left: number, retry_after: number|null, request_id: string|null}>} `left`: so many
+   *   changes are still to be made; the same call goes on with them after `retry_after` seconds
+   */
+  async apply(document, { rearm = false } = {}) {
+    return this.#desire("apply", document, rearm);
+  }
+
+  /**
    * Gives the account's grant back and forgets it.
    *
    * @param {object} [options]
@@ -151,11 +176,18 @@ export class ZISClient {
     return (await this.#call("GET", `/activity${query({ limit })}`)).json();
   }
 
-  async #call(method, path, headers = {}) {
+  async #desire(verb, document, rearm) {
+    const path = `/job_specs/${verb}${query({ rearm: rearm || undefined })}`;
+    const response = await this.#call("POST", path, { "Content-Type": "application/json" }, JSON.stringify(document));
+    const answer = { retry_after: secondsIn(response, "Retry-After"), request_id: response.headers.get("X-Request-Id") };
+    return { ...(await response.json()), ...answer };
+  }
+
+  async #call(method, path, headers = {}, body = undefined) {
     const end = Date.now() + REPEATING_MS;
     for (;;) {
       try {
-        return await this.#authorized(method, path, headers);
+        return await this.#authorized(method, path, headers, body);
       } catch (problem) {
         const wait = method === "GET" ? waitBeforeRepeating(problem) : null;
         if (wait === null || Date.now() + wait > end) throw problem;
@@ -164,23 +196,24 @@ export class ZISClient {
     }
   }
 
-  async #authorized(method, path, headers) {
+  async #authorized(method, path, headers, body) {
     const token = await this.#session.token();
     try {
-      return await this.#send(method, path, { token, headers });
+      return await this.#send(method, path, { token, headers, body });
     } catch (problem) {
       if (problem.code !== "unauthenticated") throw problem;
       // Once: the token may have expired while the machine slept. The call was refused, so repeating it is safe.
-      return this.#send(method, path, { token: await this.#session.tokenAfter(token), headers });
+      return this.#send(method, path, { token: await this.#session.tokenAfter(token), headers, body });
     }
   }
 
-  async #send(method, path, { token, headers = {} }) {
+  async #send(method, path, { token, headers = {}, body }) {
     let response;
     try {
       response = await fetch(this.#apiBase + path, {
         method,
         headers: { Accept: "application/json", Authorization: `Bearer ${token}`, ...headers },
+        body,
         credentials: "omit",
         signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
       });
@@ -229,7 +262,7 @@ function query(values) {
   return given.length ? `?${new URLSearchParams(given)}` : "";
 }
 
-function ageOf(response) {
-  const age = Number.parseInt(response.headers.get("Age") ?? "", 10);
-  return Number.isNaN(age) ? null : age;
+function secondsIn(response, header) {
+  const seconds = Number.parseInt(response.headers.get(header) ?? "", 10);
+  return Number.isNaN(seconds) ? null : seconds;
 }

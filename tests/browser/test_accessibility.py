@@ -101,7 +101,7 @@ def test_axe_finds_nothing_in_the_dialogs(small: Workspace) -> None:
     inspection.look("bulk: chosen")
     small.meets({"where": "change", "kind": "hold"})
     small.see("bulk-confirm").click()
-    small.simulator.world.wait_until_held(2)
+    small.simulator.world.wait_until_held(1)
     inspection.look("bulk: running")
     small.meets({"where": "change", "kind": "http_500_zis", "every": 2})
     expect(small.see("bulk-result")).to_be_visible()

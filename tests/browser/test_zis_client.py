@@ -87,6 +87,27 @@ def test_a_page_without_a_session_is_told_so(other_page: Page) -> None:
     assert heard == ["unauthenticated", "unauthenticated"]
 
 
+def test_a_desired_state_is_planned_and_applied(other_page: Page, bootstrap: dict[str, Any]) -> None:
+    plan, applied, again = other_page.evaluate(
+        """async ({ session_token: sessionToken, expires_in: expiresIn }) => {
+             const { ZISClient } = await import("/static/zis-client.js");
+             const client = new ZISClient({ sessionToken, expiresIn });
+             const document = { integrations: { acme_orders: { installed: ["escalate_vip_order"] } } };
+             const [plan, applied] = [await client.plan(document), await client.apply(document)];
+             return [plan, applied, await client.plan(document, { rearm: true })];
+           }""",
+        bootstrap,
+    )
+
+    def of_it(answer: dict[str, Any]) -> list[tuple[str, str | None]]:
+        return [(one["change"], one["result"]) for one in answer["changes"] if one["name"] == "escalate_vip_order"]
+
+    assert [of_it(answer) for answer in (plan, applied, again)] == [
+        [("install", None)], [("install", "ok")], [("rearm", None)]]  # fmt: skip
+    assert (plan["left"], applied["left"], applied["retry_after"]) == (1, 0, None)
+    assert applied["request_id"]
+
+
 # --- repeating ---
 
 
