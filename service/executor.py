@@ -38,6 +38,11 @@ class Executor:
         self._idle = 0
         """Threads that wait, and that nobody counts on."""
 
+    @property
+    def at_work(self) -> int:
+        """How many works have begun and not ended."""
+        return self._places.taken
+
     def set_threads(self, threads: int) -> None:
         """Say how many threads there may be."""
         self._places.size = threads

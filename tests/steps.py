@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from flask import Flask
 from werkzeug.test import TestResponse
 
+from service.executor import Executor
 from service.oauth.access_tokens import AccessTokens
 from service.sandbox.simulator import Simulator, secret_of
 from service.sandbox.simulator.faults import Fault
@@ -69,7 +70,9 @@ def give_up(app: Flask) -> None:
     """Let an application end as its process would: what it cannot settle now is not tried again."""
     collaborator(app, AccessTokens).unsaved.begin_no_more()
     settle(app)
-    wait_until(lambda: not background_threads(), 30)
+    # Work that has begun may not have given its thread a name yet.
+    executor = collaborator(app, Executor)
+    wait_until(lambda: not background_threads() and not executor.at_work, 30)
 
 
 def waiters(event: threading.Event) -> int:
@@ -79,7 +82,7 @@ def waiters(event: threading.Event) -> int:
 
 def background_threads() -> list[threading.Thread]:
     """Return the threads that still call Zendesk for a request that has been answered."""
-    names = ("ask-", "loose-tokens", "unsaved-pairs")
+    names = ("ask-", "bundles-", "lease", "loose-tokens", "unsaved-pairs")
     return [thread for thread in threading.enumerate() if thread.name.startswith(names)]
 
 
