@@ -1,6 +1,5 @@
 """A real Valkey server, the Zendesk simulator over HTTP, and the service in this process or under gunicorn."""
 
-import gc
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
@@ -65,12 +64,6 @@ def pytest_configure() -> None:
     """End what this run leaves running, however it ends."""
     watch()
     Flask.url_rule_class = RuleOfThisProcess
-
-
-def pytest_collection_finish() -> None:
-    """Spare the collector the 5,000 tests, which stay until the end: looking through them cost a tenth of the time."""
-    gc.collect()
-    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
