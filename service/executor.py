@@ -37,6 +37,8 @@ class Executor:
         self._work: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._idle = 0
         """Threads that wait, and that nobody counts on."""
+        self._to_tell: dict[Callable[[], None], None] = {}
+        """Called once when a place is free again."""
 
     @property
     def at_work(self) -> int:
@@ -47,12 +49,15 @@ class Executor:
         """Say how many threads there may be."""
         self._places.size = threads
 
-    def begin(self, account: Subdomain, name: str, work: Callable[[], T]) -> "Future[T] | None":
+    def begin(
+        self, account: Subdomain, name: str, work: Callable[[], T], *, when_free: Callable[[], None] | None = None
+    ) -> "Future[T] | None":
         """Begin to do `work` in a thread called `name`; None: it has not begun, and will not.
 
         There is no free thread for this account, or the machine gives none: then the caller does it, or goes without.
+        `when_free` is then called once, after one of the works that are going on has ended; it may begin anew.
         """
-        if not self._places.take(account):
+        if not self._is_taken(account, when_free):
             return None
         future: Future[T] = Future()
         # Logs and activity name the request this is done for.
@@ -62,9 +67,22 @@ class Executor:
                 self._idle -= 1
             elif not _is_started(self._serve):
                 self._places.give_back(account)
+                if when_free is not None:
+                    self._to_tell[when_free] = None
                 return None
         self._work.put(run)
         return future
+
+    def _is_taken(self, account: Subdomain, when_free: Callable[[], None] | None) -> bool:
+        """Take a place; where there is none, note whom to tell of the next."""
+        if self._places.take(account):
+            return True
+        if when_free is None:
+            return False
+        with self._lock:
+            self._to_tell[when_free] = None
+        # Whoever held it may have ended before this was noted.
+        return self._places.take(account)
 
     def side_by_side(self, account: Subdomain, name: str, works: Sequence[Callable[[], T]]) -> list[T]:
         """Return what the works bring, done side by side as far as there are threads, the rest by the calling thread.
@@ -106,6 +124,13 @@ class Executor:
                 # Somebody counts on this thread: the work is on its way.
                 continue
             work()
+            self._tell()
+
+    def _tell(self) -> None:
+        with self._lock:
+            told, self._to_tell = self._to_tell, {}
+        for when_free in told:
+            when_free()
 
 
 def _is_started(serve: Callable[[], Any]) -> bool:

@@ -20,10 +20,10 @@ THREADS = 4
 # Where threads are started: this, and those of which a process has a fixed number. The others are no server's.
 STARTED_IN = {
     "executor.py": 1,
-    # Tells the webhook: one for the process, begun with its first alert.
     "oauth/upkeep.py": 1,
     "zendesk/transport.py": 1,
     "addresses.py": 1,
+    # Tells the webhook: one for the process, begun with its first alert.
     "alerts.py": 1,
     "operations/progress.py": 1,
     "operations/doctor/examination.py": 1,

@@ -111,6 +111,21 @@ def test_what_there_was_no_thread_for_is_settled_once_there_is_one() -> None:
     assert pair.is_settled
 
 
+def test_what_there_was_no_free_thread_for_is_settled_without_anybody_coming_by() -> None:
+    executor = Executor(1)
+    unsaved = UnsavedPairs(executor)
+    pairs = [Thing(), Thing()]
+    busy = threading.Event()
+    assert executor.begin(Subdomain("globex"), "list", busy.wait) is not None
+    for account, pair in zip(("acme", "initech"), pairs, strict=True):
+        pair.is_store_there = True
+        unsaved.keep(Subdomain(account), pair.settle)
+    assert not any(pair.is_settled for pair in pairs)
+    busy.set()
+    # Nobody asks for a token: of a quiet account nobody would, and another process may spend the old pair meanwhile.
+    wait_until(lambda: all(pair.is_settled for pair in pairs))
+
+
 def test_what_an_ending_process_has_called_lost_is_not_tried_again() -> None:
     unsaved = UnsavedPairs(Executor())
     tries = []

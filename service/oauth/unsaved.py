@@ -122,13 +122,18 @@ class UnsavedPairs:
         for lane in {one.lane for one in self._waiting}:
             self._start(lane)
 
+    def _try_again(self) -> None:
+        with self._changed:
+            self._start_missing()
+
     def _start(self, lane: tuple[Subdomain, bool]) -> None:
         """Have the lane looked after; the caller holds the lock."""
         if lane in self._lanes:
             return
         name = "unsaved-pairs" if lane[1] else "loose-tokens"
-        if self._executor.begin(lane[0], name, lambda: self._settle_all(lane)) is None:
-            # What is in hand stays there, and the next who comes by tries.
+        begun = self._executor.begin(lane[0], name, lambda: self._settle_all(lane), when_free=self._try_again)
+        if begun is None:
+            # What is in hand stays there until a thread is free; the next who comes by tries, too.
             _log.warning("no_thread", account=lane[0], name=name)
         else:
             self._lanes.add(lane)

@@ -41,7 +41,14 @@ class SteppedTurns(Turns):
 class SteppedExecutor(Executor):
     """Begins a thread for each work: one that waits for more would hold up the schedule."""
 
-    def begin(self, account: Subdomain, name: str, work: Callable[[], T]) -> "Future[T]":  # noqa: ARG002 - none hangs
+    def begin(
+        self,
+        account: Subdomain,  # noqa: ARG002 - none hangs
+        name: str,
+        work: Callable[[], T],
+        *,
+        when_free: Callable[[], None] | None = None,  # noqa: ARG002 - there always is one
+    ) -> "Future[T]":
         future: Future[T] = Future()
         threading.Thread(target=lambda: future.set_result(work()), name=name, daemon=True).start()
         return future
