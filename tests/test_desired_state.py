@@ -1,11 +1,12 @@
 """The document of desired state and the plan made of it, without Flask, Redis or HTTP."""
 
 import json
+import time
 from typing import Any
 
 import pytest
 
-from service.job_specs.desired_state import FaultyDocument, Place, document_of, read_document
+from service.job_specs.desired_state import MOST_NAMES, FaultyDocument, Place, document_of, read_document
 from service.job_specs.plans import Change, Listed, counts, make_plan
 from service.subdomains import Subdomain
 
@@ -49,6 +50,30 @@ def test_what_export_writes_is_read_back_the_same() -> None:
     written = document_of(ACME, rows)
     assert list(written["integrations"]) == ["acme_orders", "acme_shipping"]
     assert read_document(json.dumps(written).encode(), ANYWHERE).integrations == rows
+
+
+def test_a_document_of_many_members_takes_no_longer_where_one_is_repeated() -> None:
+    """Anybody with a session may send a megabyte; to compare each member with each would take minutes."""
+    members = [f'"k{number}": 0' for number in range(20_000)]
+
+    def seconds(text: list[str]) -> float:
+        began = time.process_time()
+        with pytest.raises(FaultyDocument):
+            read_document(f"{{{','.join(text)}}}".encode(), HERE)
+        return time.process_time() - began
+
+    assert seconds([*members, members[0]]) < 20 * seconds(members)
+
+
+def test_no_document_names_more_job_specs_than_others_can_spare() -> None:
+    names = [f"n{number}" for number in range(MOST_NAMES)]
+    assert (
+        len(read_document(document(acme_orders={"installed": names}), HERE).integrations["acme_orders"]) == MOST_NAMES
+    )
+    told = faults(document(acme_orders={"installed": names}, acme_shipping={"uninstalled": ["one"]}))
+    assert told == [
+        ("/integrations", f"names {MOST_NAMES + 1} job specs, and may name {MOST_NAMES}: send it in parts.")
+    ]
 
 
 def test_every_fault_is_named_at_once_with_its_place() -> None:
