@@ -89,7 +89,7 @@ def create_app(settings: Settings | None = None, *, redis: "Redis | None" = None
     if proxies:
         # The router sets no X-Forwarded-Host, so a client's would be believed.
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=0, x_port=0, x_prefix=0)  # type: ignore[method-assign]  # as Werkzeug documents
-    _assemble(app, settings, Store.from_settings(settings) if redis is None else Store(redis))
+    _assemble(app, settings, Store.from_settings(settings) if redis is None else Store(redis), collection)
     for blueprint in (
         pages.blueprint,
         serving.blueprint,
@@ -112,7 +112,7 @@ def create_app(settings: Settings | None = None, *, redis: "Redis | None" = None
     return app
 
 
-def _assemble(app: Flask, settings: Settings, store: Store) -> None:
+def _assemble(app: Flask, settings: Settings, store: Store, collection: Collection) -> None:
     """Build what does the work, from the bottom up, and hand it to the views."""
     clock = time.time
     vault = Vault(settings.secret_keys)
@@ -243,7 +243,7 @@ def _assemble(app: Flask, settings: Settings, store: Store) -> None:
         Rearmed(store, vault),
         managers,
         connection,
-        Collection(watches=app.debug),
+        collection,
         AtHand(settings, store, managers, connection, listing),
         vault,
         calls,

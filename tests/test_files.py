@@ -230,16 +230,16 @@ def test_what_gunicorn_serves_is_rendered_before_the_first_request(
     """A burst of first openings took seconds of CPU, when each compressed the files and compiled the page."""
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    routes._bundled.cache_clear()
+    routes._rendered_once.cache_clear()
     collection._read.cache_clear()
     app = importlib.import_module("service.wsgi").app
-    read, rendered = collection._read.cache_info(), routes._bundled.cache_info()
+    read, rendered = collection._read.cache_info(), routes._rendered_once.cache_info()
     token = admin.simulator.sign("acme", 101)
     for scheme in ("", "?colorScheme=dark"):
         assert app.test_client().post(f"/sidebar{scheme}", data={"token": token}).status_code == 200
 
     assert (read.misses, rendered.misses) == (1, 6)
-    assert (collection._read.cache_info().misses, routes._bundled.cache_info().misses) == (1, 6)
+    assert (collection._read.cache_info().misses, routes._rendered_once.cache_info().misses) == (1, 6)
     collaborator(app, Store).redis.connection_pool.disconnect()
     del sys.modules["service.wsgi"]
 

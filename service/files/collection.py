@@ -70,6 +70,16 @@ class Files:
         return f"{PREFIX}{self.digest}/{name}"
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Names of the files that a page is made of."""
+
+    sheets: tuple[str, ...]
+    script: str
+    preloaded: tuple[str, ...] = ()
+    """Modules that the script imports, so that they are asked for at once."""
+
+
 class Collection:
     """The files of a folder as they are; `watches`: as they are now, for a development server."""
 
@@ -80,6 +90,17 @@ class Collection:
     def now(self) -> Files:
         """Return the files."""
         return _read(self._folder, _stamp(self._folder) if self.watches else None)
+
+    def parts(self, page: str, language: str) -> Parts:
+        """Return what a page is made of: put together, or for a development server as the files were written.
+
+        Raises:
+            KeyError: a development server has no page of this name.
+        """
+        if self.watches:
+            *preloaded, script = self.now().modules[page]
+            return Parts(SHEETS[page], script, tuple(preloaded))
+        return Parts((f"{page}.bundle.css",), f"{page}.{language}.bundle.js")
 
 
 def _paths(folder: Path) -> list[Path]:

@@ -1,13 +1,12 @@
 """Zendesk's signed POST, answered with the page and what it can show at once."""
 
-from collections.abc import Sequence
 from functools import lru_cache
 
 from flask import Blueprint, Flask, Response, g, make_response, render_template, request
 from flask.typing import ResponseReturnValue
 
 from service.errors import MethodNotAllowed
-from service.files.collection import FALLBACK_LANGUAGE, SHEETS, Collection, Files
+from service.files.collection import FALLBACK_LANGUAGE, Collection, Files, Parts
 from service.page.at_hand import AtHand
 from service.page.markup import bootstrap
 from service.rate_limits import REFUSED_REQUESTS, RateLimits, address_group
@@ -55,11 +54,8 @@ def _shell() -> tuple[bytes, bytes]:
     files = collection.now()
     scheme = request.args.get("colorScheme")
     chosen = (language_of(files), scheme if scheme in SCHEMES else None)
-    if collection.watches:
-        # As they were written, for whoever looks at them in the browser.
-        *preloaded, script = files.modules["sidebar"]
-        return _rendered(*chosen, SHEETS["sidebar"], script, preloaded)
-    return _bundled(files.digest, *chosen)
+    parts = collection.parts("sidebar", chosen[0])
+    return _rendered(*chosen, parts) if collection.watches else _rendered_once(files.digest, *chosen, parts)
 
 
 def render_ahead(app: Flask) -> None:
@@ -71,7 +67,7 @@ def render_ahead(app: Flask) -> None:
         files = collection.now()
         for language in files.languages:
             for scheme in (None, *SCHEMES):
-                _bundled(files.digest, language, scheme)
+                _rendered_once(files.digest, language, scheme, collection.parts("sidebar", language))
 
 
 def language_of(files: Files) -> str:
@@ -83,22 +79,12 @@ def language_of(files: Files) -> str:
 
 # There are as many as languages and colours. The files' addresses are in it.
 @lru_cache(maxsize=64)
-def _bundled(_digest: str, language: str, scheme: str | None) -> tuple[bytes, bytes]:
-    return _rendered(language, scheme, ("sidebar.bundle.css",), f"sidebar.{language}.bundle.js", ())
+def _rendered_once(_digest: str, language: str, scheme: str | None, parts: Parts) -> tuple[bytes, bytes]:
+    return _rendered(language, scheme, parts)
 
 
-def _rendered(
-    language: str, scheme: str | None, sheets: Sequence[str], script: str, preloaded: Sequence[str]
-) -> tuple[bytes, bytes]:
-    page = render_template(
-        "sidebar.html",
-        bootstrap=_PLACE,
-        language=language,
-        scheme=scheme,
-        sheets=sheets,
-        script=script,
-        preloaded=preloaded,
-    )
+def _rendered(language: str, scheme: str | None, parts: Parts) -> tuple[bytes, bytes]:
+    page = render_template("sidebar.html", bootstrap=_PLACE, language=language, scheme=scheme, parts=parts)
     before, _, after = page.encode().partition(_PLACE.encode())
     return before, after
 

@@ -13,6 +13,7 @@ from service.activity import OPERATOR
 from service.app import _assemble
 from service.deadlines import REQUEST_BUDGET_SECONDS, Deadline
 from service.errors import ZendeskUnavailable
+from service.files.collection import Collection
 from service.oauth.access_tokens import AccessTokens
 from service.oauth.handshake import Handshake
 from service.oauth.upkeep import Upkeep
@@ -43,17 +44,16 @@ class Process:
     def __init__(self, world: World, name: str, store: Store, settings: Settings) -> None:
         self.name = name
         self.world = world
-        assembled = SimpleNamespace(extensions={}, debug=False)
+        assembled = SimpleNamespace(extensions={})
         with (
             patch("service.app.ZendeskAdapter", partial(SteppedZendesk, world)),
             patch("service.app.Executor", SteppedExecutor),
             patch("service.app.Turns", partial(SteppedTurns, world=world, process=name)),
             # None of them has anything to do here, and all cost more than the rest.
-            patch("service.app.Collection", lambda **_: None),
             patch("service.app.RateLimits", lambda *_: None),
             patch("service.app.Release", SimpleNamespace(current=lambda: None)),
         ):
-            _assemble(cast("Flask", assembled), settings, store)
+            _assemble(cast("Flask", assembled), settings, store, Collection())
         self._collaborators: dict[type, Any] = assembled.extensions["zis_collaborators"]
 
     def one(self, kind: type[T]) -> T:
