@@ -15,6 +15,7 @@ from service.executor import Executor
 from service.oauth.access_tokens import AccessTokens
 from service.sandbox.simulator import Simulator, secret_of
 from service.sandbox.simulator.faults import Fault
+from service.sandbox.simulator.integrations import JobSpec
 from service.sandbox.simulator.world import Call
 from service.sidebar.sessions import Sessions
 from service.subdomains import Subdomain
@@ -157,6 +158,21 @@ class Admin:
 
     def uninstall(self, name: str, query: str = "") -> TestResponse:
         return self.call("DELETE", f"/job_specs/{name}/install{query}")
+
+    def connect_with(self, *installed: str) -> None:
+        """Connect acme, of whose orders these job specs are installed and no others."""
+        self.connect("acme")
+        for spec in self.specs_of():
+            spec.installed = spec.armed = spec.name in installed
+        self.simulator.world.clear_calls()
+
+    def specs_of(self, account: str = "acme") -> list[JobSpec]:
+        """Return the job specs of an account's orders as Zendesk itself has them."""
+        return self.simulator.world.account(account).integrations[f"{account}_orders"].job_specs
+
+    def installed(self, account: str = "acme") -> set[str]:
+        """Return the names of those that are installed."""
+        return {spec.name for spec in self.specs_of(account) if spec.installed}
 
     def has_installed(self, integration: str, name: str) -> bool:
         """Return what Zendesk itself has."""

@@ -2,7 +2,6 @@
 
 import json
 import time
-from typing import Any
 
 import pytest
 from redis import Redis
@@ -25,23 +24,12 @@ VIP, WAREHOUSE = "escalate_vip_order", "notify_warehouse"
 def orders(make_admin: MakeAdmin) -> Admin:
     """Acme with its orders alone; one job spec of them is installed."""
     admin = make_admin(**ORDERS_ONLY)
-    admin.connect("acme")
-    for spec in specs_of(admin):
-        spec.installed = spec.armed = spec.name == WAREHOUSE
-    admin.simulator.world.clear_calls()
+    admin.connect_with(WAREHOUSE)
     return admin
 
 
-def specs_of(admin: Admin) -> list[Any]:
-    return admin.simulator.world.account("acme").integrations["acme_orders"].job_specs
-
-
-def installed(admin: Admin) -> set[str]:
-    return {spec.name for spec in specs_of(admin) if spec.installed}
-
-
 def armed(admin: Admin) -> set[str]:
-    return {spec.name for spec in specs_of(admin) if spec.armed}
+    return {spec.name for spec in admin.specs_of() if spec.armed}
 
 
 def ask(admin: Admin, action: str, query: str = "", **wishes: list[str]) -> TestResponse:
@@ -81,7 +69,7 @@ def test_apply_changes_what_differs_and_reads_back(orders: Admin) -> None:
         ("install", "ok"), ("not_listed", "job_spec_not_found"), ("uninstall", "ok")]  # fmt: skip
     assert reply.get_json()["left"] == 0
     assert "Retry-After" not in reply.headers
-    assert installed(orders) == {VIP}
+    assert orders.installed() == {VIP}
     entries = collaborator(orders.app, Activity).latest(ACME)
     assert {(one["action"], one["actor"]["name"], one["job_spec"]) for one in entries[:2]} == {
         ("installed", "Ada Morgan", VIP), ("uninstalled", "Ada Morgan", WAREHOUSE)}  # fmt: skip
@@ -139,11 +127,11 @@ def test_what_exceeds_the_limit_of_changes_is_left_and_the_repeated_call_goes_on
     first = ask(orders, "apply", uninstalled=sorted(names))
     assert first.get_json()["left"] == 40
     assert 1 <= int(first.headers["Retry-After"]) <= 60
-    assert len(installed(orders)) == 40
+    assert len(orders.installed()) == 40
     expire_limits(orders)
     second = ask(orders, "apply", uninstalled=sorted(names))
     assert second.get_json()["left"] == 0
-    assert installed(orders) == set()
+    assert orders.installed() == set()
     assert len(orders.changes_sent()) == 100
 
 

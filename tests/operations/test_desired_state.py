@@ -21,19 +21,8 @@ VIP, WAREHOUSE = "escalate_vip_order", "notify_warehouse"
 def orders(make_admin: MakeAdmin) -> Admin:
     """Acme with its orders alone; one job spec of them is installed."""
     admin = make_admin(**ORDERS_ONLY)
-    admin.connect("acme")
-    for spec in specs_of(admin):
-        spec.installed = spec.armed = spec.name == WAREHOUSE
-    admin.simulator.world.clear_calls()
+    admin.connect_with(WAREHOUSE)
     return admin
-
-
-def specs_of(admin: Admin, account: str = "acme") -> list[Any]:
-    return admin.simulator.world.account(account).integrations[f"{account}_orders"].job_specs
-
-
-def installed(admin: Admin, account: str = "acme") -> set[str]:
-    return {spec.name for spec in specs_of(admin, account) if spec.installed}
 
 
 def job_specs(admin: Admin, *arguments: str, text: str | None = None) -> Answer:
@@ -185,7 +174,7 @@ def test_apply_brings_the_account_to_the_desired_state_and_reads_back(orders: Ad
         f"zis:acme_orders:job_spec:{WAREHOUSE}: uninstalled.",
     ]
     assert "2 done, 0 failed, 0 not tried" in answer.err
-    assert installed(orders) == {VIP}
+    assert orders.installed() == {VIP}
     # One list for the plan, one to read back.
     assert orders.lists_asked() == 2
     assert job_specs(orders, "plan", path).status == 0
@@ -215,7 +204,7 @@ def test_without_yes_the_plan_is_shown_and_asked_about(orders: Admin, write: Any
     assert orders.changes_sent() == []
     agreed = job_specs(orders, "apply", path, text="y\n")
     assert agreed.status == 0
-    assert installed(orders) == {VIP, WAREHOUSE}
+    assert orders.installed() == {VIP, WAREHOUSE}
 
 
 def test_where_nobody_can_be_asked_nothing_is_done(orders: Admin, write: Any) -> None:
@@ -234,12 +223,12 @@ def test_a_document_from_standard_input_leaves_nobody_to_ask(orders: Admin) -> N
     assert asked.status == 1
     assert "Nobody can be asked here" in asked.err
     assert job_specs(orders, "apply", "-", "--yes", text=document).status == 0
-    assert VIP in installed(orders)
+    assert VIP in orders.installed()
 
 
 def test_a_name_that_fails_does_not_stop_the_others(orders: Admin, write: Any) -> None:
     orders.meets({"where": "change", "kind": "http_404", "times": 1})
-    names = sorted(spec.name for spec in specs_of(orders) if not spec.installed)[:3]
+    names = sorted(spec.name for spec in orders.specs_of() if not spec.installed)[:3]
     path = write(installed=[*names, "typo"])
     answer = job_specs(orders, "apply", path, "--yes", "--json")
     assert answer.status == 1
@@ -256,7 +245,7 @@ def test_a_name_that_fails_does_not_stop_the_others(orders: Admin, write: Any) -
 
 def test_what_is_wrong_with_all_of_them_ends_it(orders: Admin, write: Any) -> None:
     orders.meets({"where": "change", "kind": "http_403_admin"})
-    names = sorted(spec.name for spec in specs_of(orders) if not spec.installed)[:3]
+    names = sorted(spec.name for spec in orders.specs_of() if not spec.installed)[:3]
     answer = job_specs(orders, "apply", write(installed=names), "--yes", "--json")
     assert answer.status == 1
     assert [changes_in(answer)[name][1] for name in names] == ["admin_required", None, None]
@@ -266,7 +255,7 @@ def test_what_is_wrong_with_all_of_them_ends_it(orders: Admin, write: Any) -> No
 
 def test_a_zendesk_that_fails_three_times_in_a_row_is_left_alone(orders: Admin, write: Any) -> None:
     orders.meets({"where": "change", "kind": "http_500_zis"})
-    names = sorted(spec.name for spec in specs_of(orders) if not spec.installed)[:5]
+    names = sorted(spec.name for spec in orders.specs_of() if not spec.installed)[:5]
     answer = job_specs(orders, "apply", write(installed=names), "--yes")
     assert answer.status == 1
     assert len(orders.changes_sent()) == 3
@@ -323,18 +312,18 @@ def test_a_sandboxs_state_is_brought_to_production(make_admin: MakeAdmin, write:
 
 
 def test_install_all_installs_the_others_and_uninstall_all_everything(orders: Admin) -> None:
-    everything = {spec.name for spec in specs_of(orders)}
+    everything = {spec.name for spec in orders.specs_of()}
     answer = job_specs(orders, "install", "--account", "acme", "--all", "--yes")
     assert answer.status == 0
-    assert installed(orders) == everything
+    assert orders.installed() == everything
     assert len(orders.changes_sent()) == len(everything) - 1
     again = job_specs(orders, "install", "--account", "acme", "--all")
     assert (again.status, again.out) == (0, "")
     asked = job_specs(orders, "uninstall", "--account", "acme", "--all")
     assert asked.status == 1
-    assert installed(orders) == everything
+    assert orders.installed() == everything
     assert job_specs(orders, "uninstall", "--account", "acme", "--all", "--yes").status == 0
-    assert installed(orders) == set()
+    assert orders.installed() == set()
 
 
 def test_reinstall_sends_what_is_installed(orders: Admin) -> None:
