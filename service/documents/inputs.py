@@ -42,5 +42,8 @@ class DesiredStateDocument(BaseModel):
         ),
     ] = None
     integrations: Annotated[
-        dict[str, DesiredIntegration], Field(description="By the integration's name, in which `{subdomain}` may stand.")
+        dict[str, DesiredIntegration],
+        Field(
+            description="By the integration's name, in which `{subdomain}` may stand; at most 20,000 job specs in all."
+        ),
     ]

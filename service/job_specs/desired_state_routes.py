@@ -3,7 +3,7 @@
 from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
 
-from service.documents.desired_state import PlanDocument, PlannedChange
+from service.documents.desired_state import PlanDocument
 from service.documents.queries import RearmQuery
 from service.job_specs.desired_state import DesiredState, Place, read_document
 from service.job_specs.plans import Change
@@ -100,12 +100,4 @@ def _never(_seconds: int) -> bool:
 
 
 def _document(applied: Applied) -> PlanDocument:
-    return PlanDocument(
-        changes=[
-            PlannedChange(
-                integration=one.integration, name=one.name, change=one.change, result=one.result, detail=one.detail
-            )
-            for one in applied.changes
-        ],
-        left=applied.left,
-    )
+    return PlanDocument(changes=[one.to_document() for one in applied.changes], left=applied.left)

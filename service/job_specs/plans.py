@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from service.documents.desired_state import PlannedChange
+
 Kind = Literal["install", "uninstall", "rearm", "none", "not_listed", "not_named"]
 
 # What is sent to Zendesk.
@@ -42,6 +44,12 @@ class Change:
     def is_missed(self) -> bool:
         """Whether it should be installed, and cannot be."""
         return self.change == "not_listed" and bool(self.wanted)
+
+    def to_document(self) -> PlannedChange:
+        """Return it as the API and the commands show it."""
+        return PlannedChange(
+            integration=self.integration, name=self.name, change=self.change, result=self.result, detail=self.detail
+        )
 
     @property
     def is_failed(self) -> bool:

@@ -2,12 +2,10 @@
 
 import time
 from itertools import groupby
-from typing import Any
 
 import click
 
 from service.deadlines import REQUEST_BUDGET_SECONDS, Deadline
-from service.documents.desired_state import PlannedChange
 from service.job_specs.plans import SENT, Change, Kind, counts
 from service.job_specs.reconciling import Applied, Pace
 from service.operations.console import in_one_line, number_of, print_json, printable
@@ -103,7 +101,8 @@ def confirmed(account: Subdomain, changes: tuple[Change, ...]) -> bool:
 def print_applied(account: Subdomain, applied: Applied, *, as_json: bool) -> None:
     """Print what became of a plan."""
     if as_json:
-        print_json({"account": account, "changes": [_document(one) for one in applied.changes], "left": applied.left})
+        changes = [one.to_document().model_dump() for one in applied.changes]
+        print_json({"account": account, "changes": changes, "left": applied.left})
         return
     done = 0
     for one in applied.changes:
@@ -146,9 +145,3 @@ def _plan_lines(changes: tuple[Change, ...]) -> list[str]:
     rows.sort(key=lambda row: (order[row[0]], row[1]))
     width = max((len(integration) for _, integration, _ in rows), default=0)
     return [f"{mark:<12}  {integration:<{width}}  {rest}" for mark, integration, rest in rows]
-
-
-def _document(one: Change) -> dict[str, Any]:
-    return PlannedChange(
-        integration=one.integration, name=one.name, change=one.change, result=one.result, detail=one.detail
-    ).model_dump()

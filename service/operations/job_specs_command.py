@@ -77,7 +77,7 @@ for _command in (export, plan, apply):
 @account_option
 @_integration_option
 @click.option("--installed/--not-installed", "installed", default=None, help="Only those that are, or are not.")
-@click.argument("names", metavar="[NAME]...", nargs=-1)
+@_names
 @json_option
 def list_job_specs(
     account: Subdomain, integration: str | None, installed: bool | None, names: tuple[str, ...], as_json: bool
