@@ -1,4 +1,4 @@
-"""What the README quotes figures of.
+"""What docs/benchmarks.md quotes figures of.
 
 `python -m benchmarks` (`make bench`) compares the service with what else one could do, all of it in one run:
 

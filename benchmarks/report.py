@@ -1,4 +1,4 @@
-"""The tables, as Markdown: README quotes them as they are."""
+"""The tables, as Markdown: docs/benchmarks.md holds them, README quotes some."""
 
 import os
 import platform

@@ -38,7 +38,7 @@ class Results:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """Something the README promises, and how it is checked.
+    """Something that docs/benchmarks.md promises, and how it is checked.
 
     `aim` is what was set out for, `held` what a change may not make worse: one is at least, or at most, both.
     """

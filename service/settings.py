@@ -50,7 +50,7 @@ class SettingsError(click.ClickException):
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """One environment variable as the README's table shows it; default None: there is none."""
+    """One environment variable as the table in docs/reference.md shows it; default None: there is none."""
 
     name: str
     required: str

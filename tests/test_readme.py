@@ -1,4 +1,4 @@
-"""README says what the code says."""
+"""README and docs/reference.md say what the code says."""
 
 import json
 import re
@@ -18,17 +18,18 @@ from tests.workers import LiveService
 StartService = Callable[..., LiveService]
 
 ROOT = Path(__file__).resolve().parent.parent
-README = (ROOT / "README.md").read_text()
+REFERENCE = (ROOT / "docs" / "reference.md").read_text()
+PAGES = (*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")))
 
 
 def between(mark: str) -> str:
-    found = re.search(rf"<!-- {mark} -->\n(.*?)<!-- /{mark} -->", README, re.DOTALL)
+    found = re.search(rf"<!-- {mark} -->\n(.*?)<!-- /{mark} -->", REFERENCE, re.DOTALL)
     assert found
     return found[1]
 
 
 def settings_table() -> str:
-    """Return the table as it has to stand in README."""
+    """Return the table as it has to stand in the reference."""
     rows = [
         f"| `{one.name}` | {one.required} | {f'`{one.default}`' if one.default else ''} | {one.meaning} |"
         for one in VARIABLES
@@ -37,7 +38,7 @@ def settings_table() -> str:
 
 
 def errors_table() -> str:
-    """Return the table as it has to stand in README."""
+    """Return the table as it has to stand in the reference."""
     rows = [
         f"| `{kind.code}` | {kind.status} | {(kind.__doc__ or '').strip()} |" for kind in ServiceError.__subclasses__()
     ]
@@ -55,12 +56,14 @@ def test_the_error_table_is_that_of_the_errors() -> None:
 def named_files() -> list[tuple[str, str]]:
     """Return (page, path) of what README and the pages in docs/ point to in this repository."""
     named = set()
-    for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
-        for code, link in re.findall(r"`((?:service|tests|docs)/[a-z_/.]+)`|\]\(([^)]+)\)", page.read_text()):
+    for page in PAGES:
+        for code, link in re.findall(r"`((?:service|tests|docs|tools)/[a-z_/.]+)`|\]\(([^)]+)\)", page.read_text()):
             path = code or link.partition("#")[0]
             if path and "://" not in path:
                 folder = ROOT if code else page.parent
                 named.add((page.name, str((folder / path).resolve().relative_to(ROOT))))
+        for image in re.findall(r'<img src="([^"]+)"', page.read_text()):
+            named.add((page.name, image))
     return sorted(named)
 
 
@@ -69,12 +72,36 @@ def test_every_file_that_a_page_names_exists(page: str, path: str) -> None:
     assert (ROOT / path).exists(), f"{page} names {path}"
 
 
+def headings(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as a forge makes them."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def named_headings() -> list[tuple[Path, Path, str]]:
+    """Return (page, page it points to, anchor)."""
+    return [
+        (page, (page.parent / path).resolve() if path else page, anchor)
+        for page in PAGES
+        for path, anchor in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", page.read_text())
+    ]
+
+
+@pytest.mark.parametrize(("page", "target", "anchor"), named_headings())
+def test_every_heading_that_a_page_names_is_there(page: Path, target: Path, anchor: str) -> None:
+    assert anchor in headings(target), f"{page.name} names #{anchor} of {target.name}"
+
+
+def test_readme_is_short_enough_to_be_read() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 200
+
+
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_the_examples_do_what_they_say(live_service: StartService, simulator: Simulator, tmp_path: Path) -> None:
     service = live_service(1)
     script = between("examples").strip().removeprefix("```bash").removesuffix("```")
     script = script.replace("http://127.0.0.1:9000", simulator.address).replace("http://localhost:9001", service.url)
-    ran = subprocess.run(  # noqa: S603 - README's own words
+    ran = subprocess.run(  # noqa: S603 - the page's own words
         ["/bin/bash", "-euo", "pipefail", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     connected, *lines = [line for line in ran.stdout.splitlines() if line]

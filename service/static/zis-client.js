@@ -10,7 +10,7 @@
  *     import { ZISClient } from "https://zis.example.com/static/zis-client.js";
  *     const client = await ZISClient.signIn({ service: "https://zis.example.com", subdomain: "acme" });
  *
- * Answers are the API's own documents (README, "Endpoints"); every failure is a `ZISProblem`. A GET that is refused for at most 3
+ * Answers are the API's own documents (docs/reference.md); every failure is a `ZISProblem`. A GET that is refused for at most 3
  * seconds (429, 503, 504) is repeated for up to 20 seconds. The session renews itself for as long as the service allows
  * (12 hours from the signed request or sign-in that it began with).
  */
