@@ -57,7 +57,7 @@ _COMPILED = TemplatesInMemory()
 # Each starts a browser, gunicorn, or a store that a test may stop.
 _PROCESS_FIXTURES = {"chromium", "live_service", "platform_service", "running_site", "theatre", "platform", "upstream"}
 # A busy machine is no fault of the page.
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=30_000)
 
 
 def pytest_configure() -> None:
@@ -198,7 +198,7 @@ def live_service(environment: dict[str, str], simulator: Simulator) -> Iterator[
     """Start the service under gunicorn with real worker processes; stopped at the end of the test."""
     started: list[LiveService] = []
 
-    def start(workers: int = 3, config: str = "python:service.gunicorn_config", **changes: str) -> LiveService:
+    def start(workers: int = 3, config: str = "python:tests.quiet_gunicorn", **changes: str) -> LiveService:
         service = LiveService({**environment, **changes}, workers, config=config)
         started.append(service)
         simulator.use_service(service.url)

@@ -61,7 +61,7 @@ class LiveService:
         environment: dict[str, str],
         workers: int,
         public_url: str | None = None,
-        config: str = "python:service.gunicorn_config",
+        config: str = "python:tests.quiet_gunicorn",
     ) -> None:
         port = free_port()
         self.final_log = ""

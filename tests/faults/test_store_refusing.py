@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.faults.live_admin import LiveAdmin, refusal
+from tests.faults.live_admin import refusal
 from tests.faults.store_faults import REFUSING, Site, StoreFault, fault_cases, health, started
 from tests.steps import wait_until
 from tests.workers import at_once
@@ -75,14 +75,6 @@ def test_a_pair_that_redis_refuses_is_stored_once_it_takes_it(fault: StoreFault,
     assert admin.connection() == ("connected", None)
 
 
-def is_list_kept(site: Site, admin: LiveAdmin) -> bool:
-    """Return whether a second list asks nobody. What bundles hold is learned behind a list and makes it old, once."""
-    assert admin.call("GET", "/job_specs").status_code == 200
-    listed = len(site.lists_asked())
-    assert admin.call("GET", "/job_specs").status_code == 200
-    return len(site.lists_asked()) == listed
-
-
 def test_a_nearly_full_redis_takes_grants_and_not_what_can_be_done_without(site: Site) -> None:
     site.connected()
     reconnecting = site.admin(user_id=105)
@@ -106,4 +98,7 @@ def test_a_nearly_full_redis_takes_grants_and_not_what_can_be_done_without(site:
             assert grant is not None
             assert grant.id != before.id
         wait_until(lambda: admin.authorize().status_code == 302)
-        wait_until(lambda: is_list_kept(site, admin))
+        assert admin.call("GET", "/job_specs").status_code == 200
+        listed = len(site.lists_asked())
+        assert admin.call("GET", "/job_specs").status_code == 200
+        assert len(site.lists_asked()) == listed, "the list is kept again"
