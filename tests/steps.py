@@ -52,7 +52,7 @@ def collaborator(app: Flask, kind: type[T]) -> T:
     return found
 
 
-def wait_until(is_so: Callable[[], bool], seconds: float = 10.0) -> None:
+def wait_until(is_so: Callable[[], bool], seconds: float = 30.0) -> None:
     """Return once something is so that another thread brings about; for what cannot be waited for otherwise."""
     moment = threading.Event()
     for _ in range(int(seconds * 200)):

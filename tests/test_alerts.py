@@ -12,7 +12,7 @@ import time_machine
 from flask import Flask
 from redis import Redis
 
-from service.alerts import DAY_SECONDS, Alerts
+from service.alerts import DAY_SECONDS, SEND_SECONDS, Alerts
 from service.oauth.grants import Grants
 from service.oauth.upkeep import Upkeep
 from service.sandbox.simulator.messages import Reply, json_reply
@@ -294,7 +294,7 @@ def test_a_webhook_that_hangs_delays_nobody(make_admin: MakeAdmin) -> None:
         before = time.monotonic()
         for _ in range(5):
             person.call("GET", "/job_specs")
-        assert time.monotonic() - before < 5
+        assert time.monotonic() - before < SEND_SECONDS
         threads = [thread for thread in threading.enumerate() if thread.name == "alerts" and thread.is_alive()]
         assert len(threads) >= 1
         person.meets()

@@ -57,13 +57,13 @@ def test_it_listens_on_all_addresses_that_the_system_has(
 
 def answers(family: socket.AddressFamily, host: str, port: int) -> bool:
     with socket.socket(family) as sock:
-        sock.settimeout(10)
+        sock.settimeout(30)
         try:
             sock.connect((host, port))
+            sock.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            return sock.recv(64).startswith(b"HTTP/1.1 200")
         except OSError:
             return False
-        sock.sendall(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        return sock.recv(64).startswith(b"HTTP/1.1 200")
 
 
 @pytest.mark.skipif(not has_ipv6(), reason="this system has no IPv6")

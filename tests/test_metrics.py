@@ -289,14 +289,14 @@ def test_a_refused_token_and_a_late_answer_are_told_apart(admin: Admin, since: S
     assert calls.get(ACME, ME, kind="user", token="nobody-s", deadline=deadline()).status == 401
     admin.meets({"where": "users", "kind": "hang"})
     with pytest.raises(ZendeskTimeout):
-        calls.get(ACME, ME, kind="user", token="nobody-s", deadline=Deadline.after(0.3))
+        calls.get(ACME, ME, kind="user", token="nobody-s", deadline=Deadline.after(1))
     admin.meets()
 
     assert since.by("zis_zendesk_calls_total", "kind", "result") == {
         ("user", "unauthorized"): 1,
         ("user", "timeout"): 1,
     }
-    assert since.counted("zis_zendesk_call_duration_seconds_sum") >= 0.3
+    assert since.counted("zis_zendesk_call_duration_seconds_sum") >= 0.5
 
 
 def test_refusals_of_the_token_endpoint_are_told_by_their_status(admin: Admin, since: Since) -> None:
@@ -378,10 +378,10 @@ def try_turn(turns: Turns) -> ServiceError | None:
 
 def test_waits_for_another_process_are_timed(admin: Admin, redis: Redis, since: Since) -> None:
     let_expire(admin)
-    # Somebody's who stopped in the middle; gone after half a second.
-    redis.set("zis:{acme}:lease:refresh", "another", px=500)
+    # Somebody's who stopped in the middle; gone after a second and a half.
+    redis.set("zis:{acme}:lease:refresh", "another", px=1500)
     access_tokens(admin).get(ACME, deadline())
-    assert since.counted("zis_lease_wait_seconds_total") > 0.2
+    assert since.counted("zis_lease_wait_seconds_total") > 0
 
 
 def test_a_lease_that_ended_before_its_work_is_counted_once_and_not_given_back_again(

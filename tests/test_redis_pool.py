@@ -14,15 +14,17 @@ from redis import Redis
 from service.errors import StoreUnavailable
 from service.network_faults import NetworkFault, network_fault
 from service.redis_faults import cause_of
-from service.redis_pool import NAME_SECONDS, Connections, is_too_many
-from service.store import READ_SECONDS, STATES_GIVE_WAY_AT, Store
+from service.redis_pool import Connections, is_too_many
+from service.store import STATES_GIVE_WAY_AT, Store
 from tests.faults.middlebox import Middlebox
 from tests.steps import wait_until
-from tests.test_addresses import NameServers, no_thread
+from tests.test_addresses import HANGING_SECONDS, NameServers, no_thread
 from tests.test_settings import make_settings
 from tests.tls import TLSFront, make_certificate
 from tests.workers import at_once, free_port
 
+# Where another limit is meant: longer than a busy machine may take.
+LONG_SECONDS = 60
 COUNT = "return redis.call('INCR', KEYS[1])"
 
 
@@ -95,12 +97,13 @@ def test_the_first_write_over_a_connection_that_was_lost_while_idle_succeeds_at_
 ) -> None:
     # Every connection counts as idle for long.
     monkeypatch.setattr("service.redis_pool.HEALTH_CHECK_SECONDS", 0)
+    monkeypatch.setattr("service.store.READ_SECONDS", LONG_SECONDS)
     store = make_store(middlebox.url)
     assert write(store) == 1, redis_url
     way(middlebox)
     began = time.monotonic()
     assert write(store) == 2, "made once, not twice"
-    assert time.monotonic() - began < READ_SECONDS
+    assert time.monotonic() - began < LONG_SECONDS
     assert middlebox.made == 2
 
 
@@ -108,12 +111,13 @@ def test_a_read_over_a_connection_that_was_forgotten_succeeds_too(
     middlebox: Middlebox, redis_url: str, make_store: Callable[[str], Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.redis_pool.HEALTH_CHECK_SECONDS", 0)
+    monkeypatch.setattr("service.store.READ_SECONDS", LONG_SECONDS)
     store = make_store(middlebox.url)
     store.read(("GET", "x"))
     middlebox.forget()
     began = time.monotonic()
     assert store.read(("GET", "x")) == [None], redis_url
-    assert time.monotonic() - began < READ_SECONDS
+    assert time.monotonic() - began < LONG_SECONDS
 
 
 def test_a_connection_in_use_lately_is_not_asked(
@@ -152,12 +156,13 @@ def test_one_that_never_comes_is_waited_for_as_long_as_for_a_place_in_the_pool(
     redis_url: str, redis: Redis, make_store: Callable[[str], Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.store.POOL_WAIT_SECONDS", 0.3)
+    monkeypatch.setattr("service.store.READ_SECONDS", LONG_SECONDS)
     store = make_store(redis_url)
     held = pool_of(store).get_connection()
     began = time.monotonic()
     with full(redis), pytest.raises(StoreUnavailable) as caught:
         store.write(("SET", "x", "1"))
-    assert 0.3 <= time.monotonic() - began < READ_SECONDS
+    assert 0.3 <= time.monotonic() - began < LONG_SECONDS
     assert caught.value.retry_after == 2
     assert caught.value.__cause__ is not None
     assert is_too_many(caught.value.__cause__)
@@ -303,7 +308,7 @@ def test_silent_name_servers_cost_no_more_than_the_limit_of_a_look_up(
     store, began = make_store("redis://redis.test:6379/0"), time.monotonic()
     with pytest.raises(StoreUnavailable) as raised:
         store.write(("PING",))
-    assert time.monotonic() - began < 3 * NAME_SECONDS
+    assert time.monotonic() - began < HANGING_SECONDS
     assert raised.value.__cause__ is not None
     assert "name servers" in (cause := cause_of(raised.value.__cause__)).advice
     assert (cause.kind, cause.may_pass) == ("timeout", True)

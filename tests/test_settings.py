@@ -410,7 +410,7 @@ def test_gunicorn_names_every_fault_and_ends_with_status_1() -> None:
     environment = {"PATH": os.environ["PATH"], "SECRET_KEYS": "canary"}
     command = [sys.executable, "-m", "gunicorn", "--config", "python:service.gunicorn_config",
                "--bind", "127.0.0.1:0", "service.wsgi:app"]  # fmt: skip
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=30, check=False)  # noqa: S603 - our own interpreter
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=90, check=False)  # noqa: S603 - our own interpreter
 
     assert done.returncode == 1, done.stderr
     assert all(name in done.stderr for name in ("PUBLIC_URL", "REDIS_URL", "SECRET_KEYS", "ZENDESK_CLIENT_SECRET"))

@@ -84,14 +84,14 @@ def platform(dyno_settings: dict[str, str], certificate: Certificate, tmp_path: 
 def _is_ready(dyno: Dyno, port: int) -> bool:
     assert dyno.process.poll() is None, dyno.log()
     try:
-        return requests.get(f"http://127.0.0.1:{port}/readyz", timeout=5).ok
+        return requests.get(f"http://127.0.0.1:{port}/readyz", timeout=30).ok
     except (requests.ConnectionError, requests.Timeout):
         return False
 
 
 def _reaches(platform: Platform) -> bool:
     try:
-        return platform.browser().get(f"{platform.url}/livez", timeout=5).ok
+        return platform.browser().get(f"{platform.url}/livez", timeout=30).ok
     except (requests.ConnectionError, requests.Timeout):
         return False
 
@@ -188,7 +188,7 @@ def test_the_store_is_verified_unless_the_operator_says_otherwise(dyno_settings:
 
 def _status(port: int) -> int | None:
     try:
-        return requests.get(f"http://127.0.0.1:{port}/readyz", timeout=20).status_code
+        return requests.get(f"http://127.0.0.1:{port}/readyz", timeout=30).status_code
     except (requests.ConnectionError, requests.Timeout):
         return None
 

@@ -35,7 +35,7 @@ class Moment:
 
     def wait(self) -> None:
         """Return once the command has come (and, `after_effect`, has had its effect)."""
-        assert self._come.wait(10), "the command did not come"
+        assert self._come.wait(30), "the command did not come"
 
     def release(self) -> None:
         """Let the held command, or its reply, go on its way."""

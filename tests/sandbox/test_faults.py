@@ -33,7 +33,7 @@ def in_thread(work: Callable[[], Any]) -> Callable[[], Any]:
     thread.start()
 
     def result() -> Any:
-        thread.join(10)
+        thread.join(60)
         return results[0]
 
     return result
@@ -174,7 +174,7 @@ def test_what_waits_goes_on_when_released(acme: Visitor, orders: str, kind: str)
     result = in_thread(lambda: acme.list(ORDERS, orders))
     acme.sim.world.wait_until_held(1)
     # Nobody else waits: neither other accounts nor the control surface.
-    assert requests.get(f"{acme.sim.address}/_sim/accounts/acme", timeout=5).ok
+    assert requests.get(f"{acme.sim.address}/_sim/accounts/acme", timeout=60).ok
     acme.account.release()
     assert result().ok
 

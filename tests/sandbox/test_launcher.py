@@ -32,7 +32,7 @@ def launched(*arguments: str) -> Iterator[subprocess.Popen[str]]:
             yield process
         finally:
             process.terminate()
-            process.communicate(timeout=60)
+            process.communicate(timeout=90)
 
 
 def output_until(process: subprocess.Popen[str], wanted: str) -> str:
@@ -48,7 +48,7 @@ def output_until(process: subprocess.Popen[str], wanted: str) -> str:
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # noqa: S603  # our own command
-        command(*arguments), cwd=ROOT, text=True, capture_output=True, timeout=60, check=False
+        command(*arguments), cwd=ROOT, text=True, capture_output=True, timeout=90, check=False
     )
 
 
@@ -92,11 +92,11 @@ def test_it_runs_until_stopped(mode: str) -> None:
         assert workspace
         assert service
         assert log
-        assert "Simulated Zendesk" in requests.get(workspace[1], timeout=10).text
-        assert requests.get(f"{service[1]}/readyz", timeout=10).status_code == 200
+        assert "Simulated Zendesk" in requests.get(workspace[1], timeout=90).text
+        assert requests.get(f"{service[1]}/readyz", timeout=90).status_code == 200
         assert Path(log[1]).is_file()
         process.send_signal(signal.SIGTERM)
-        rest, _ = process.communicate(timeout=60)
+        rest, _ = process.communicate(timeout=90)
         assert "Stopped." in rest
         assert process.returncode == 0
         assert not is_listening(workspace[1])
@@ -108,7 +108,7 @@ def test_it_can_be_stopped_while_starting() -> None:
     with launched("--port", "0") as process:
         output_until(process, "Starting the store")
         process.send_signal(signal.SIGINT)
-        rest, _ = process.communicate(timeout=60)
+        rest, _ = process.communicate(timeout=90)
         assert process.returncode == 0
         assert "Traceback" not in rest
 
@@ -122,7 +122,7 @@ def test_a_service_that_cannot_start_is_quoted(monkeypatch: pytest.MonkeyPatch, 
         output = output_until(process, "Logs are kept in")
         assert "ended by itself" in output
         assert "  | " in output
-        process.communicate(timeout=60)
+        process.communicate(timeout=90)
         assert process.returncode == 1
 
 

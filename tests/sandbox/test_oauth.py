@@ -36,14 +36,14 @@ def test_deny_redirects_with_access_denied(acme: Visitor) -> None:
     ids=str,
 )
 def test_a_bad_request_ends_on_a_page(acme: Visitor, changes: dict[str, Any]) -> None:
-    reply = acme.http.get(acme.authorization_url(**changes), timeout=10, allow_redirects=False)
+    reply = acme.http.get(acme.authorization_url(**changes), timeout=60, allow_redirects=False)
     assert reply.status_code == 400
     assert "Invalid Authorization Request" in reply.text
 
 
 def test_the_consent_page_preselects_who_opened_the_workspace(acme: Visitor) -> None:
     acme.sim.sign("acme", 105)
-    page = acme.http.get(acme.authorization_url(), timeout=10).text
+    page = acme.http.get(acme.authorization_url(), timeout=60).text
     assert '<option value="105" selected>' in page
     assert '<option value="104" disabled>' in page
 
@@ -55,7 +55,7 @@ def test_a_suspended_person_cannot_consent(acme: Visitor) -> None:
 
 def test_the_opener_is_cut_on_demand(acme: Visitor) -> None:
     acme.account.switches.opener = "lost"
-    reply = acme.http.get(acme.authorization_url(), timeout=10)
+    reply = acme.http.get(acme.authorization_url(), timeout=60)
     assert reply.headers["Cross-Origin-Opener-Policy"] == "same-origin"
 
 

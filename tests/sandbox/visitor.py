@@ -34,7 +34,7 @@ class Visitor:
     def call(self, method: str, path: str, token: str | None = None, **options: Any) -> requests.Response:
         if token is not None:
             options["headers"] = {"Authorization": f"Bearer {token}"}
-        return self.http.request(method, self.address + path, timeout=10, allow_redirects=False, **options)
+        return self.http.request(method, self.address + path, timeout=60, allow_redirects=False, **options)
 
     def authorization_url(self, client: str = CLIENT_ID, **changes: str | None) -> str:
         asked: dict[str, str | None] = {

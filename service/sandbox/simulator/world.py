@@ -110,7 +110,7 @@ class World:
             self._held += change
             self._held_changed.notify_all()
 
-    def wait_until_held(self, count: int, *, timeout_seconds: float = 10.0) -> None:
+    def wait_until_held(self, count: int, *, timeout_seconds: float = 30.0) -> None:
         """Return once at least `count` requests wait in faults `hold`, `hang` or `slow`; tests need not sleep.
 
         Raises:
