@@ -11,7 +11,7 @@ from service.gunicorn_config import *  # noqa: F403 - all of them but one
 from service.job_specs.bundles import Bundles
 
 
-def post_worker_init(worker: Any) -> None:
+def post_worker_init(worker: Any) -> None:  # type: ignore[no-redef]  # instead of what was imported
     """Begin as the service does, and keep its lists from asking bundles."""
     gunicorn_config.post_worker_init(worker)
     worker.wsgi.extensions["zis_collaborators"][Bundles].is_asking = False
