@@ -6,7 +6,8 @@ look. Connections are opened at first use, so never before gunicorn forks.
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
@@ -42,6 +43,8 @@ ACTIVITY_GIVES_WAY_AT = 0.95
 MEMORY_LOOK_SECONDS = 5.0
 # A monitor is not told of a Redis that is silent for less: one ping that was slow or lost is no outage.
 GRACE_SECONDS = 5.0
+# Keys that Redis goes through for one handful: a fraction of a millisecond of its time.
+SCANNED_AT_ONCE = 1000
 
 # A lasting failure is told so often.
 TELL_EVERY_SECONDS = 60.0
@@ -175,6 +178,22 @@ class Store:
         if prepared is None:
             prepared = self._scripts[script] = self._redis.register_script(script)
         return self.translated(lambda: prepared(keys=keys, args=arguments))  # type: ignore[arg-type]  # bytes, str, numbers
+
+    def keys(self, pattern: str) -> Iterator[list[bytes]]:
+        """Yield the keys like `pattern` in handfuls; one may come twice, and one that is written meanwhile or not.
+
+        Raises:
+            StoreUnavailable: Redis did not answer, or does not let this user look (SCAN).
+        """
+        cursor: Any = 0
+        while True:
+            cursor, found = self.translated(partial(self._scanned, cursor, pattern))
+            yield found
+            if cursor == 0:
+                return
+
+    def _scanned(self, cursor: int, pattern: str) -> Any:
+        return self._redis.scan(cursor, match=pattern, count=SCANNED_AT_ONCE)
 
     def has_room(self, below: float) -> bool:
         """Return whether less than this share of Redis's memory is in use; looked up every few seconds.

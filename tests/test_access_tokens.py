@@ -19,7 +19,8 @@ from service.errors import (
     ZendeskUnavailable,
 )
 from service.oauth.access_tokens import AccessTokens, Freshness, freshness
-from service.oauth.grants import AFTERLIFE_SECONDS, Grant, Grants, Holdings, grant_key
+from service.oauth.grant_ends import AFTERLIFE_SECONDS
+from service.oauth.grants import Grant, Grants, Holdings, grant_key
 from service.oauth.turns import LEASE_SECONDS
 from service.oauth.unsaved import PairInHand
 from service.sandbox.simulator.faults import Fault

@@ -343,7 +343,7 @@ def test_a_grant_that_was_stored_after_all_is_kept_once_that_is_known_and_record
 def test_once_the_grant_is_stored_no_failing_store_undoes_the_connection(
     make_admin: MakeAdmin, redis: Redis, allow_writing: AllowWriting
 ) -> None:
-    person = make_admin(**allow_writing(*BEFORE, f"~{GRANT_KEY}", "~zis:grant_ends"), **DIRECT)
+    person = make_admin(**allow_writing(*BEFORE, f"~{GRANT_KEY}"), **DIRECT)
 
     page = person.connect("acme")
     assert page.status_code == 200, page.text

@@ -26,7 +26,8 @@ from service.deadlines import Deadline
 from service.errors import AuthorizationRequired, ServiceError, ZendeskTimeout
 from service.executor import Executor
 from service.oauth.access_tokens import AccessTokens
-from service.oauth.grants import AFTERLIFE_SECONDS, Census, Grant, Grants
+from service.oauth.grant_ends import AFTERLIFE_SECONDS, Census
+from service.oauth.grants import Grant, Grants
 from service.oauth.turns import Turns
 from service.oauth.upkeep import Upkeep
 from service.operations.processes import used

@@ -7,6 +7,7 @@ from redis import Redis
 
 from service.oauth.access_tokens import AccessTokens
 from service.oauth.cool_down import CoolDown
+from service.oauth.grant_ends import ENDS_KEY
 from service.oauth.grants import Grant, Grants
 from service.oauth.upkeep import ROUND_SECONDS, Upkeep
 from service.subdomains import Subdomain
@@ -156,6 +157,28 @@ def test_what_cannot_or_need_not_be_refreshed_is_left_alone(both: Admin, fields:
     grant = stored(both, ACME)
     assert collaborator(both.app, Grants).update(ACME, grant, grant.changed(**fields))
     assert go_round(both) == {}
+
+
+def test_the_round_mends_the_index_by_which_accounts_are_counted(both: Admin, redis: Redis) -> None:
+    ends = redis.zrange(ENDS_KEY, 0, -1, withscores=True)
+    # Writes of the index that were lost: of a new grant, of a refresh, of a disconnect.
+    redis.zrem(ENDS_KEY, "acme")
+    redis.zadd(ENDS_KEY, {"globex": 1.0, "initech": 2.0})
+    go_round(both)
+    assert redis.zrange(ENDS_KEY, 0, -1, withscores=True) == ends
+
+
+def test_the_round_leaves_in_the_index_when_a_dead_grant_ended(both: Admin, redis: Redis) -> None:
+    grant = stored(both, ACME)
+    assert collaborator(both.app, Grants).update(ACME, grant, grant.changed(dead="grant_revoked"))
+    redis.zadd(ENDS_KEY, {"acme": 1_700_000_000})
+    go_round(both)
+    assert redis.zscore(ENDS_KEY, "acme") == 1_700_000_000
+    # The write that said so was lost: it ended by now at the latest.
+    redis.zadd(ENDS_KEY, {"acme": time.time() + 1000})
+    redis.delete("zis:upkeep")
+    go_round(both)
+    assert collaborator(both.app, Grants).census().reauthorization_required == 1
 
 
 def test_a_record_no_key_opens_is_left_alone(both: Admin, make_admin: MakeAdmin) -> None:

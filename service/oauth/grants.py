@@ -8,36 +8,31 @@ One Redis hash an account:
   minted:<integration>   a minted ZIS token, sealed (mint mode)
 Whatever ends the grant ends its minted tokens with it.
 
-Beside them one sorted set of all accounts, by the instant at which each one's grant ends or has ended, so that they can
-be counted without opening a record. It is written by the scripts that write the records, so these are in one Redis.
+Every script touches this hash alone, so that a Redis Cluster takes it. When each grant ends stands in an index beside
+(`grant_ends`).
 """
 
 import math
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from service import records
+from service.oauth import grant_ends
 from service.oauth.authorization_server import ACCESS_TOKEN_SECONDS, TokenPair
-from service.store import Command, Store
-from service.subdomains import Subdomain
+from service.oauth.grant_ends import AFTERLIFE_SECONDS, Census, GrantEnds
+from service.store import Command, Store, StoreRefused
+from service.subdomains import Subdomain, parse_subdomain
 from service.vault import KeyMissing, Vault
-
-# What is kept for an account without a live grant goes after this.
-AFTERLIFE_SECONDS = 90 * 86_400
 
 # Replaces generation and seal if nobody wrote since the caller read.
 _UPDATE = """
 if redis.call('HGET', KEYS[1], 'generation') ~= ARGV[1] then return 0 end
 redis.call('HSET', KEYS[1], 'generation', ARGV[2], 'sealed', ARGV[3])
-if ARGV[4] == 'as it is' then
-  redis.call('ZADD', KEYS[2], 'NX', ARGV[5], ARGV[6])
-  return 1
-end
+if ARGV[4] == 'as it is' then return 1 end
 if ARGV[4] == '' then redis.call('PERSIST', KEYS[1]) else redis.call('EXPIREAT', KEYS[1], ARGV[4]) end
-redis.call('ZADD', KEYS[2], ARGV[5], ARGV[6])
 return 1
 """
 
@@ -55,8 +50,6 @@ if (now[1] or '') ~= ARGV[1] or (now[2] or '0') ~= ARGV[2] then return 0 end
 redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], 'id', ARGV[3], 'generation', ARGV[4], 'sealed', ARGV[5], 'mints', 0)
 if ARGV[6] ~= '' then redis.call('EXPIREAT', KEYS[1], ARGV[6]) end
-redis.call('ZADD', KEYS[2], ARGV[7], ARGV[8])
-redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ARGV[9])
 return 1
 """
 
@@ -64,7 +57,6 @@ return 1
 _FORGET = """
 local now = redis.call('HMGET', KEYS[1], 'generation', 'mints')
 if (now[1] or '') ~= ARGV[1] or (now[2] or '0') ~= ARGV[2] then return 0 end
-redis.call('ZREM', KEYS[2], ARGV[3])
 return redis.call('DEL', KEYS[1])
 """
 
@@ -78,19 +70,9 @@ redis.call('HINCRBY', KEYS[1], 'mints', 1)
 return 1
 """
 
-# Counts the accounts whose grants end later and those whose have ended, and returns the next end if there is one.
-_CENSUS = """
-local first = redis.call('ZRANGE', KEYS[1], '(' .. ARGV[1], '(+inf', 'BYSCORE', 'LIMIT', 0, 1, 'WITHSCORES')
-local connected = redis.call('ZCOUNT', KEYS[1], '(' .. ARGV[1], '+inf')
-return {connected, redis.call('ZCOUNT', KEYS[1], ARGV[2], ARGV[1]), first[2]}
-"""
-
-
 # The fields of minted tokens begin so.
 MINTED_FIELD = "minted:"
 _EVER_KEY = "zis:ever_connected"
-# No life of its own: an account leaves it with its record, or when that has long expired and another one connects.
-_ENDS_KEY = "zis:grant_ends"
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,17 +203,6 @@ class MintedToken:
 
 
 @dataclass(frozen=True, slots=True)
-class Census:
-    """How many accounts there are, by what was last written of each."""
-
-    connected: int
-    reauthorization_required: int
-    """Dead, or ended by time."""
-    shortest_seconds: float | None
-    """Until the first of the connected ones ends, unless it is refreshed; None: none of them ends."""
-
-
-@dataclass(frozen=True, slots=True)
 class Holdings:
     """All that is kept for an account, as it was at one moment; what is replaced or forgotten is exactly this."""
 
@@ -268,6 +239,7 @@ class Grants:
         self._store = store
         self._vault = vault
         self._clock = clock
+        self._ends = GrantEnds(store, clock)
 
     def reading(self, account: Subdomain, *integrations: str) -> Command:
         """Return the command whose reply `opened` and `minted_in` take; for callers that read more in one round trip.
@@ -311,13 +283,18 @@ class Grants:
         Raises:
             StoreUnavailable: Redis did not answer; whether it was written is not known.
         """
-        return self.update_generation(account, read.generation, written)
+        if not self._replaces(account, read.generation, written, self._record_end(written)):
+            return False
+        if self._end(written) != self._end(read):
+            self._ends.put(account, self._end(written))
+        return True
 
     def update_generation(self, account: Subdomain, generation: str, written: Grant) -> bool:
         """Replace the record of that generation, whatever it holds; as `update`."""
-        arguments: list[object] = [generation, written.generation, self._seal(account, written)]
-        arguments += [self._record_end(written), self._end(written), account]
-        return bool(self._store.run(_UPDATE, [grant_key(account), _ENDS_KEY], arguments))
+        if not self._replaces(account, generation, written, self._record_end(written)):
+            return False
+        self._ends.put(account, self._end(written))
+        return True
 
     def reseal(self, account: Subdomain) -> bool:
         """Seal the grant anew, which changes nothing else; False: somebody wrote or deleted it meanwhile.
@@ -330,9 +307,7 @@ class Grants:
         if grant is None:
             return False
         written = grant.changed()
-        arguments: list[object] = [grant.generation, written.generation, self._seal(account, written), "as it is"]
-        arguments += [self._end(written), account]
-        return bool(self._store.run(_UPDATE, [grant_key(account), _ENDS_KEY], arguments))
+        return self._replaces(account, grant.generation, written, "as it is")
 
     def reseal_minted(self, account: Subdomain, field_name: str, sealed: bytes) -> bool:
         """Seal a minted token anew that was read as `sealed`; as `reseal`."""
@@ -374,8 +349,10 @@ class Grants:
         """
         arguments: list[object] = [held.generation, str(held.mints), grant.id, grant.generation]
         arguments += [self._seal(account, grant), self._record_end(grant)]
-        arguments += [self._end(grant), account, self._clock() - AFTERLIFE_SECONDS]
-        return bool(self._store.run(_REPLACE, [grant_key(account), _ENDS_KEY], arguments))
+        if not self._store.run(_REPLACE, [grant_key(account)], arguments):
+            return False
+        self._ends.put_first(account, self._end(grant))
+        return True
 
     def forget(self, account: Subdomain, held: Holdings) -> bool:
         """Delete grant and minted tokens; False: something was written since they were read (or nothing is there).
@@ -383,12 +360,15 @@ class Grants:
         Raises:
             StoreUnavailable: Redis did not answer; whether they were deleted is not known.
         """
-        keys = [grant_key(account), _ENDS_KEY]
-        return bool(self._store.run(_FORGET, keys, [held.generation, str(held.mints), account]))
+        if not self._store.run(_FORGET, [grant_key(account)], [held.generation, str(held.mints)]):
+            return False
+        self._ends.remove(account)
+        return True
 
     def delete(self, account: Subdomain) -> None:
         """Delete whatever is there."""
-        self._store.write(("DEL", grant_key(account)), ("ZREM", _ENDS_KEY, account))
+        self._store.write(("DEL", grant_key(account)))
+        self._ends.remove(account)
 
     def with_minted(self, account: Subdomain, integration: str) -> tuple[Grant | None, MintedToken | None]:
         """Return the grant and the integration's minted token, in one round trip.
@@ -443,22 +423,57 @@ class Grants:
         return bool(self._store.read(("EXISTS", grant_key(account)))[0])
 
     def accounts(self) -> list[Subdomain]:
-        """Return the accounts that have a record, sorted."""
-        redis = self._store.redis
-        keys = self._store.translated(lambda: list(redis.scan_iter(match=grant_key(Subdomain("*")), count=1000)))
-        return sorted({account_of_key(key) for key in keys})
+        """Return the accounts that have a record, sorted.
 
-    def census(self) -> Census:
-        """Return how the accounts are, by one round trip whose reply is as small for many as for few.
-
-        What only the settings say (another client, a missing key) does not show in it.
+        Where Redis does not let this user look through its keys (SCAN), those in the index of ends.
 
         Raises:
             StoreUnavailable: Redis did not answer.
         """
+        try:
+            keys = [key for handful in self._store.keys(grant_key(Subdomain("*"))) for key in handful]
+        except StoreRefused:
+            return sorted(account for account in self._ends.all() if parse_subdomain(account) is not None)
+        return sorted({account_of_key(key) for key in keys})
+
+    def census(self) -> Census:
+        """Return how the accounts are; as `GrantEnds.census`."""
+        return self._ends.census()
+
+    def noted_ends(self) -> dict[Subdomain, float]:
+        """Return the index of ends; for `mend_end` and `drop_ends`, to be read before the records are.
+
+        Raises:
+            StoreUnavailable: Redis did not answer.
+        """
+        return self._ends.all()
+
+    def mend_end(self, account: Subdomain, grant: Grant | None, noted: float | None) -> None:
+        """Correct what the index says of an account whose record was read: a write of the index may have been lost.
+
+        `grant` None: no key opens it. `noted` None: the index lacks the account.
+        """
         now = self._clock()
-        connected, ended, *first = self._store.run(_CENSUS, [_ENDS_KEY], [now, now - AFTERLIFE_SECONDS])
-        return Census(connected, ended, float(first[0]) - now if first else None)
+        end = self._end(grant) if grant is not None and grant.dead is None else min(noted or now, now)
+        if noted is None:
+            self._ends.put_if_absent(account, end)
+        elif end != noted and grant is not None:
+            self._ends.put(account, end)
+
+    def drop_ends(self, accounts: Iterable[Subdomain]) -> None:
+        """Drop those of the accounts from the index that have no record now.
+
+        Raises:
+            StoreUnavailable: Redis did not answer.
+        """
+        for account in accounts:
+            if not self.is_stored(account):
+                self._ends.remove(account)
+
+    def _replaces(self, account: Subdomain, generation: str, written: Grant, record_end: int | str) -> bool:
+        """Return whether `written` has taken the place of that generation."""
+        arguments: list[object] = [generation, written.generation, self._seal(account, written), record_end]
+        return bool(self._store.run(_UPDATE, [grant_key(account)], arguments))
 
     def _seal(self, account: Subdomain, grant: Grant) -> str:
         return self._vault.seal(grant_key(account), grant.to_bytes())
@@ -508,22 +523,22 @@ def rehearse(store: Store, account: Subdomain) -> bool:
     Raises:
         StoreUnavailable: Redis did not answer, or refused a script.
     """
-    keys = [f"zis:{{{account}}}:doctor:grant", _ENDS_KEY]
-    life: list[object] = [int(time.time()) + 86_400, "-inf", account]
+    keys = [f"zis:{{{account}}}:doctor:grant"]
+    life = int(time.time()) + 86_400
     field_name = _minted_field("doctor")
     return [
-        store.run(_REPLACE, keys, ["", "0", "id", "1", "sealed", *life, "-inf"]),
-        store.run(_UPDATE, keys, ["1", "2", "sealed", "", *life[1:]]),
-        store.run(_UPDATE, keys, ["2", "3", "sealed", "as it is", *life[1:]]),
-        store.run(_UPDATE, keys, ["3", "4", "sealed", *life]),
-        store.run(_SAVE_MINTED, keys[:1], ["id", field_name, "", "sealed"]),
-        store.run(_RESEAL_MINTED, keys[:1], [field_name, "sealed", "anew"]),
-        len(store.run(_CENSUS, [_ENDS_KEY], [time.time(), time.time()])) >= 2,
+        store.run(_REPLACE, keys, ["", "0", "id", "1", "sealed", life]),
+        store.run(_UPDATE, keys, ["1", "2", "sealed", ""]),
+        store.run(_UPDATE, keys, ["2", "3", "sealed", "as it is"]),
+        store.run(_UPDATE, keys, ["3", "4", "sealed", life]),
+        store.run(_SAVE_MINTED, keys, ["id", field_name, "", "sealed"]),
+        store.run(_RESEAL_MINTED, keys, [field_name, "sealed", "anew"]),
+        grant_ends.rehearse(store, account),
         store.read(("HMGET", keys[0], "generation"), ("HGETALL", keys[0]), ("HGET", keys[0], "id"))[::2]
         == [[b"4"], b"id"],
         store.read(("EXISTS", _EVER_KEY), ("EXISTS", keys[0]))[1],
-        store.run(_FORGET, keys, ["4", "1", account]),
-        store.write(("DEL", keys[0]), ("ZREM", _ENDS_KEY, account)) == [0, 0],
+        store.run(_FORGET, keys, ["4", "1"]),
+        store.write(("DEL", keys[0])) == [0],
     ] == [1] * 11
 
 

@@ -15,7 +15,7 @@ from service.errors import (
     ZISRejected,
 )
 from service.oauth import signs
-from service.oauth.grants import AFTERLIFE_SECONDS
+from service.oauth.grant_ends import AFTERLIFE_SECONDS
 from service.oauth.minting import IntegrationNotRegistered, MintingRefused
 from service.oauth.zis_tokens import ZISTokens
 from service.store import Command

@@ -6,7 +6,7 @@ Two keys in Redis beside the grant, which a list that succeeds removes; a refres
 import structlog
 
 from service.errors import AccountGone, AdminRequired, ServiceError, StoreUnavailable
-from service.oauth.grants import AFTERLIFE_SECONDS
+from service.oauth.grant_ends import AFTERLIFE_SECONDS
 from service.store import Command, Store
 from service.subdomains import Subdomain
 

@@ -106,10 +106,14 @@ class Upkeep:
     def look_ahead(self) -> None:
         """Have the operator told of every account that a person has to mend, now or within 14 days.
 
+        The index by which accounts are counted is mended on the way.
+
         Raises:
             StoreUnavailable: Redis did not answer.
         """
-        for account in self._grants.accounts():
+        noted = self._grants.noted_ends()
+        accounts = self._grants.accounts()
+        for account in accounts:
             reply, sign = self._store.read(self._grants.reading(account), signs.reading(account))
             reason = None
             try:
@@ -118,6 +122,8 @@ class Upkeep:
                 grant, reason = None, "key_missing"
             if grant is not None:
                 reason = self._conditions.reason(grant)
+            if grant is not None or reason is not None:
+                self._grants.mend_end(account, grant, noted.get(account))
             state = self._conditions.state(grant, reason, signs.sign_in(sign))
             end = grant.refresh_token_expires_at if grant is not None else None
             if state.name == "reauthorization_required" and state.reason is not None:
@@ -125,6 +131,7 @@ class Upkeep:
             elif end is not None and end - self._clock() < AHEAD_SECONDS:
                 # What could be refreshed has been.
                 self._conditions.alert_ending(account, int((end - self._clock()) // DAY_SECONDS))
+        self._grants.drop_ends(noted.keys() - set(accounts))
 
     def go_round(self) -> list[Outcome]:
         """Do the day's round, unless a process has done it; returns what became of the accounts that were due.

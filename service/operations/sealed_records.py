@@ -9,7 +9,7 @@ A sealed record is named in its seal, so each kind of record has its own way to 
   role, app_key, state, sign_in, claim, rearmed   a string; these end by themselves, within a week at most
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
@@ -137,19 +137,17 @@ class SealedRecords:
         """Yield (key, kind) of everything that may hold a sealed record, in handfuls, each key once."""
         seen: set[str] = set()
         waiting: list[tuple[str, str]] = []
-        cursor = 0
-        while True:
-            cursor, found = self._store.translated(_scan(self._store, cursor))
-            for key in (name.decode("utf-8", "replace") for name in found):
+        for handful in self._store.keys("zis:*"):
+            for key in (name.decode("utf-8", "replace") for name in handful):
                 kind = next((kind for kind, pattern in _PATTERNS.items() if fnmatchcase(key, pattern)), None)
                 if kind is not None and key not in seen:
                     seen.add(key)
                     waiting.append((key, kind))
-            if len(waiting) >= KEYS_AT_ONCE or (cursor == 0 and waiting):
+            if len(waiting) >= KEYS_AT_ONCE:
                 yield waiting
                 waiting = []
-            if cursor == 0:
-                return
+        if waiting:
+            yield waiting
 
     def _in(self, kind: str, key: str, value: object) -> Iterator[SealedRecord]:
         """Yield the records in what Redis holds under a key."""
@@ -189,12 +187,8 @@ def rehearse(store: Store, account: Subdomain) -> bool:
     key = f"zis:{{{account}}}:doctor:string"
     store.write(("SET", key, "sealed", "EX", 60, "NX"))
     resealed = store.run(_RESEAL_STRING, [key], ["sealed", "anew"])
-    store.translated(_scan(store, 0))
+    next(store.keys("zis:*"))
     return bool(resealed == 1 and store.write(("GETDEL", key))[0] == b"anew")
-
-
-def _scan(store: Store, cursor: int) -> Callable[[], tuple[int, list[bytes]]]:
-    return lambda: store.redis.scan(cursor, match="zis:*", count=1000)  # type: ignore[return-value]  # not awaitable
 
 
 def _reading(key: str, kind: str) -> Command:

@@ -10,6 +10,7 @@ from redis.commands.core import Script
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError
 
+from service.oauth.grant_ends import ENDS_KEY
 from tests.model.edges import NO_ANSWER, REPLY_LOST, World
 from tests.model.steps import CRASH, Step
 
@@ -46,6 +47,11 @@ class SteppedRedis(Redis):
         if schedule.current is None or (":worked:" in str(command[1]) and not world.refuses):
             # What a token has worked for matters only to whoever is refused; else a step would only cost time.
             return send()
+        if command[1] == ENDS_KEY:
+            # The index beside the records, by which accounts are only counted.
+            reply = send()
+            world.look()
+            return reply
         schedule.stop_if_over()
         text, reads = world.describe(command), command[0] in READS
         if getattr(self._failing, "text", None) == text:

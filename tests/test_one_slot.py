@@ -1,0 +1,77 @@
+"""Whatever the service sends to Redis at once, in a script or a command, lies in one slot of a Cluster."""
+
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import hiredis
+import pytest
+from redis import BlockingConnectionPool, Connection, Redis
+from redis.crc import key_slot
+
+from service import create_app
+from service.settings import Settings
+from tests.conftest import MakeAdmin
+from tests.operations.console import run
+from tests.steps import ORDERS_ONLY, Admin
+
+SPEC = "escalate_vip_order"
+# What a connection is greeted with, and what has no key or belongs to one node.
+KEYLESS = {b"HELLO", b"CLIENT", b"SELECT", b"PING", b"TIME", b"DBSIZE", b"SCAN", b"SCRIPT", b"INFO", b"CONFIG"}
+SEVERAL_KEYS = {b"DEL", b"EXISTS", b"MGET"}
+
+
+class Heard(Connection):
+    """A connection to Redis that remembers what was sent over it."""
+
+    commands: ClassVar[list[list[bytes]]] = []
+
+    def send_packed_command(self, command: Any, *args: Any, **kwargs: Any) -> None:
+        reader = hiredis.Reader()
+        reader.feed(command if isinstance(command, bytes) else b"".join(command))
+        while (heard := reader.gets()) is not False:
+            self.commands.append(heard)
+        super().send_packed_command(command, *args, **kwargs)  # type: ignore[no-untyped-call]  # redis-py leaves it so
+
+
+def keys_of(command: list[bytes]) -> list[bytes]:
+    """Return the keys of a command; of one that no test knows, the first argument."""
+    name = command[0].upper()
+    if name in KEYLESS:
+        return []
+    if name in {b"EVALSHA", b"EVAL"}:
+        return command[3 : 3 + int(command[2])]
+    return command[1:] if name in SEVERAL_KEYS else command[1:2]
+
+
+@pytest.fixture
+def heard(environment: dict[str, str], make_admin: MakeAdmin) -> Iterator[Admin]:
+    """Acme's admin on a service whose commands are remembered."""
+    Heard.commands.clear()
+    pool = BlockingConnectionPool.from_url(environment["REDIS_URL"], connection_class=Heard)
+    settings = Settings.from_env({**environment, **ORDERS_ONLY})
+    yield make_admin(create_app(settings, redis=Redis(connection_pool=pool)))
+    pool.disconnect()
+
+
+def test_every_script_and_command_stays_within_one_slot(heard: Admin) -> None:
+    for account in ("acme", "globex"):
+        assert heard.connect(account).status_code == 200
+    heard.take_session("acme", 101)
+    assert heard.list_fresh().status_code == 200
+    assert heard.install(SPEC).status_code == 200
+    assert heard.call("GET", "/activity").status_code == 200
+    for name in ("accounts", "refresh-tokens", "rotate-keys", "doctor"):
+        run(heard.app, name)
+    heard.meets({"where": "registry", "kind": "http_401_text"})
+    heard.list_fresh()
+    heard.meets()
+    assert run(heard.app, "disconnect", "acme").status == 0
+    heard.settle()
+
+    # Nothing is sent as a transaction.
+    assert {command[0].upper() for command in Heard.commands} & {b"MULTI", b"EXEC", b"WATCH"} == set()
+    scripts = [command for command in Heard.commands if command[0].upper() == b"EVALSHA"]
+    assert len({command[1] for command in scripts}) > 10
+    for command in Heard.commands:
+        keys = keys_of(command)
+        assert len({key_slot(key) for key in keys}) <= 1, (command[0], keys)
