@@ -87,6 +87,15 @@ _CONNECTIONS = frozenset({"connected", "disconnected", "reauthorization_required
 # What makes a change one of the same kind, beside who made it.
 _SAME = ("action", "integration", "result")
 
+# What the log calls an action that failed: nobody is to take `installed` at warning for an installation.
+_FAILED: dict[Action, str] = {
+    "connected": "connect_failed",
+    "disconnected": "disconnect_failed",
+    "installed": "install_failed",
+    "uninstalled": "uninstall_failed",
+    "rearmed": "rearm_failed",
+}
+
 _log = structlog.get_logger(__name__)
 
 
@@ -233,8 +242,10 @@ class Activity:
         by = "operator" if author.is_operator else author.name if author.id is None else author.id
         for deed in deeds:
             about = {"integration": deed.integration, "job_spec": deed.job_spec} if deed.job_spec else {}
-            level = logging.INFO if deed.result == OK else error_class(deed.result).log_level
-            _log.log(level, deed.action, account=account, by=by, **about, result=deed.result, **told)
+            is_done = deed.result == OK
+            level = logging.INFO if is_done else error_class(deed.result).log_level
+            event = deed.action if is_done else _FAILED.get(deed.action, deed.action)
+            _log.log(level, event, account=account, by=by, **about, result=deed.result, **told)
         self._keep(account, author, deeds)
 
     def note_reauthorization(self, account: Subdomain) -> None:

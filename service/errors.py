@@ -88,7 +88,7 @@ class IntegrationRequired(ServiceError):
 class Unauthenticated(ServiceError):
     """The signed token or the session token is missing, invalid or expired."""
 
-    status, code, title = 401, "unauthenticated", "The sidebar's session is not valid"
+    status, code, title = 401, "unauthenticated", "The session or token is not valid"
 
     def headers(self) -> dict[str, str]:
         return {**super().headers(), "WWW-Authenticate": "Bearer"}

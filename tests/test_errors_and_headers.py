@@ -348,13 +348,17 @@ def test_a_body_of_64_kib_is_read(browser: FlaskClient) -> None:
 
 
 @pytest.mark.parametrize("age_seconds", [25, 30])
-def test_a_request_that_waited_too_long_is_not_begun(browser: FlaskClient, age_seconds: int) -> None:
+def test_a_request_that_waited_too_long_is_not_begun_unless_a_monitor_asks(
+    browser: FlaskClient, age_seconds: int
+) -> None:
     with time_machine.travel(int(time.time()), tick=False):
         started = f"{int(time.time()) - age_seconds}000"
-        reply = browser.get("/livez", headers={"X-Request-Start": started})
+        reply = browser.get("/openapi.json", headers={"X-Request-Start": started})
+        health = [browser.get(path, headers={"X-Request-Start": started}) for path in ("/livez", "/readyz")]
 
     problem = assert_problem(reply, 504, "zendesk_timeout")
     assert problem["retry_after"] == 1
+    assert [one.status_code for one in health] == [200, 200]
 
 
 def test_without_redis_only_what_needs_it_fails(make_app: MakeApp) -> None:

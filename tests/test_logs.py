@@ -41,6 +41,18 @@ def test_json_lines_carry_time_level_event_and_request(make_app: MakeApp, capsys
 
 
 @pytest.mark.parametrize("log_format", ["logfmt", "json"])
+def test_a_field_without_a_value_is_left_out(capsys: pytest.CaptureFixture[str], log_format: str) -> None:
+    configure_logs(log_format)
+    structlog.get_logger("tests").warning("broken", cause=None, upstream_status=None, entries=0, is_kept=False)
+
+    (line,) = lines(capsys)
+    assert "cause" not in line
+    assert "upstream_status" not in line
+    assert "entries" in line
+    assert "is_kept" in line
+
+
+@pytest.mark.parametrize("log_format", ["logfmt", "json"])
 def test_an_exception_is_named_with_its_place_and_without_its_words(
     capsys: pytest.CaptureFixture[str], log_format: str
 ) -> None:
@@ -195,7 +207,7 @@ def test_a_failed_change_is_a_warning_and_one_that_was_made_is_not(
 
     assert [event["level"] for event in of("installed", made)] == ["info"]
     # It was installed already, so this one would have been armed anew.
-    assert [event["level"] for event in of("rearmed", events(capsys))] == ["warning"]
+    assert [event["level"] for event in of("rearm_failed", events(capsys))] == ["warning"]
 
 
 def test_a_store_that_is_away_is_an_error_that_names_its_kind(

@@ -117,6 +117,8 @@ def test_another_token_is_refused(make_app: MakeApp, authorization: str | None) 
     assert reply.status_code == 401
     assert reply.content_type == "application/problem+json"
     assert reply.get_json()["code"] == "unauthenticated"
+    assert "METRICS_TOKEN" in reply.get_json()["detail"]
+    assert "sidebar" not in reply.text
     assert reply.headers["WWW-Authenticate"] == "Bearer"
     assert "zis_" not in reply.text
 

@@ -90,6 +90,7 @@ def configure_logs(log_format: str) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
             _with_frames,
+            _without_nothing,
             _in_one_line,
             renderer,
         ],
@@ -129,6 +130,13 @@ def _in_one_line(_logger: Any, _method: str, event: MutableMapping[str, Any]) ->
     for key, value in event.items():
         if isinstance(value, str) and not value.isprintable():
             event[key] = "".join(one if one.isprintable() else repr(one)[1:-1] for one in value)
+    return event
+
+
+def _without_nothing(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Leave out fields that have no value: `cause=` would make a reader look for what is missing."""
+    for key in [key for key, value in event.items() if value is None]:
+        del event[key]
     return event
 
 

@@ -37,7 +37,11 @@ def require_metrics_token() -> None:
     # As bytes, because the comparison takes texts of ASCII alone.
     shown = (bearer() or "").encode("utf-8", "surrogateescape")
     if not token or not hmac.compare_digest(shown, token.encode()):
-        raise Unauthenticated("This address takes METRICS_TOKEN as its bearer token.")
+        fault = "another token was sent" if shown else "no token was sent"
+        raise Unauthenticated(
+            f"/metrics takes `Authorization: Bearer`, followed by what METRICS_TOKEN is set to; {fault}. "
+            "Correct the credentials of the Prometheus server."
+        )
 
 
 @blueprint.get("/metrics")

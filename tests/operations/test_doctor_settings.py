@@ -35,7 +35,7 @@ def test_every_fault_is_a_line_of_its_own_and_ends_it_with_1() -> None:
     lines = answer.lines()
     assert all(line.startswith("FAIL settings: ") for line in lines)
     assert len({line.split()[2] for line in lines}) == len(lines) == 8
-    assert "FAIL settings: REDIS_URL is not set. Expected: `redis://`, `rediss://` or `unix://`." in lines
+    assert "FAIL settings: REDIS_URL is not set. Meaning: `redis://`, `rediss://` or `unix://`." in lines
     assert any(line.startswith("FAIL settings: PUBLIC_URL must be an https:// origin") for line in lines)
     assert "ZENDESK_SUBDOMAIN " not in answer.out
     assert "Failures: 8, warnings: 0." in answer.err
@@ -53,10 +53,10 @@ def test_the_faults_are_there_for_machines_too() -> None:
     ]
 
 
-def test_every_variable_has_its_expectation() -> None:
+def test_every_variable_has_its_meaning() -> None:
     faults = [f"{variable.name} is odd" for variable in VARIABLES]
     for variable, finding in zip(VARIABLES, faults_of(SettingsError(faults)), strict=True):
-        assert finding.line() == f"FAIL settings: {variable.name} is odd. Expected: {variable.meaning}."
+        assert finding.line() == f"FAIL settings: {variable.name} is odd. Meaning: {variable.meaning}."
 
 
 @pytest.mark.parametrize(
@@ -154,6 +154,19 @@ def test_a_service_that_nobody_is_connected_to_is_warned_of(make_app: MakeApp) -
         ("allowed accounts", {}, {"ZENDESK_SUBDOMAINS": "*"}, "warn", "client secret"),
         ("metrics", {}, {}, "ok", "404"),
         ("metrics", {}, {"METRICS_TOKEN": "canary-0123456789"}, "ok", "is set"),
+        ("oauth client", {}, {"ZENDESK_CLIENT_ID": "12345"}, "warn", "the client's number"),
+        ("oauth client", {}, {"ZENDESK_CLIENT_ID": "job_specs_2"}, "ok", "mint"),
+        ("other front ends", {}, {}, "ok", "only this service's own pages"),
+        ("other front ends", {}, {**REAL, "ALLOWED_ORIGINS": "https://a.example"}, "ok", "lets in https://a.example."),
+        ("other front ends", {}, {**REAL, "ALLOWED_ORIGINS": f"https://a.example,{PUBLIC}"}, "warn", "needs no entry"),
+        ("other front ends", {}, {**REAL, "ALLOWED_ORIGINS": "http://localhost:3000"}, "warn", "Remove it"),
+        (
+            "other front ends",
+            {},
+            {"PUBLIC_URL": "http://localhost:9001", "ALLOWED_ORIGINS": "http://localhost:3000"},
+            "ok",
+            "lets in http://localhost:3000.",
+        ),
         ("address", {}, REAL, "ok", f"{PUBLIC}/oauth/callback"),
         ("address", {"DYNO": "web.1"}, {"PUBLIC_URL": "http://localhost:9001"}, "warn", "Nobody but this machine"),
         ("proxies", {}, {**REAL, "TRUSTED_PROXIES": "1"}, "ok", "is 1"),

@@ -16,7 +16,7 @@ def faults_of(error: SettingsError) -> Iterator[Finding]:
     meanings = {variable.name: variable.meaning for variable in VARIABLES}
     for fault in error.faults:
         name = fault.partition(" ")[0]
-        yield Finding("FAIL", "settings", f"{fault}.", f"Expected: {meanings[name]}.")
+        yield Finding("FAIL", "settings", f"{fault}.", f"Meaning: {meanings[name]}.")
 
 
 def workers_in(environ: Mapping[str, str]) -> int | None:
@@ -39,6 +39,7 @@ def check_settings(settings: Settings, environ: Mapping[str, str]) -> Iterator[F
     yield _rate_limits(settings)
     yield _apps(settings)
     yield _metrics(settings)
+    yield _allowed_origins(settings)
     yield _outbound_proxy(settings, environ)
 
 
@@ -67,6 +68,12 @@ def _client(settings: Settings) -> Finding:
     if settings.lacks_client:
         advice = "The front page says where it is made: then set ZENDESK_CLIENT_ID and ZENDESK_CLIENT_SECRET."
         return Finding("warn", check, "It is not set yet.", advice)
+    if client.isascii() and client.isdecimal():
+        advice = (
+            "That looks like the client's number. Zendesk's consent page takes the identifier, a text, which stands by "
+            "the client's name in Admin Center (Apps and integrations > APIs > OAuth clients)."
+        )
+        return Finding("warn", check, f"ZENDESK_CLIENT_ID is {client}, a number.", advice)
     mode = "direct: its token is the ZIS token" if settings.is_direct else "mint: a ZIS token is made by its grant"
     return Finding("ok", check, f"{client} ({mode}).")
 
@@ -119,6 +126,20 @@ def _metrics(settings: Settings) -> Finding:
     if settings.metrics_token is None:
         return Finding("ok", "metrics", "METRICS_TOKEN is not set, so /metrics answers 404.")
     return Finding("ok", "metrics", "METRICS_TOKEN is set.")
+
+
+def _allowed_origins(settings: Settings) -> Finding:
+    check, origins = "other front ends", settings.allowed_origins
+    if not origins:
+        return Finding("ok", check, "ALLOWED_ORIGINS is not set: only this service's own pages may call the API.")
+    says = f"ALLOWED_ORIGINS lets in {', '.join(sorted(origins))}."
+    if settings.public_url in origins:
+        return Finding("warn", check, says, f"{settings.public_url} is this service itself, which needs no entry.")
+    plain = sorted(one for one in origins if one.startswith("http://"))
+    if plain and settings.is_secure:
+        advice = f"{', '.join(plain)} is this machine's own: whoever runs a page there may call the API. Remove it."
+        return Finding("warn", check, says, advice)
+    return Finding("ok", check, says)
 
 
 def _outbound_proxy(settings: Settings, environ: Mapping[str, str]) -> Finding:
