@@ -257,8 +257,10 @@ def _add_headers(response: Response) -> Response:
     response.headers.setdefault("Cache-Control", "no-store")
     is_sidebar = _room() == "sidebar"
     framing = _framing(settings) if is_sidebar else None
+    # A simulated Zendesk serves a stand-in for the SDK.
+    sdk = _SDK if settings.zendesk_url_template == DEFAULT_ZENDESK_URL_TEMPLATE else framing or ""
     # Added without looking whether they are there: no view sets one of these.
-    response.headers.extend([("X-Request-Id", request_id()), *protection(framing, settings.is_secure)])
+    response.headers.extend([("X-Request-Id", request_id()), *protection(framing, settings.is_secure, sdk)])
     if settings.allowed_origins and cross_origin.is_shared(request.path):
         response.headers.extend(cross_origin.permission(request.environ.get("HTTP_ORIGIN"), settings.allowed_origins))
         response.vary.add("Origin")
@@ -268,9 +270,12 @@ def _add_headers(response: Response) -> Response:
 
 
 @lru_cache(maxsize=256)
-def protection(framing: str | None, is_secure: bool) -> tuple[tuple[str, str], ...]:
-    """Return the headers that tell a browser what it must not do; `framing`: who may frame the page, None: nobody."""
-    scripts = "'self'" if framing is None else f"'self' {_SDK}"
+def protection(framing: str | None, is_secure: bool, sdk: str = "") -> tuple[tuple[str, str], ...]:
+    """Return the headers that tell a browser what it must not do.
+
+    `framing`: who may frame the page, None: nobody; `sdk`: the origin of Zendesk's SDK, for a page that may be framed.
+    """
+    scripts = "'self'" if framing is None else f"'self' {sdk}"
     policy = (
         f"default-src 'none'; script-src {scripts}; style-src 'self'; img-src 'self'; connect-src 'self'; "
         "base-uri 'none'; frame-ancestors " + (framing or "'none'")

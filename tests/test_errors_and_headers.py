@@ -64,15 +64,22 @@ def test_every_answer_carries_the_common_headers(browser: FlaskClient, path: str
 
 
 @pytest.mark.parametrize("path", [*PUBLIC_GETS, *NOWHERE, "/api/v1/status", "/oauth/callback"])
-def test_nothing_inline_may_run_and_no_form_is_stopped(browser: FlaskClient, path: str) -> None:
+def test_nothing_inline_may_run_and_no_form_is_stopped(browser: FlaskClient, simulator: Simulator, path: str) -> None:
     directives = policy(browser.get(path, buffered=True))
 
     assert directives["default-src"] == "'none'"
     assert directives["base-uri"] == "'none'"
     assert directives["style-src"] == "'self'"
-    sdk = " https://static.zdassets.com" if path.startswith("/sidebar") else ""
+    # The simulated Zendesk serves a stand-in for the SDK.
+    sdk = f" {simulator.address}" if path.startswith("/sidebar") else ""
     assert directives["script-src"] == f"'self'{sdk}"
     assert "form-action" not in directives
+
+
+def test_the_sdk_comes_from_zendesk_where_that_is_not_simulated(make_app: MakeApp) -> None:
+    reply = make_app(**SECURE).test_client().get("/sidebar", headers={"X-Forwarded-Proto": "https"})
+
+    assert policy(reply)["script-src"] == "'self' https://static.zdassets.com"
 
 
 @pytest.mark.parametrize("path", [path for path in [*PUBLIC_GETS, *NOWHERE] if not path.startswith("/sidebar")])

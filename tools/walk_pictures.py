@@ -9,12 +9,10 @@ from pathlib import Path
 
 from playwright.sync_api import Page, ViewportSize, expect, sync_playwright
 
-from tests.browser.workspace import SDK
 from tests.programs import CHROMIUM_FLAGS, found_chromium
 
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / "docs" / "images"
-STAND_IN = ROOT / "service" / "sandbox" / "workspace" / "zaf_sdk.js"
 WINDOW: ViewportSize = {"width": 1120, "height": 640}
 
 
@@ -56,7 +54,6 @@ def main() -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path.path, args=CHROMIUM_FLAGS)
         context = browser.new_context(viewport=WINDOW, locale="en-US")
-        context.route(SDK, lambda route: route.fulfill(path=STAND_IN, content_type="text/javascript"))
         walk(context.new_page(), sys.argv[1])
         browser.close()
 

@@ -2,6 +2,9 @@
  * The Zendesk page around us, by way of its SDK (ZAF v2). The SDK may come late or never: nothing waits for it.
  */
 
+// A simulated Zendesk (a sandbox) has a stand-in, so that no network is needed; elsewhere the page policy keeps that out.
+const SIMULATED_ORIGIN = /^http:\/\/(localhost|127\.0\.0\.1)(:\d+)?$/i;
+const STAND_IN = "/_workspace/zaf_sdk.js";
 const SDK = "https://static.zdassets.com/zendesk_app_framework_sdk/2.0/zaf_sdk.min.js";
 
 // The SDK wipes a page whose `origin` it does not know, so it is not loaded for one.
@@ -35,9 +38,10 @@ export class Host {
   /** Asks for the SDK and returns at once. */
   load() {
     const query = new URLSearchParams(location.search);
-    if (window.parent === window || !query.has("app_guid") || !KNOWN_ORIGIN.test(query.get("origin") ?? "")) return;
+    const origin = query.get("origin") ?? "";
+    if (window.parent === window || !query.has("app_guid") || !KNOWN_ORIGIN.test(origin)) return;
     const script = document.createElement("script");
-    script.src = SDK;
+    script.src = SIMULATED_ORIGIN.test(origin) ? `${origin}${STAND_IN}` : SDK;
     script.async = true;
     script.addEventListener("load", () => this.#init());
     document.head.append(script);

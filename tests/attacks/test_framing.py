@@ -227,5 +227,5 @@ def test_a_page_takes_its_parts_from_here(admin: Admin, redis: Redis) -> None:
         ]
         assert sources == []
         assert {value for name, value in policy.items() if name.endswith("-src")} <= {
-            "'none'", "'self'", "'self' https://static.zdassets.com",
+            "'none'", "'self'", f"'self' {admin.simulator.address}",
         }  # fmt: skip

@@ -15,7 +15,8 @@ from service.sandbox.simulator.faults import Fault
 from service.sandbox.simulator.integrations import JobSpec
 
 ADMINS = {"acme": 101, "globex": 201}
-SDK = "https://static.zdassets.com/**"
+# Where the app asks the simulated Zendesk for its SDK.
+SDK = "**/_workspace/zaf_sdk.js"
 ORDERS, SHIPPING, ARCHIVE = "acme_orders", "acme_shipping", "acme_archive"
 # As many job specs as these tests leave acme_archive, every fifth of them installed; and those of the account.
 ARCHIVED, ALL = 20, 30

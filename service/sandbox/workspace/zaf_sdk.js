@@ -1,5 +1,5 @@
 /**
- * A stand-in for Zendesk's SDK, for tests without network: a browser test serves it in place of
+ * A stand-in for Zendesk's SDK: the app loads it in a sandbox, which needs no network, in place of
  * https://static.zdassets.com/zendesk_app_framework_sdk/2.0/zaf_sdk.min.js. Written from the SDK's messages
  * (github.com/zendesk/zendesk_app_framework_sdk at 956001b, 2026-08); only what a sidebar needs.
  */
