@@ -204,13 +204,17 @@ def test_a_list_of_ten_minutes_stands_in_no_more(admin: Admin, redis: Redis) -> 
 @pytest.mark.parametrize(
     ("fault", "seconds"),
     [({"kind": "http_429", "retry_after": 9}, 9), ({"kind": "http_429", "retry_after": 60}, 15),
-     ({"kind": "http_500_zis"}, 1)],
-    ids=["as long as Zendesk asks", "at most N", "a second"],
+     ({"kind": "http_500_zis"}, 12)],
+    ids=["as long as Zendesk asks", "at most N", "a while"],
 )  # fmt: skip
-def test_a_failure_is_remembered(fault: dict[str, Any], seconds: int, admin: Admin, redis: Redis) -> None:
+def test_a_failure_is_remembered(
+    fault: dict[str, Any], seconds: int, admin: Admin, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A second would be over before this test has looked, on a busy machine.
+    monkeypatch.setattr("service.job_specs.listing.FAILURE_SECONDS", 12)
     admin.meets({"where": "list", **fault})
     first = admin.call("GET", "/job_specs").get_json()
-    assert (seconds - 1) * 1000 < redis.pttl(FAILURE) <= seconds * 1000
+    assert (seconds - 3) * 1000 < redis.pttl(FAILURE) <= seconds * 1000
     redis.persist(FAILURE)
     second = admin.call("GET", "/job_specs").get_json()
     assert {**first, "request_id": ""} == {**second, "request_id": ""}

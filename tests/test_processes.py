@@ -70,7 +70,7 @@ def drop_minted(simulator: Simulator, redis: Redis) -> None:
     simulator.world.account("acme").expire_access_tokens("zis_acme_orders")
 
 
-@pytest.mark.parametrize("cache_seconds", ["15", "0"])
+@pytest.mark.parametrize("cache_seconds", ["300", "0"])
 @pytest.mark.parametrize("slow_seconds", [0.0, 1.0], ids=["quick", "slow"])
 def test_300_callers_with_an_expired_token_cause_one_refresh_and_no_failure(
     slow_seconds: float, cache_seconds: str, live_service: StartService, simulator: Simulator, redis: Redis
@@ -184,7 +184,10 @@ def test_two_hundred_people_who_open_a_ticket_at_once_all_get_the_list(
     live_service: StartService, simulator: Simulator
 ) -> None:
     service = live_service(workers=2)
-    listed = connect(service, simulator, "acme", 101).get("/job_specs").json()
+    admin = connect(service, simulator, "acme", 101)
+    # Without their role, for which a status waits 3 s at most, nobody is shown a list.
+    wait_until(lambda: bool(admin.get("/status").json()["user"]["can_manage"]))
+    listed = admin.get("/job_specs").json()
     address, token = f"{service.address}/sidebar", simulator.sign("acme", 101)
     simulator.world.clear_calls()
 

@@ -63,15 +63,24 @@ def age(redis: Redis, seconds: int = 60) -> None:
         redis.hset(key, "asked_at", str(int(redis.hget(key, "asked_at") or 0) - seconds * 1_000_000))
 
 
+def renew(redis: Redis) -> None:
+    """Let the kept lists have been asked for just now, however long a busy machine has taken since."""
+    seconds, microseconds = redis.time()
+    for key in redis.keys("zis:{acme}:list:*"):
+        redis.hset(key, "asked_at", str(seconds * 1_000_000 + microseconds))
+
+
 def test_a_first_visit_is_three_answers_and_every_further_one_is_one(
-    plain: Workspace, answers: Callable[[], Answers]
+    plain: Workspace, answers: Callable[[], Answers], redis: Redis
 ) -> None:
+    renew(redis)
     first = answers()
     plain.open_app()
     expect(plain.see("job-spec")).to_have_count(ALL)
     page_and_files = ["GET /static/sidebar.bundle.css", "GET /static/sidebar.en.bundle.js", "POST /sidebar"]
     wait_until(lambda: sorted(first.told()) == page_and_files)
 
+    renew(redis)
     plain.simulator.world.clear_calls()
     further = answers()
     plain.open_app()

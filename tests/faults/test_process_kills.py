@@ -55,7 +55,8 @@ def killed_at_the_store(
 
 def end_lease(site: Site, key: str) -> None:
     """Let a dead worker's lease, which ends by itself, be over in a moment."""
-    assert 0 < site.redis.pttl(key) <= LEASE_SECONDS * 1000
+    # One of those who live may have been given back meanwhile.
+    assert site.redis.pttl(key) <= LEASE_SECONDS * 1000
     site.redis.pexpire(key, 100)
 
 
