@@ -25,12 +25,13 @@ const TRIED = {
   uninstalled: "activity.tried_uninstalled",
 };
 
-/** A disclosure that asks for the activity when it is opened, and anew after every change while it is open. */
+/** A part of the page that asks for the activity when it is opened, and anew after every change while it is open. */
 export class ActivityView {
-  element = el("details", { class: "activity", "data-testid": "activity" });
+  element = el("section", { class: "activity", "data-testid": "activity", "aria-labelledby": "activity-title", hidden: true });
 
   #load;
-  #summary = el("summary", { class: "activity__title" });
+  #title = el("h2", { class: "activity__title", id: "activity-title", tabindex: "-1" });
+  #close = el("button", { type: "button", class: "icon-button activity__close", "data-testid": "activity-close" });
   #list = el("ol", { class: "activity__list", tabindex: "0" });
   #loading = el("p", { class: "loading" });
   #none = el("p", { class: "activity__none" });
@@ -45,21 +46,39 @@ export class ActivityView {
   /**
    * @param {string} account
    * @param {(limit: number) => Promise<{activity: object[]}>} load
+   * @param {() => void} onClose told when the person has closed it, and the focus is gone with it
    */
-  constructor(account, load) {
+  constructor(account, load, onClose) {
     this.#load = load;
     this.#problem = new ProblemSlot(account);
-    this.element.append(this.#summary, this.#problem.element, this.#list, this.#none, this.#loading, this.#more);
-    this.element.addEventListener("toggle", () => this.reload());
+    this.element.append(
+      el("div", { class: "activity__head" }, this.#title, this.#close),
+      this.#problem.element,
+      this.#list,
+      this.#none,
+      this.#loading,
+      this.#more,
+    );
+    this.#close.addEventListener("click", () => {
+      setShown(this.element, false);
+      onClose();
+    });
     this.#more.addEventListener("click", () => {
       this.#limit = MOST;
       this.reload();
     });
   }
 
+  /** Shows it and puts the focus there. */
+  open() {
+    setShown(this.element, true);
+    this.#title.focus();
+    this.reload();
+  }
+
   /** Asks again, if it is open. */
   async reload() {
-    if (!this.element.open) return;
+    if (this.element.hidden) return;
     const asked = ++this.#asked;
     this.update();
     try {
@@ -77,7 +96,9 @@ export class ActivityView {
 
   /** Writes everything in the language of now. */
   update() {
-    setText(this.#summary, t("activity.title"));
+    setText(this.#title, t("activity.title"));
+    setAttribute(this.#close, "aria-label", t("activity.close"));
+    setAttribute(this.#close, "title", t("activity.close"));
     setText(this.#loading, t("activity.loading"));
     setText(this.#none, t("activity.none"));
     setText(this.#more, t("activity.more"));

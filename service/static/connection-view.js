@@ -13,6 +13,8 @@ export class ConnectionView {
   #wait;
   #account;
   #state = el("h2", { class: "connection__state", id: "connection-state", tabindex: "-1" });
+  #toggle = el("button", { type: "button", class: "icon-button connection__toggle", "aria-expanded": "false", "data-testid": "connection-toggle" });
+  #isOpen = false;
   #by = el("p", { class: "connection__by" });
   #readiness = new ReadinessView();
   #why = el("p", { class: "connection__why" });
@@ -32,10 +34,11 @@ export class ConnectionView {
    * @param {import("./connect.js").ConnectWait} options.wait
    * @param {string} options.account
    * @param {string | null} options.authorizeUrl
+   * @param {HTMLElement} options.menu stands at the end of the first line
    * @param {{connect: (url: string) => void, followLink: () => void, disconnect: () => void, retry: () => void}} options.on
    *   what the person does; `connect` is called within the click
    */
-  constructor({ model, wait, account, authorizeUrl, on }) {
+  constructor({ model, wait, account, authorizeUrl, menu, on }) {
     this.#model = model;
     this.#wait = wait;
     this.#account = account;
@@ -44,15 +47,24 @@ export class ConnectionView {
     if (authorizeUrl) this.#link.href = authorizeUrl;
     this.#offer.append(this.#connect, this.#link, this.#waiting, this.#hint);
     this.element.append(
-      el("div", { class: "connection__head" }, el("span", { class: "connection__dot", "aria-hidden": "true" }), this.#state),
-      this.#by,
+      el(
+        "div",
+        { class: "connection__head" },
+        el("div", { class: "connection__line" }, el("span", { class: "connection__dot", "aria-hidden": "true" }), this.#state, this.#toggle),
+        menu,
+      ),
       this.#readiness.element,
+      this.#by,
       this.#why,
       this.#offer,
       this.#role,
       this.#problem.element,
       this.#disconnect,
     );
+    this.#toggle.addEventListener("click", () => {
+      this.#isOpen = !this.#isOpen;
+      this.update();
+    });
     this.#connect.addEventListener("click", () => on.connect(this.#link.href));
     this.#link.addEventListener("click", on.followLink);
     this.#disconnect.addEventListener("click", on.disconnect);
@@ -70,8 +82,13 @@ export class ConnectionView {
     const state = connection?.state ?? (statusProblem ? "unknown" : "loading");
     setAttribute(this.element, "data-state", state);
     setText(this.#state, isGone(connection) ? t("connection.account_gone", { account: this.#account }) : t(`connection.${state}`, { account: this.#account }));
-    this.#updateBy(connection);
-    this.#readiness.update(this.#model.readiness);
+    const isOpen = this.#isOpen && isConnected;
+    setShown(this.#toggle, isConnected);
+    setAttribute(this.#toggle, "aria-expanded", String(isOpen));
+    setAttribute(this.#toggle, "aria-label", t("connection.details"));
+    setAttribute(this.#toggle, "title", t("connection.details"));
+    this.#updateBy(connection, isOpen);
+    this.#readiness.update(this.#model.readiness, isOpen);
     this.#updateWhy(connection);
     this.#updateOffer(connection);
     const note = isConnected && !canManage && !this.#model.isOutsider ? roleNote(status.user) : "";
@@ -79,11 +96,11 @@ export class ConnectionView {
     setShown(this.#role, note !== "");
     this.#problem.update(statusProblem, { action: { label: t("problem.retry"), act: this.#onRetry } });
     setText(this.#disconnect, t("disconnect.open"));
-    setShown(this.#disconnect, canManage);
+    setShown(this.#disconnect, isOpen && canManage);
   }
 
-  #updateBy(connection) {
-    const isShown = connection?.state === "connected" && Boolean(connection.authorized_at);
+  #updateBy(connection, isOpen) {
+    const isShown = isOpen && Boolean(connection.authorized_at);
     setShown(this.#by, isShown);
     if (!isShown) return;
     const day = formatDay(connection.authorized_at);

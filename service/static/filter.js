@@ -36,7 +36,7 @@ export class Filter {
   /** Writes the labels in the language of now. */
   relabel() {
     setAttribute(this.#text, "aria-label", t("filter.text"));
-    setAttribute(this.#text, "placeholder", t("filter.text"));
+    setAttribute(this.#text, "placeholder", t("filter.short"));
     setAttribute(this.#which, "aria-label", t("filter.which"));
     for (const option of this.#options) setText(option, t(`filter.which.${option.value}`));
   }

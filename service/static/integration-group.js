@@ -1,6 +1,6 @@
 /** The job specs of one integration under its name, and what is wrong with it. */
 
-import { arrange, el, setShown, setText } from "./dom.js";
+import { arrange, el, setAttribute, setShown, setText } from "./dom.js";
 import { formatTime, speaksEnglish, t } from "./i18n.js";
 import { ProblemSlot } from "./problem-view.js";
 
@@ -15,6 +15,10 @@ export class IntegrationGroup {
   /** @type {HTMLElement} */
   element;
 
+  #fold;
+  #name;
+  #folded;
+  #isFiltered = false;
   #count = el("span", { class: "group__count" });
   #stale = el("p", { class: "group__note group__note--warning", "data-testid": "stale-note", hidden: true });
   #gone = el("p", { class: "group__note group__note--warning", "data-testid": "gone", hidden: true });
@@ -27,21 +31,33 @@ export class IntegrationGroup {
   /**
    * @param {string} name
    * @param {string} account
+   * @param {import("./folded.js").Folded} folded
    */
-  constructor(name, account) {
+  constructor(name, account, folded) {
     groups += 1;
     const id = `group-${groups}`;
+    this.#name = name;
+    this.#folded = folded;
+    this.#rows.id = `${id}-rows`;
+    this.#fold = el("button", { type: "button", class: "group__fold", "aria-controls": this.#rows.id, "data-testid": "fold" }, name);
     this.#problem = new ProblemSlot(account);
     this.element = el(
       "section",
       { class: "group", "aria-labelledby": id, "data-testid": "integration", "data-integration": name },
-      el("div", { class: "group__head" }, el("h3", { class: "group__name", id }, name), this.#count),
+      el("div", { class: "group__head" }, el("h3", { class: "group__name", id }, this.#fold), this.#count),
       this.#readiness,
       this.#stale,
       this.#gone,
       this.#problem.element,
       this.#rows,
     );
+    this.#fold.addEventListener("click", () => {
+      // What a filter has found is seen.
+      if (this.#isFiltered) return;
+      folded.set(name, !folded.has(name));
+      this.#showFold();
+    });
+    this.#showFold();
   }
 
   /**
@@ -84,14 +100,27 @@ export class IntegrationGroup {
     setShown(this.#gone, gone.length > 0);
     this.#problem.update(listing?.problem ?? null, { tone: isStale ? "warning" : "error" });
     this.#hasNotes = isStale || showsReadiness || gone.length > 0 || Boolean(listing?.problem);
-    this.showFiltered();
+    this.showFiltered(this.#isFiltered);
   }
 
-  /** Hides what the filter has left empty: chunks, and the group unless something about it has to be known. */
-  showFiltered() {
+  /**
+   * Hides what the filter has left empty: chunks, and the group unless something about it has to be known.
+   *
+   * @param {boolean} isFiltered whether the filter may leave some out; then nothing is folded away
+   */
+  showFiltered(isFiltered) {
+    this.#isFiltered = isFiltered;
+    this.#showFold();
     let hasRows = false;
     for (const chunk of this.#chunks) hasRows = chunk.showFiltered() || hasRows;
     setShown(this.element, hasRows || this.#hasNotes);
+  }
+
+  #showFold() {
+    const isFolded = this.#folded.has(this.#name) && !this.#isFiltered;
+    setShown(this.#rows, !isFolded);
+    setAttribute(this.#fold, "aria-expanded", String(!isFolded));
+    setAttribute(this.#fold, "aria-disabled", this.#isFiltered ? "true" : null);
   }
 }
 

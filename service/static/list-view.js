@@ -2,6 +2,7 @@
 
 import { arrange, el, setAttribute, setShown, setText } from "./dom.js";
 import { Filter } from "./filter.js";
+import { Folded } from "./folded.js";
 import { formatTime, t } from "./i18n.js";
 import { IntegrationGroup } from "./integration-group.js";
 import { JobSpecRow } from "./job-spec-row.js";
@@ -24,15 +25,17 @@ export class ListView {
   #announce;
   #rows = new Map();
   #groups = new Map();
+  #folded;
+  /** Names of integrations as they are shown; made anew with every list, so that no group moves under a person's hands. */
+  #order = [];
   #problem;
   #filter = new Filter(() => {
     this.#makeAllRows();
     this.#applyFilter();
   });
   #title = el("h2", { class: "list__title", id: "list-title" });
-  #refresh = el("button", { type: "button", class: "button button--small", "data-testid": "refresh" });
+  #refresh = el("button", { type: "button", class: "button button--link list__refresh", "data-testid": "refresh" });
   #note = el("p", { class: "list__note", "data-testid": "list-note" });
-  #several = el("button", { type: "button", class: "button button--link button--small", "data-testid": "several" });
   #foot;
   #loading = el("p", { class: "loading" });
   #empty = el("div", { class: "well", hidden: true });
@@ -50,18 +53,19 @@ export class ListView {
    * @param {import("./model.js").Model} options.model
    * @param {string} options.account
    * @param {(text: string) => void} options.announce
-   * @param {{refresh: () => void, change: (key: string, action: import("./model.js").Action) => void, several: () => void}} options.on
-   *   what the person does
+   * @param {{refresh: () => void, change: (key: string, action: import("./model.js").Action) => void}} options.on what the
+   *   person does
    */
   constructor({ model, account, announce, on }) {
     this.#model = model;
     this.#account = account;
     this.#announce = announce;
     this.#problem = new ProblemSlot(account);
+    this.#folded = new Folded(account);
     this.#empty.append(this.#emptyText, this.#clear);
-    this.#foot = el("div", { class: "list__foot" }, this.#note, this.#several);
+    this.#foot = el("div", { class: "list__foot" }, this.#note, this.#refresh);
     this.element.append(
-      el("div", { class: "list__head" }, this.#title, this.#refresh),
+      this.#title,
       this.#filter.element,
       this.#foot,
       this.#problem.element,
@@ -76,13 +80,6 @@ export class ListView {
       this.#filter.clear();
       this.#applyFilter();
     });
-    this.#several.addEventListener("click", () => {
-      this.#makeAllRows();
-      // A row that was shown only because somebody worked in it is not meant.
-      this.#applyFilter();
-      clearTimeout(this.#announcing);
-      on.several();
-    });
     // One listener for all the rows there may ever be.
     this.#body.addEventListener("click", (event) => {
       const button = event.target.closest(".toggle, .spec__again");
@@ -93,12 +90,21 @@ export class ListView {
     });
   }
 
+  /** @returns {boolean} whether the person may change what is shown */
+  get canChangeSeveral() {
+    return this.#model.canManage && this.#shownCount > 0;
+  }
+
   /**
-   * The job specs that the filter lets through, in the list's order.
+   * Shows exactly what the filter lets through, folded or not, and returns it in the list's order.
    *
    * @returns {{key: string, spec: object}[]}
    */
-  filtered() {
+  takeFiltered() {
+    this.#makeAllRows();
+    // A row that was shown only because somebody worked in it is not meant.
+    this.#applyFilter();
+    clearTimeout(this.#announcing);
     const passes = this.#filter.test();
     return [...this.#model.specs]
       .filter(([key, spec]) => passes(this.#rows.get(key).searchText, spec.installed))
@@ -120,14 +126,15 @@ export class ListView {
     setText(this.#loading, t("list.loading"));
     setShown(this.#loading, model.specs === null && model.isListing);
     setText(this.#clear, t("filter.clear"));
-    setText(this.#several, t("bulk.open"));
     this.#filter.relabel();
     setShown(this.#filter.element, model.specs !== null);
     // What has already been said above is not said again.
     const isSaid = model.listProblem && model.listProblem.code === model.statusProblem?.code;
     this.#problem.update(isSaid ? null : model.listProblem);
+    const isNew = model.specs !== this.#specsShown;
+    if (isNew) this.#orderGroups();
     this.#updateRows();
-    if (model.specs !== this.#specsShown) {
+    if (isNew) {
       this.#specsShown = model.specs;
       this.#arrangeGroups();
       this.#applyFilter();
@@ -142,7 +149,7 @@ export class ListView {
       if (!specs?.has(key)) this.#rows.delete(key);
     }
     let isComplete = true;
-    for (const [key, spec] of specs ?? []) {
+    for (const [key, spec] of this.#inOrder()) {
       let row = this.#rows.get(key);
       if (!row) {
         if (this.#rows.size >= this.#mostRows) {
@@ -189,20 +196,38 @@ export class ListView {
     this.#applyFilter();
   }
 
+  /** Those with something installed first, else in the list's order. */
+  #orderGroups() {
+    const installs = new Map(this.#model.integrations.map(({ name }) => [name, false]));
+    for (const { integration, installed } of this.#model.specs?.values() ?? []) {
+      installs.set(integration, installed || (installs.get(integration) ?? false));
+    }
+    this.#order = [...installs.keys()].sort((one, other) => installs.get(other) - installs.get(one));
+  }
+
+  /** The model's job specs as they are shown, so that the first rows that are made are the first that are seen. */
+  #inOrder() {
+    const specs = [...(this.#model.specs ?? [])];
+    const place = new Map(this.#order.map((name, at) => [name, at]));
+    return specs.sort(([, one], [, other]) => place.get(one.integration) - place.get(other.integration));
+  }
+
   #arrangeGroups() {
-    const rowsOf = new Map(this.#model.integrations.map(({ name }) => [name, []]));
+    const rowsOf = new Map(this.#order.map((name) => [name, []]));
     for (const [key, { integration }] of this.#model.specs ?? []) {
-      if (!rowsOf.has(integration)) rowsOf.set(integration, []);
       if (this.#rows.has(key)) rowsOf.get(integration).push(this.#rows.get(key));
     }
     for (const name of [...this.#groups.keys()]) {
       if (!rowsOf.has(name)) this.#groups.delete(name);
     }
     for (const [name, rows] of rowsOf) {
-      if (!this.#groups.has(name)) this.#groups.set(name, new IntegrationGroup(name, this.#account));
+      if (!this.#groups.has(name)) this.#groups.set(name, new IntegrationGroup(name, this.#account, this.#folded));
       this.#groups.get(name).arrange(rows);
     }
+    const focused = document.activeElement;
     arrange(this.#body, [...rowsOf.keys()].map((name) => this.#groups.get(name).element));
+    // A group that had to move has lost the focus on the way.
+    if (focused !== document.activeElement && this.#body.contains(focused)) focused.focus();
   }
 
   #updateGroups() {
@@ -235,7 +260,7 @@ export class ListView {
       row.show(passes(row.searchText, specs.get(key).installed) || row.element === workedIn);
       if (row.isShown) count += 1;
     }
-    for (const group of this.#groups.values()) group.showFiltered();
+    for (const group of this.#groups.values()) group.showFiltered(this.#filter.isActive);
     this.#shownCount = count;
     this.#updateNote();
     clearTimeout(this.#announcing);
@@ -252,12 +277,11 @@ export class ListView {
     const counted = this.#filter.isActive
       ? t("list.shown", { count: this.#shownCount, all })
       : t("list.count", { count: all });
-    setShown(this.#foot, specs !== null);
+    setShown(this.#note, specs !== null);
     setText(this.#note, listedAt ? `${counted} ${t("list.as_of", { time: formatTime(listedAt) })}` : counted);
     setText(this.#emptyText, t(all === 0 ? "list.none" : "list.nothing_matches"));
     setShown(this.#empty, specs !== null && this.#shownCount === 0 && !this.#hasTrouble());
     setShown(this.#clear, all > 0);
-    setShown(this.#several, this.#model.canManage && this.#shownCount > 0);
   }
 
   #hasTrouble() {

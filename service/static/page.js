@@ -8,6 +8,7 @@ import { DisconnectDialog } from "./disconnect-dialog.js";
 import { el, setText } from "./dom.js";
 import { chooseLocale, t } from "./i18n.js";
 import { ListView } from "./list-view.js";
+import { Menu } from "./menu.js";
 import { Model } from "./model.js";
 import { ProblemSlot, problemTitle } from "./problem-view.js";
 import { whenSeen } from "./seen.js";
@@ -27,6 +28,7 @@ export class Page {
   #sessionOver;
   #connection;
   #list;
+  #menu;
   #activity;
   #bulk;
   #dialog;
@@ -58,11 +60,21 @@ export class Page {
     this.#model = new Model({ client, onChange });
     this.#wait = new ConnectWait({ ask: () => this.#askForConnection(), onChange });
     this.#sessionOver = new ProblemSlot(account);
+    this.#menu = new Menu(() => t("menu.open"), [
+      {
+        id: "several",
+        label: () => t("bulk.open"),
+        isShown: () => this.#list.canChangeSeveral,
+        act: () => this.#bulk.open(this.#list.takeFiltered(), this.#list.isFiltered),
+      },
+      { id: "activity-open", label: () => t("activity.title"), act: () => this.#activity.open() },
+    ]);
     this.#connection = new ConnectionView({
       model: this.#model,
       wait: this.#wait,
       account,
       authorizeUrl: bootstrap.authorize_url,
+      menu: this.#menu.element,
       on: {
         connect: (url) => {
           openConsent(url);
@@ -80,10 +92,9 @@ export class Page {
       on: {
         refresh: () => this.#refresh(),
         change: (key, action) => this.#change(key, action),
-        several: () => this.#bulk.open(this.#list.filtered(), this.#list.isFiltered),
       },
     });
-    this.#activity = new ActivityView(account, (limit) => client.activity(limit));
+    this.#activity = new ActivityView(account, (limit) => client.activity(limit), () => this.#menu.focus());
     const change = (keys, action) => this.#model.changeSeveral(keys, action);
     this.#bulk = new BulkDialog({ account, change, announce, onDone: () => this.#activity.reload() });
     this.#dialog = new DisconnectDialog(account, (options) => this.#model.disconnect(options), () => this.#disconnected());
@@ -128,6 +139,7 @@ export class Page {
     this.#content.inert = this.#model.sessionOver !== null;
     this.#connection.update();
     this.#list.update();
+    this.#menu.update();
     this.#activity.update();
     this.#dialog.update();
     this.#bulk.update();

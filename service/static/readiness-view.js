@@ -12,11 +12,11 @@ const STATES = {
   unavailable: "readiness.short.unavailable",
 };
 
-/** A disclosure inside the connection's card. */
+/** The count, shown where it has something to say or the card is open, and the list, shown where the card is open. */
 export class ReadinessView {
-  element = el("details", { class: "readiness", "data-testid": "integrations-ready", hidden: true });
+  element = el("div", { class: "readiness", "data-testid": "integrations-ready", hidden: true });
 
-  #summary = el("summary", { class: "readiness__summary" });
+  #summary = el("p", { class: "readiness__summary" });
   #list = el("ul", { class: "readiness__list" });
 
   constructor() {
@@ -25,12 +25,17 @@ export class ReadinessView {
 
   /**
    * @param {{name: string, state: string}[]|null} integrations null: nothing to show
+   * @param {boolean} isOpen
    */
-  update(integrations) {
-    setShown(this.element, Boolean(integrations?.length));
-    if (!integrations?.length) return;
+  update(integrations, isOpen) {
+    if (!integrations?.length) {
+      setShown(this.element, false);
+      return;
+    }
     const ready = integrations.filter(({ state }) => state === "ready").length;
     const isTroubled = integrations.some(({ state }) => state !== "ready" && state !== "unknown");
+    setShown(this.element, isOpen || isTroubled);
+    setShown(this.#list, isOpen);
     setText(this.#summary, t("readiness.count", { count: integrations.length, ready }));
     setAttribute(this.element, "data-ready", isTroubled ? "false" : "true");
     const items = integrations.map(({ name, state }) =>

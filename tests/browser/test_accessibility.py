@@ -52,6 +52,9 @@ def test_axe_finds_nothing_on_the_way_to_a_connection(small: Workspace) -> None:
     small.grant()
     small.open_app()
     inspection.look("connected")
+    small.open_connection()
+    small.see("menu").click()
+    inspection.look("connection and menu open")
     small.open_app(user_id=102)
     inspection.look("agent")
     small.open_app(user_id=103)
@@ -65,7 +68,7 @@ def test_axe_finds_nothing_in_a_days_work(small: Workspace) -> None:
     small.acme.unregister_integration(SHIPPING)
     small.grant()
     small.open_app()
-    small.see("integrations-ready").locator("summary").click()
+    small.open_connection()
     open_activity(small)
     expect(small.see("activity-entry")).to_have_count(2)
     small.meets({"where": "change", "kind": "http_500_zis", "times": 1})
@@ -88,14 +91,14 @@ def test_axe_finds_nothing_in_the_dialogs(small: Workspace) -> None:
     inspection = Inspection(small)
     small.grant()
     small.open_app()
-    small.see("disconnect").click()
+    small.ask_to_disconnect()
     inspection.look("disconnect")
     small.meets({"where": "revoke", "kind": "http_500_text"})
     small.see("disconnect-confirm").click()
     expect(small.see("disconnect-dialog").get_by_test_id("problem")).to_be_visible()
     inspection.look("disconnecting failed")
     small.see("disconnect-cancel").click()
-    small.see("several").click()
+    small.choose("several")
     inspection.look("bulk: nothing chosen")
     small.see("bulk-uninstall").check()
     inspection.look("bulk: chosen")
@@ -168,6 +171,25 @@ def tab_to(workspace: Workspace, element: Locator) -> None:
     raise AssertionError("the tabulator does not reach it")
 
 
+def change_several_by_keyboard(workspace: Workspace) -> None:
+    """Uninstall what the filter shows, by way of the menu, and come back to its button."""
+    keyboard = workspace.page.keyboard
+    menu = workspace.see("menu")
+    menu.focus()
+    keyboard.press("Enter")
+    expect_focus_seen(workspace.see("several"))
+    keyboard.press("Enter")
+    expect(workspace.see("bulk-uninstall")).to_be_focused()
+    keyboard.press("Space")
+    tab_to(workspace, workspace.see("bulk-confirm"))
+    keyboard.press("Enter")
+    expect(workspace.see("bulk-result")).to_be_visible()
+    expect(workspace.see("bulk-dialog").locator("h2")).to_be_focused()
+    keyboard.press("Escape")
+    expect(workspace.see("bulk-dialog")).to_be_hidden()
+    expect_focus_seen(menu)
+
+
 def test_the_keyboard_is_enough_from_connecting_to_disconnecting(workspace: Workspace) -> None:
     keyboard = workspace.page.keyboard
     workspace.open_app()
@@ -193,23 +215,15 @@ def test_the_keyboard_is_enough_from_connecting_to_disconnecting(workspace: Work
     keyboard.press("Space")
     workspace.expect_switch(ORDERS, REFUNDS, on=True)
     expect_focus_seen(toggle)
-    # Several at once.
-    several = workspace.see("several")
-    several.focus()
-    keyboard.press("Enter")
-    expect(workspace.see("bulk-uninstall")).to_be_focused()
-    keyboard.press("Space")
-    tab_to(workspace, workspace.see("bulk-confirm"))
-    keyboard.press("Enter")
-    expect(workspace.see("bulk-result")).to_be_visible()
-    expect(workspace.see("bulk-dialog").locator("h2")).to_be_focused()
-    keyboard.press("Escape")
-    expect(workspace.see("bulk-dialog")).to_be_hidden()
-    expect_focus_seen(several)
+    change_several_by_keyboard(workspace)
     workspace.expect_switch(ORDERS, REFUNDS, on=False)
     # Disconnect.
+    toggle = workspace.see("connection-toggle")
+    toggle.focus()
+    keyboard.press("Enter")
+    expect(toggle).to_have_attribute("aria-expanded", "true")
     disconnect = workspace.see("disconnect")
-    disconnect.focus()
+    tab_to(workspace, disconnect)
     keyboard.press("Enter")
     keyboard.press("Escape")
     expect(workspace.see("disconnect-dialog")).to_be_hidden()
@@ -316,3 +330,39 @@ def test_a_report_can_be_copied_and_holds_no_secret(connected: Workspace) -> Non
     assert "eyJ" not in report
     connected.row(ORDERS, REFUNDS).scroll_into_view_if_needed()
     connected.shot("report_copied")
+
+
+# --- the menu ---
+
+
+def test_the_menu_is_walked_by_arrows_and_left_by_escape(connected: Workspace) -> None:
+    keyboard, menu = connected.page.keyboard, connected.see("menu")
+    expect(menu).to_have_attribute("aria-haspopup", "menu")
+    items = [connected.see("several"), connected.see("activity-open")]
+    menu.focus()
+    keyboard.press("ArrowDown")
+    expect(menu).to_have_attribute("aria-expanded", "true")
+    expect(connected.app.get_by_role("menu", name="More").get_by_role("menuitem").first).to_be_focused()
+    for key, item in (("ArrowDown", items[1]), ("Home", items[0]), ("End", connected.app.get_by_role("menuitem").last)):
+        keyboard.press(key)
+        expect_focus_seen(item)
+    keyboard.press("ArrowDown")
+    expect(items[0]).to_be_focused()
+    keyboard.press("ArrowUp")
+    expect(connected.app.get_by_role("menuitem").last).to_be_focused()
+    keyboard.press("Escape")
+    expect_focus_seen(menu)
+    expect(menu).to_have_attribute("aria-expanded", "false")
+    keyboard.press("ArrowUp")
+    expect(connected.app.get_by_role("menuitem").last).to_be_focused()
+    # Whoever goes on has left it.
+    keyboard.press("Tab")
+    expect(menu).to_have_attribute("aria-expanded", "false")
+
+
+def test_the_activity_is_opened_and_closed_without_losing_the_focus(connected: Workspace) -> None:
+    connected.choose("activity-open")
+    expect(connected.see("activity").locator("h2")).to_be_focused()
+    connected.see("activity-close").click()
+    expect(connected.see("activity")).to_be_hidden()
+    expect(connected.see("menu")).to_be_focused()

@@ -45,13 +45,13 @@ def serve(workspace: Workspace, *entries: dict[str, Any]) -> list[str]:
 
 
 def open_activity(workspace: Workspace) -> None:
-    workspace.see("activity").locator("summary").first.click()
+    workspace.choose("activity-open")
 
 
 def test_what_was_really_done_is_shown(connected: Workspace) -> None:
     connected.switch(ORDERS, REFUNDS).click()
     connected.expect_switch(ORDERS, REFUNDS, on=True)
-    connected.see("activity").locator("summary").click()
+    connected.choose("activity-open")
     entries = connected.see("activity-entry")
     expect(entries.first).to_contain_text(f"Ada Morgan installed {REFUNDS}")
     expect(entries.last).to_contain_text("Ada Morgan connected the account")

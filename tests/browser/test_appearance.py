@@ -71,8 +71,11 @@ def test_nothing_sticks_out_of_a_frame_of_320_px(long_names: Workspace, request:
     open_activity(workspace)
     expect(workspace.see("activity-entry")).to_have_count(2)
     look("activity")
-    open_activity(workspace)
-    workspace.see("integrations-ready").locator("summary").click()
+    workspace.see("activity-close").click()
+    workspace.see("menu").click()
+    look("menu")
+    workspace.page.keyboard.press("Escape")
+    workspace.open_connection()
     workspace.meets({"where": "change", "kind": "http_500_zis"})
     workspace.switch(ORDERS, LONGEST).click()
     problem = workspace.row(ORDERS, LONGEST).get_by_test_id("problem")
@@ -80,7 +83,7 @@ def test_nothing_sticks_out_of_a_frame_of_320_px(long_names: Workspace, request:
     workspace.row(ORDERS, LONGEST).scroll_into_view_if_needed()
     look("problem")
     workspace.see("filter").fill(LONGEST[:-1])
-    workspace.see("several").click()
+    workspace.choose("several")
     look("bulk_choice")
     workspace.see("bulk-uninstall").check()
     look("bulk_chosen")
@@ -89,7 +92,7 @@ def test_nothing_sticks_out_of_a_frame_of_320_px(long_names: Workspace, request:
     workspace.see("bulk-result").locator("summary").click()
     look("bulk_result")
     workspace.see("bulk-close").click()
-    workspace.see("disconnect").click()
+    workspace.ask_to_disconnect()
     look("disconnect")
     workspace.see("disconnect-confirm").click()
     workspace.expect_state("not_connected")
@@ -169,13 +172,13 @@ def test_in_german_no_english_is_left(make_workspace: MakeWorkspace) -> None:
     workspace.expect_state("connected")
     expect(workspace.see("job-spec")).to_have_count(13)
     open_activity(workspace)
-    workspace.see("integrations-ready").locator("summary").click()
+    workspace.open_connection()
     expect(workspace.see("activity-entry")).to_have_count(2)
     workspace.meets({"where": "change", "kind": "http_429", "retry_after": 27, "times": 1})
     workspace.switch(ORDERS, "refund_record_created").click()
     expect(workspace.row(ORDERS, "refund_record_created").get_by_test_id("problem")).to_be_visible()
     look("connected")
-    workspace.see("several").click()
+    workspace.choose("several")
     look("bulk_choice")
     workspace.see("bulk-install").check()
     workspace.meets({"where": "change", "kind": "http_500_zis", "every": 3})
@@ -183,9 +186,107 @@ def test_in_german_no_english_is_left(make_workspace: MakeWorkspace) -> None:
     expect(workspace.see("bulk-result")).to_be_visible()
     look("bulk_result")
     workspace.see("bulk-close").click()
-    workspace.see("disconnect").click()
+    workspace.ask_to_disconnect()
     look("disconnect")
     workspace.see("disconnect-cancel").click()
     workspace.open_app(user_id=102)
     look("agent")
     assert {state: texts for state, texts in left.items() if texts} == {}
+
+
+# --- what is seen at a glance ---
+
+LOW = {"viewport": {"width": 354, "height": 900}}
+
+# Rows that are wholly in sight, and where the first begins.
+SEEN_ROWS = """() => {
+  const boxes = [...document.querySelectorAll(".spec")].map((row) => row.getBoundingClientRect());
+  return [boxes.filter(({ height, bottom }) => height && bottom <= innerHeight).length, boxes[0].top];
+}"""
+
+
+@pytest.mark.parametrize("locale", [path.stem for path in sorted(LOCALES.glob("*.json"))])
+def test_three_rows_are_seen_in_a_frame_of_320_by_400_px(make_workspace: MakeWorkspace, locale: str) -> None:
+    workspace = make_workspace(**LOW, locale=locale)
+    workspace.grant()
+    workspace.open_app()
+    expect(workspace.see("job-spec").first).to_be_visible()
+    workspace.page.locator("iframe[name=app]").evaluate("(frame) => { frame.style.height = '400px'; }")
+    workspace.frame.wait_for_function("() => innerHeight === 400")
+    assert workspace.frame.evaluate("innerWidth") == 320
+    rows, top = workspace.frame.evaluate(SEEN_ROWS)
+    workspace.shot(f"low_{locale}")
+    assert rows >= 3
+    assert top < 160
+
+
+def test_the_line_of_the_connection_opens_and_says_more(connected: Workspace) -> None:
+    toggle = connected.see("connection-toggle")
+    expect(connected.see("disconnect")).to_be_hidden()
+    expect(connected.app.get_by_text("By Ada Morgan")).to_be_hidden()
+    toggle.click()
+    expect(toggle).to_have_attribute("aria-expanded", "true")
+    expect(connected.app.get_by_text("By Ada Morgan")).to_be_visible()
+    expect(connected.see("integrations-ready")).to_contain_text("3 of 3 integrations ready")
+    expect(connected.see("disconnect")).to_be_visible()
+    toggle.click()
+    expect(connected.see("disconnect")).to_be_hidden()
+
+
+# --- groups ---
+
+
+def shown_groups(workspace: Workspace) -> list[str | None]:
+    return [group.get_attribute("data-integration") for group in workspace.see("integration").all()]
+
+
+def test_what_is_folded_stays_folded_in_this_browser_until_somebody_filters(connected: Workspace) -> None:
+    fold = connected.group(ORDERS).get_by_test_id("fold")
+    expect(fold).to_have_attribute("aria-expanded", "true")
+    fold.click()
+    expect(fold).to_have_attribute("aria-expanded", "false")
+    expect(connected.rows(ORDERS).first).to_be_hidden()
+    expect(connected.rows(SHIPPING).first).to_be_visible()
+    connected.shot("folded")
+    # What the menu is about is still all of them.
+    connected.choose("several")
+    expect(connected.see("bulk-dialog")).to_contain_text("For all 30 job specs of the account:")
+    connected.see("bulk-cancel").click()
+
+    connected.open_app()
+    expect(fold).to_have_attribute("aria-expanded", "false")
+    connected.see("filter").fill("refund")
+    expect(connected.rows(ORDERS).filter(visible=True)).to_have_count(1)
+    connected.see("filter").fill("")
+    expect(connected.rows(ORDERS).first).to_be_hidden()
+    fold.click()
+    connected.open_app()
+    expect(connected.rows(ORDERS).first).to_be_visible()
+
+
+def test_groups_fold_where_nothing_can_be_kept(connected: Workspace) -> None:
+    refused = "() => { throw new DOMException('blocked', 'SecurityError'); }"
+    connected.page.add_init_script(f"Object.defineProperty(window, 'localStorage', {{ get: {refused} }})")
+    connected.open_app()
+    fold = connected.group(ORDERS).get_by_test_id("fold")
+    fold.click()
+    expect(connected.rows(ORDERS).first).to_be_hidden()
+    fold.click()
+    expect(connected.rows(ORDERS).first).to_be_visible()
+
+
+def test_groups_with_something_installed_come_first_and_move_only_with_a_new_list(connected: Workspace) -> None:
+    archive = connected.acme.integrations[ARCHIVE]
+    assert shown_groups(connected) == [ARCHIVE, ORDERS, SHIPPING]
+    for spec in archive.job_specs:
+        spec.installed = False
+    connected.see("refresh").click()
+    expect(connected.see("integration").last).to_have_attribute("data-integration", ARCHIVE)
+    assert shown_groups(connected) == [ORDERS, SHIPPING, ARCHIVE]
+    toggle = connected.rows(ARCHIVE).first.get_by_role("switch")
+    toggle.click()
+    expect(toggle).to_have_attribute("aria-checked", "true")
+    assert shown_groups(connected) == [ORDERS, SHIPPING, ARCHIVE]
+    connected.see("refresh").dispatch_event("click")
+    expect(connected.see("integration").first).to_have_attribute("data-integration", ARCHIVE)
+    expect(toggle).to_be_focused()

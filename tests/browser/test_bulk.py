@@ -18,7 +18,7 @@ OTHERS = {"escalate_vip_order", "order_number_changed", REFUNDS}
 def choose(workspace: Workspace, action: str, filter_text: str = ORDERS) -> None:
     """Filter the list, and choose what to do to what is shown."""
     workspace.see("filter").fill(filter_text)
-    workspace.see("several").click()
+    workspace.choose("several")
     workspace.see(f"bulk-{action}").check()
 
 
@@ -53,7 +53,7 @@ def grow_archive(workspace: Workspace) -> None:
 
 def test_the_dialog_says_how_many_and_asks_before_it_does_anything(connected: Workspace) -> None:
     connected.see("filter").fill(ORDERS)
-    connected.see("several").click()
+    connected.choose("several")
     dialog = connected.see("bulk-dialog")
     expect(dialog).to_contain_text("For the 6 job specs that the filter shows:")
     expect(dialog.get_by_label("Install the 3 that are not installed")).to_be_focused()
@@ -64,17 +64,19 @@ def test_the_dialog_says_how_many_and_asks_before_it_does_anything(connected: Wo
     connected.shot("bulk_uninstall_chosen")
     connected.see("bulk-cancel").click()
     expect(dialog).to_be_hidden()
-    expect(connected.see("several")).to_be_focused()
+    expect(connected.see("menu")).to_be_focused()
     assert connected.simulator.world.calls(path_contains="/job_specs/install") == []
 
 
 def test_what_cannot_be_done_cannot_be_chosen(connected: Workspace) -> None:
     connected.see("filter-installed").select_option("installed")
-    connected.see("several").click()
+    connected.choose("several")
     expect(connected.see("bulk-install")).to_be_disabled()
     expect(connected.see("bulk-uninstall")).to_be_focused()
     connected.page.keyboard.press("Escape")
     connected.see("filter").fill("nothing at all")
+    connected.see("menu").click()
+    expect(connected.see("activity-open")).to_be_focused()
     expect(connected.see("several")).to_be_hidden()
 
 
@@ -84,7 +86,7 @@ def test_a_row_that_stayed_only_because_it_was_worked_in_is_not_meant(connected:
     connected.switch(ORDERS, REFUNDS).click()
     connected.expect_switch(ORDERS, REFUNDS, on=True)
     expect(connected.shown_rows()).to_have_count(3)
-    connected.see("several").click()
+    connected.choose("several")
     expect(connected.see("bulk-dialog")).to_contain_text("For the 2 job specs that the filter shows:")
     expect(connected.shown_rows()).to_have_count(2)
 
@@ -93,7 +95,7 @@ def test_more_than_a_minutes_worth_is_said_to_take_long(connected: Workspace) ->
     connected.acme.integrations[ARCHIVE].resize(190)
     connected.see("refresh").click()
     expect(connected.see("job-spec")).to_have_count(200)
-    connected.see("several").click()
+    connected.choose("several")
     expect(connected.see("bulk-dialog")).to_contain_text("For all 200 job specs of the account:")
     connected.see("bulk-install").check()
     expect(connected.see("bulk-dialog")).to_contain_text("so this takes about 4 minutes")
@@ -112,7 +114,7 @@ def test_all_that_the_filter_shows_are_installed(connected: Workspace) -> None:
     assert installed(connected) == INSTALLED | OTHERS
     expect(connected.see("live")).to_have_text("3 job specs are now installed.")
     connected.see("bulk-close").click()
-    expect(connected.see("several")).to_be_focused()
+    expect(connected.see("menu")).to_be_focused()
     expect(connected.group(ORDERS)).to_contain_text("6 of 6 installed")
     assert installed(connected, SHIPPING) == {"track_parcel"}
 
@@ -157,7 +159,7 @@ def test_many_cost_few_requests_and_are_one_entry_of_the_activity(connected: Wor
     assert [path for path in paths if "/job_specs" in path] == ["/api/v1/job_specs/apply"] * 3
     assert len(installed(connected, ARCHIVE)) == 60
     connected.see("bulk-close").click()
-    connected.see("activity").locator("summary").first.click()
+    connected.choose("activity-open")
     entries = connected.see("activity-entry")
     expect(entries).to_have_count(2)
     expect(entries.first).to_contain_text("56")

@@ -14,7 +14,7 @@ def installed_orders(workspace: Workspace) -> int:
 
 
 def test_it_asks_first_and_can_be_cancelled(connected: Workspace) -> None:
-    connected.see("disconnect").click()
+    connected.ask_to_disconnect()
     dialog = connected.see("disconnect-dialog")
     expect(dialog).to_contain_text("Disconnect acme?")
     expect(dialog).to_contain_text("stay installed and go on firing")
@@ -26,12 +26,12 @@ def test_it_asks_first_and_can_be_cancelled(connected: Workspace) -> None:
     expect(connected.see("disconnect")).to_be_focused()
     connected.expect_state("connected")
     # Nothing stays ticked for the next time.
-    connected.see("disconnect").click()
+    connected.ask_to_disconnect()
     expect(connected.see("disconnect-uninstall")).not_to_be_checked()
 
 
 def test_job_specs_stay_installed_unless_asked_otherwise(connected: Workspace) -> None:
-    connected.see("disconnect").click()
+    connected.ask_to_disconnect()
     connected.see("disconnect-confirm").click()
     connected.expect_state("not_connected")
     expect(connected.see("job-spec")).to_have_count(0)
@@ -43,7 +43,7 @@ def test_job_specs_stay_installed_unless_asked_otherwise(connected: Workspace) -
 
 
 def test_job_specs_are_uninstalled_first_where_asked(connected: Workspace) -> None:
-    connected.see("disconnect").click()
+    connected.ask_to_disconnect()
     connected.see("disconnect-uninstall").check()
     connected.see("disconnect-confirm").click()
     connected.expect_state("not_connected")
@@ -52,7 +52,7 @@ def test_job_specs_are_uninstalled_first_where_asked(connected: Workspace) -> No
 
 def test_while_it_runs_it_says_so_and_cannot_be_closed(connected: Workspace) -> None:
     connected.meets({"where": "revoke", "kind": "hold"})
-    connected.see("disconnect").click()
+    connected.ask_to_disconnect()
     connected.see("disconnect-confirm").click()
     connected.simulator.world.wait_until_held(1)
     expect(connected.see("disconnect-confirm")).to_have_text("Disconnecting…")
@@ -67,7 +67,7 @@ def test_while_it_runs_it_says_so_and_cannot_be_closed(connected: Workspace) -> 
 
 def test_a_failure_keeps_the_connection_and_is_said_in_the_dialog(connected: Workspace) -> None:
     connected.meets({"where": "revoke", "kind": "http_500_text"})
-    connected.see("disconnect").click()
+    connected.ask_to_disconnect()
     connected.see("disconnect-confirm").click()
     problem = connected.see("disconnect-dialog").get_by_test_id("problem")
     expect(problem).to_have_attribute("data-code", "zendesk_unavailable")
@@ -83,7 +83,7 @@ def test_a_failure_halfway_through_uninstalling_shows_what_is_still_installed(co
     connected.acme.integrations["acme_archive"].resize(0)
     # The second of the four that are installed.
     connected.meets({"where": "change", "kind": "http_500_zis", "every": 2})
-    connected.see("disconnect").click()
+    connected.ask_to_disconnect()
     connected.see("disconnect-uninstall").check()
     connected.see("disconnect-confirm").click()
     expect(connected.see("disconnect-dialog").get_by_test_id("problem")).to_be_visible()

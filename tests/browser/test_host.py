@@ -80,7 +80,7 @@ def test_a_dialog_has_room_in_a_low_frame(hosted: Workspace) -> None:
     hosted.open_app()
     hosted.see("filter").fill(REFUNDS)
     expect(hosted.page.locator("iframe[name=app]")).not_to_have_css("height", "720px")
-    hosted.see("several").click()
+    hosted.choose("several")
     dialog = hosted.see("bulk-dialog")
     expect(dialog).to_be_in_viewport(ratio=1)
     hosted.shot("dialog_in_a_low_frame")

@@ -65,6 +65,8 @@ def test_integrations_without_job_specs_say_where_they_come_from(workspace: Work
     workspace.grant()
     workspace.open_app()
     expect(workspace.app.get_by_text("have no job specs yet")).to_be_visible()
+    workspace.see("menu").click()
+    expect(workspace.see("activity-open")).to_be_visible()
     expect(workspace.see("several")).to_be_hidden()
     workspace.shot("no_job_specs")
 
@@ -151,13 +153,13 @@ def test_a_failure_of_zendesk_is_one_sentence_with_a_way_on(kind: str, workspace
     problem = workspace.list_problem()
     expect(problem).to_have_attribute("data-code", "zendesk_unavailable")
     expect(problem).to_contain_text("Zendesk cannot be reached or gave no usable answer")
-    expect(workspace.see("integrations-ready").locator("summary")).to_have_text("0 of 3 integrations ready")
+    expect(workspace.see("integrations-ready").locator("p")).to_have_text("0 of 3 integrations ready")
     workspace.shot(f"list_{kind}")
     workspace.meets()
     workspace.see("refresh").click()
     expect(workspace.see("job-spec")).to_have_count(ALL)
     expect(problem).to_have_count(0)
-    expect(workspace.see("integrations-ready").locator("summary")).to_have_text("3 of 3 integrations ready")
+    expect(workspace.see("integrations-ready").locator("p")).to_have_text("3 of 3 integrations ready")
 
 
 def test_one_integration_failing_hides_no_other(connected: Workspace) -> None:
@@ -186,8 +188,8 @@ def test_an_integration_that_is_not_ready_is_named_and_counted(
     workspace.grant()
     workspace.open_app()
     ready = workspace.see("integrations-ready")
-    expect(ready.locator("summary")).to_have_text("2 of 3 integrations ready")
-    ready.locator("summary").click()
+    expect(ready.locator("p")).to_have_text("2 of 3 integrations ready")
+    workspace.open_connection()
     expect(ready.get_by_role("listitem").filter(has_text=SHIPPING)).to_contain_text(short)
     workspace.shot(f"integration_{short.replace(' ', '_')}")
     group = workspace.group(SHIPPING)

@@ -88,7 +88,7 @@ def test_a_first_visit_is_three_answers_and_every_further_one_is_one(
     expect(plain.see("connection")).to_have_attribute("data-state", "connected")
     expect(plain.see("toggle").first).to_be_visible()
     # What would be asked at once has been asked when this has been answered.
-    plain.see("activity").locator("summary").click()
+    plain.choose("activity-open")
     expect(plain.see("activity-entry").first).to_be_visible()
     wait_until(lambda: len(further.told()) > 1)
     assert further.told() == ["POST /sidebar", "GET /api/v1/activity"]
@@ -294,7 +294,7 @@ def test_a_page_that_is_seen_again_within_a_minute_asks_nothing(
     restyle(warm, "display: block;")
     warm.frame.wait_for_function("() => globalThis.isSeen === true", polling=50)
     # What would be asked has been asked before this.
-    warm.see("activity").locator("summary").click()
+    warm.choose("activity-open")
     expect(warm.see("activity-entry").first).to_be_visible()
     wait_until(lambda: len(told.told()) > 0)
     assert told.told() == ["GET /api/v1/activity"]

@@ -16,6 +16,9 @@ def expect_no_changes(workspace: Workspace) -> None:
     """The list is there, and nothing that would change anything."""
     expect(workspace.row(ORDERS, OPEN_ORDER)).to_contain_text("Installed")
     expect(workspace.row(ORDERS, REFUNDS)).to_contain_text("Not installed")
+    workspace.open_connection()
+    workspace.see("menu").click()
+    expect(workspace.see("activity-open")).to_be_visible()
     for control in ("toggle", "reinstall", "several", "disconnect"):
         expect(workspace.see(control).filter(visible=True)).to_have_count(0)
 

@@ -116,7 +116,7 @@ def test_a_bulk_change_ends_with_the_session(timed: Workspace, environment: dict
     expect(timed.rows(ARCHIVE)).to_have_count(60)
     timed.meets({"where": "change", "kind": "hold"})
     timed.see("filter").fill(ARCHIVE)
-    timed.see("several").click()
+    timed.choose("several")
     timed.see("bulk-install").check()
     timed.see("bulk-confirm").click()
     timed.simulator.world.wait_until_held(1)

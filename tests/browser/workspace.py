@@ -94,6 +94,21 @@ class Workspace:
         """Wait until the page shows this state of the connection."""
         expect(self.see("connection")).to_have_attribute("data-state", state)
 
+    def choose(self, test_id: str) -> None:
+        """Choose from the menu at the top."""
+        self.see("menu").click()
+        self.see(test_id).click()
+
+    def open_connection(self) -> None:
+        """Open the line of the connection, if it is not open."""
+        if self.see("connection-toggle").get_attribute("aria-expanded") == "false":
+            self.see("connection-toggle").click()
+
+    def ask_to_disconnect(self) -> None:
+        """Open the dialog that asks before the grant is given back."""
+        self.open_connection()
+        self.see("disconnect").click()
+
     # --- its parts ---
 
     def see(self, test_id: str) -> Locator:
