@@ -44,14 +44,14 @@ RIGHTS = Cause(
 _PASSWORD = Cause(
     "authentication", "Redis refuses user and password.", "Correct user and password in REDIS_URL.", may_pass=False
 )
-_BUSY_POOL = Cause(
+BUSY_POOL = Cause(
     "connection",
     "All of this process's connections to Redis are in use: it is slow.",
     "Look at its load, its slow log, and the way to it.",
 )
-_CLUSTER = Cause(
+CLUSTER = Cause(
     "other",
-    "This Redis is a Cluster, which does not take keys of two slots in one script.",
+    "This Redis is a Cluster, and REDIS_URL names it like a single one: most keys are on other nodes.",
     "Use a Redis that is not in cluster mode.",
     may_pass=False,
 )
@@ -59,12 +59,30 @@ _TEXTS: tuple[tuple[re.Pattern[str], Cause], ...] = tuple(
     (re.compile(text), cause)
     for text, cause in (
         (r"max number of clients", TOO_MANY),
-        (r"No connection available", _BUSY_POOL),
+        (r"No connection available", BUSY_POOL),
         (r"\b(WRONGPASS|NOAUTH)\b|invalid (username-)?password|called without any password", _PASSWORD),
         # The last of Valkey and Redis 7 about what a script calls; the wording of 6.2 has the word.
         (r"\bNOPERM\b|has no permissions|ACL failure in script", RIGHTS),
         (
-            r"\bREADONLY\b",
+            r"No Sentinel knows the master",
+            Cause(
+                "connection",
+                "The Sentinels know no master of the name in REDIS_URL.",
+                "Correct the name behind the hosts in REDIS_URL.",
+                may_pass=False,
+            ),
+        ),
+        (
+            r"\bNOREPLICAS\b",
+            Cause(
+                "read_only",
+                "This Redis takes no writes because too few replicas follow it (min-replicas-to-write).",
+                "Start its replicas. A master that was cut off in a failover says so until it is demoted.",
+                is_demoted=True,
+            ),
+        ),
+        (
+            r"\bREADONLY\b|is no master any more",
             Cause(
                 "read_only",
                 "This Redis is a replica, or a master that has been demoted: it takes no writes.",
@@ -94,7 +112,7 @@ _TEXTS: tuple[tuple[re.Pattern[str], Cause], ...] = tuple(
                 is_demoted=True,
             ),
         ),
-        (r"\b(CROSSSLOT|MOVED|ASK)\b|don't hash to the same slot|undeclared key", _CLUSTER),
+        (r"\b(CROSSSLOT|MOVED|ASK)\b|don't hash to the same slot|undeclared key", CLUSTER),
         (r"\bCLUSTERDOWN\b", Cause("connection", "The Redis Cluster is down.", "Look at its nodes.")),
         (r"\bBUSY\b", Cause("other", "Redis is busy with somebody's long script.", "End it: SCRIPT KILL.")),
         (

@@ -7,10 +7,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
-from redis.connection import parse_url
 
 from service.errors import AccountNotAllowed
 from service.outbound_proxy import OutboundProxy, parse_outbound_proxy
+from service.redis_address import RedisAddress, parse_redis_url
 from service.settings_parsing import (
     HOST,
     Faults,
@@ -60,7 +60,12 @@ class Variable:
 
 VARIABLES = (
     Variable("PUBLIC_URL", "yes", None, "origin under which browsers reach this service, no path"),
-    Variable("REDIS_URL", "yes", None, "`redis://`, `rediss://` or `unix://`"),
+    Variable(
+        "REDIS_URL",
+        "yes",
+        None,
+        "`redis://`, `rediss://`, `unix://`; `redis+sentinel://host:port,host:port/name` asks Sentinels for the master",
+    ),
     Variable("REDIS_TLS_VERIFY", "no", "true", "`false` accepts a self-signed certificate"),
     Variable("REDIS_TLS_CA", "no", None, "file with the CA that signed Redis's certificate"),
     Variable(
@@ -153,6 +158,11 @@ class Settings:
     """None: Zendesk is called directly."""
     zendesk_ca_file: Path | None = None
     log_format: str = "logfmt"
+
+    @property
+    def redis_address(self) -> RedisAddress:
+        """What `redis_url` says."""
+        return parse_redis_url(self.redis_url)
 
     @property
     def redirect_uri(self) -> str:
@@ -279,13 +289,8 @@ def parse_public_url(text: str) -> str:
 
 
 def _redis_url(text: str) -> str:
-    if not text.startswith(("redis://", "rediss://", "unix://")):
-        raise ValueError("must start with redis://, rediss:// or unix://")
-    try:
-        parse_url(text)  # type: ignore[no-untyped-call]  # redis-py leaves it so
-    except ValueError:
-        # Its words may hold a piece of the password.
-        raise ValueError("cannot be read: is everything but letters and digits in the password %-encoded?") from None
+    if parse_redis_url(text).kind == "cluster":
+        raise ValueError("names a Redis Cluster, which this release does not use")
     return text
 
 

@@ -24,8 +24,9 @@ from redis.retry import Retry
 from service import metrics
 from service.addresses import Addresses
 from service.errors import StoreUnavailable
-from service.redis_faults import cause_of, words_of
+from service.redis_faults import BUSY_POOL, TOO_MANY, Cause, cause_of, words_of
 from service.redis_pool import Connections, InTime, InTimeTLS
+from service.redis_sentinel import Sentinels, ToMaster, ToMasterTLS
 from service.settings import Settings
 from service.shared_reads import SharedReads
 
@@ -63,14 +64,21 @@ class Store:
     """Runs commands and scripts in Redis. Every failure is a `StoreUnavailable`; nothing is concluded from it.
 
     `clock` is monotonic, in seconds. `shares_reads`: what threads read goes together; otherwise each read by itself.
+    `has_successors`: a new connection may lead to another server than an old one.
     """
 
     def __init__(
-        self, redis: "Redis", clock: Callable[[], float] = time.monotonic, *, shares_reads: bool = False
+        self,
+        redis: "Redis",
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        shares_reads: bool = False,
+        has_successors: bool = False,
     ) -> None:
         self._redis = redis
         self._reads = SharedReads(redis) if shares_reads else None
         self._clock = clock
+        self._has_successors = has_successors
         self._answered_at = float("-inf")
         self._scripts: dict[str, Script] = {}
         self._memory_limit = 0.0
@@ -81,27 +89,36 @@ class Store:
     @classmethod
     def from_settings(cls, settings: Settings) -> "Store":
         """Return a store for `REDIS_URL`; opens no connection yet."""
-        options: dict[str, Any] = {}
-        if settings.redis_url.startswith("rediss://"):
-            if not settings.redis_tls_verify:
-                options |= {"ssl_cert_reqs": "none", "ssl_check_hostname": False}
-            elif settings.redis_tls_ca is not None:
-                options["ssl_ca_certs"] = str(settings.redis_tls_ca)
-        if not settings.redis_url.startswith("unix://"):
-            options["socket_connect_timeout"] = CONNECT_SECONDS
-            is_tls = settings.redis_url.startswith("rediss://")
-            # Not the addresses of Zendesk's hosts: name servers that are silent for those would hold Redis up.
-            options |= {"connection_class": InTimeTLS if is_tls else InTime, "addresses": Addresses()}
-        pool = Connections.from_url(
-            settings.redis_url,
-            max_connections=CONNECTIONS_PER_PROCESS,
-            timeout=POOL_WAIT_SECONDS,
-            socket_timeout=READ_SECONDS,
-            retry=Retry(NoBackoff(), 0),
+        address = settings.redis_address
+        tls: dict[str, Any] = {}
+        if address.is_tls and not settings.redis_tls_verify:
+            tls = {"ssl_cert_reqs": "none", "ssl_check_hostname": False}
+        elif address.is_tls and settings.redis_tls_ca is not None:
+            tls = {"ssl_ca_certs": str(settings.redis_tls_ca)}
+        shared: dict[str, Any] = {
+            "retry": Retry(NoBackoff(), 0),
             # Else the package's metadata is read and parsed for every connection: 2 ms of the 3 that one takes.
-            driver_info=DriverInfo(lib_version=redis_py_version),
-            **options,
-        )
+            "driver_info": DriverInfo(lib_version=redis_py_version),
+            **tls,
+        }
+        if not address.url.startswith("unix://"):
+            # Not the addresses of Zendesk's hosts: name servers that are silent for those would hold Redis up.
+            shared |= {"addresses": Addresses(), "socket_connect_timeout": CONNECT_SECONDS}
+        options: dict[str, Any] = {
+            **shared,
+            "max_connections": CONNECTIONS_PER_PROCESS,
+            "timeout": POOL_WAIT_SECONDS,
+            "socket_timeout": READ_SECONDS,
+        }
+        if address.service is not None:
+            asked = {**shared, **address.options}
+            sentinels = Sentinels(address.nodes, address.service, asked, is_tls=address.is_tls)
+            kind = ToMasterTLS if address.is_tls else ToMaster
+            pool = Connections(connection_class=kind, sentinels=sentinels, **address.options, **options)
+            return cls(Redis(connection_pool=pool), shares_reads=True, has_successors=True)
+        if not address.url.startswith("unix://"):
+            options["connection_class"] = InTimeTLS if address.is_tls else InTime
+        pool = Connections.from_url(address.url, **options)
         return cls(Redis(connection_pool=pool), shares_reads=True)
 
     @property
@@ -229,13 +246,21 @@ class Store:
         """
         cause = cause_of(fault)
         metrics.REDIS_ERRORS[cause.kind].inc()
-        if cause.is_demoted and isinstance(self._redis.connection_pool, Connections):
+        if self._may_have_moved(fault, cause) and isinstance(self._redis.connection_pool, Connections):
             # It keeps our connections, and only new ones lead to its successor.
             self._redis.connection_pool.renew()
         now = self._clock()
         if cause.kind != "lease_lost" and now - self._told_at.get(cause.says, float("-inf")) >= TELL_EVERY_SECONDS:
             self._told_at[cause.says] = now
             _log.error("redis_failed", says=cause.says, advice=cause.advice, words=words_of(fault))
+
+    def _may_have_moved(self, fault: RedisError, cause: Cause) -> bool:
+        """Return whether another server may be the master by now.
+
+        A master that was silent for a while may have been replaced, and not know it yet when it answers again.
+        """
+        is_silent = isinstance(fault, (RedisConnectionError, RedisTimeoutError)) and cause not in {TOO_MANY, BUSY_POOL}
+        return cause.is_demoted or (self._has_successors and is_silent)
 
     def _memory(self) -> dict[str, Any]:
         try:

