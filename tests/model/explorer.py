@@ -59,6 +59,8 @@ class Explored:
     violation: Violation | None = None
     trace: list[str] = field(default_factory=list)
     """The steps of the schedule that broke a guarantee."""
+    choices: list[int] = field(default_factory=list)
+    """What was chosen at each of its decisions; empty for one that was drawn."""
 
     def __str__(self) -> str:
         if self.violation is not None:
@@ -73,10 +75,14 @@ class Diverged(Exception):
 
 
 class Explorer:
-    """Decides in the place of chance. One search: `explore` once."""
+    """Decides in the place of chance. One search: `explore` once.
 
-    def __init__(self, bounds: Bounds) -> None:
+    `first`: the choices of the schedule to begin with; else the first option each time.
+    """
+
+    def __init__(self, bounds: Bounds, first: Sequence[int] = ()) -> None:
         self._bounds = bounds
+        self._first = first
         self._path: list[_Node] = []
         self._depth = 0
         self._faults = 0
@@ -97,6 +103,7 @@ class Explorer:
             explored.states = len(self._known)
             if schedule.violation is not None:
                 explored.violation, explored.trace = schedule.violation, schedule.trace
+                explored.choices = [node.chosen for node in self._path]
                 return explored
             if not self._bounds.is_sample and not self._next_path():
                 explored.is_complete = True
@@ -104,7 +111,7 @@ class Explorer:
         return explored
 
     def decide(self, options: Sequence[Option], state: Callable[[], Hashable]) -> Option | None:
-        """Return the next option of the path, or the first of a new decision; None: the state is known."""
+        """Return the next option of the path, or what a new decision begins with; None: the state is known."""
         options = [option for option in options if self._is_within(option)]
         if self._bounds.is_sample:
             # Mostly the thread that is running goes on: else a schedule's one fault would come at its beginning.
@@ -114,7 +121,7 @@ class Explorer:
             if self._depth == len(self._path):
                 if self._is_known(options, state):
                     return None
-                self._path.append(_Node(labels))
+                self._path.append(_Node(labels, self._begins_with(labels)))
             node = self._path[self._depth]
             if node.labels != labels:
                 raise Diverged(f"here was a choice of {node.labels}, and now of {labels}")
@@ -125,6 +132,10 @@ class Explorer:
         self._faults += option.is_fault
         self._preemptions += option.is_preemption
         return option
+
+    def _begins_with(self, labels: list[str]) -> int:
+        choice = self._first[self._depth] if self._depth < len(self._first) else 0
+        return choice if choice < len(labels) else 0
 
     def _is_within(self, option: Option) -> bool:
         return (

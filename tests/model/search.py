@@ -1,8 +1,9 @@
 """One search: who acts, from where, within which bounds."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Protocol
 
 import structlog
 import time_machine
@@ -32,7 +33,11 @@ SETTINGS = {
     "lost": Settings.from_env(ENVIRONMENT | {"SECRET_KEYS": "lost-key-of-the-model-0123456789abcdefgh"}),
 }
 
-Search = Callable[[Beginning, Cast, Bounds], Explored]
+
+class Search(Protocol):
+    """Search schedules of a cast; `first`: the choices of the one to begin with."""
+
+    def __call__(self, beginning: Beginning, cast: Cast, bounds: Bounds, first: Sequence[int] = ()) -> Explored: ...
 
 
 @contextmanager
@@ -47,7 +52,7 @@ def searching(redis_url: str) -> Iterator[Search]:
     with time_machine.travel(began, tick=False) as clock:
         bench = Bench(redis_url, SETTINGS, clock)
 
-        def search(beginning: Beginning, cast: Cast, bounds: Bounds) -> Explored:
+        def search(beginning: Beginning, cast: Cast, bounds: Bounds, first: Sequence[int] = ()) -> Explored:
             def run(decide: Decide) -> Schedule:
                 world = World(bench, beginning, decide)
                 schedules[:] = [world.schedule]
@@ -55,7 +60,7 @@ def searching(redis_url: str) -> Iterator[Search]:
                     world.enter(role, process)
                 return world.run()
 
-            return Explorer(bounds).explore(run)
+            return Explorer(bounds, first).explore(run)
 
         structlog.configure(processors=[_silence])
         try:
