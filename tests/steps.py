@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from flask import Flask
+from redis import Redis
 from werkzeug.test import TestResponse
 
 from service.executor import Executor
@@ -74,6 +75,13 @@ def give_up(app: Flask) -> None:
     # Work that has begun may not have given its thread a name yet.
     executor = collaborator(app, Executor)
     wait_until(lambda: not background_threads() and not executor.at_work, 30)
+
+
+def fill(redis: Redis, share: float) -> None:
+    """Let this share of the memory that Redis may use be in use."""
+    # So much that what a test itself needs makes no difference; made there, since it would count on its way as well.
+    redis.setrange("junk", 20_000_000, "x")
+    redis.config_set("maxmemory", int(redis.info("memory")["used_memory"] / share))
 
 
 def waiters(event: threading.Event) -> int:

@@ -35,7 +35,7 @@ from service.timestamps import timestamp
 from service.vault import Vault
 from service.zendesk.calls import CALLS_AT_ONCE
 from tests.conftest import MakeAdmin
-from tests.steps import DIRECT, SECRET_KEYS, Admin, collaborator
+from tests.steps import DIRECT, SECRET_KEYS, Admin, collaborator, fill
 from tests.workers import at_once, meanwhile
 
 ACME, GLOBEX = Subdomain("acme"), Subdomain("globex")
@@ -792,13 +792,14 @@ def test_changes_at_once_are_all_recorded(admin: Admin) -> None:
 @contextmanager
 def nearly_full(person: Admin, redis: Redis) -> Iterator[None]:
     """Let Redis use more than 95 % of what it may."""
-    redis.config_set("maxmemory", int(redis.info("memory")["used_memory"] / 0.97))
+    fill(redis, 0.97)
     # The service looks every few seconds only.
     collaborator(person.app, Store)._room_looked_at = float("-inf")
     try:
         yield
     finally:
         redis.config_set("maxmemory", 0)
+        redis.delete("junk")
 
 
 def test_above_95_percent_changes_are_made_but_not_recorded(

@@ -14,7 +14,7 @@ from service.job_specs.kept_lists import ACCOUNT_SHARE, LARGEST_LIST_BYTES, Kept
 from service.store import Store
 from service.zendesk.bulkhead import Bulkhead
 from tests.conftest import MakeAdmin
-from tests.steps import ORDERS_ONLY, Admin, collaborator, wait_until
+from tests.steps import ORDERS_ONLY, Admin, collaborator, fill, wait_until
 from tests.workers import at_once, meanwhile
 
 LIST = "zis:{acme}:list:acme_orders"
@@ -389,7 +389,7 @@ def test_after_a_disconnect_no_kept_list_is_served(admin: Admin) -> None:
 @contextmanager
 def nearly_full(admin: Admin, redis: Redis, share: float = 0.85) -> Iterator[None]:
     """Let Redis use this share of what it may."""
-    redis.config_set("maxmemory", int(redis.info("memory")["used_memory"] / share))
+    fill(redis, share)
     # The service looks every few seconds only.
     collaborator(admin.app, Store)._room_looked_at = float("-inf")
     try:

@@ -16,7 +16,7 @@ from service.sandbox.simulator import CLIENT_ID
 from service.settings import PLACEHOLDER
 from service.vault import Vault
 from tests.conftest import MakeAdmin, MakeApp
-from tests.steps import PUBLIC_URL, SECRET_KEYS
+from tests.steps import PUBLIC_URL, SECRET_KEYS, fill
 
 SECURE = {"PUBLIC_URL": "https://zis.example.com", "ZENDESK_URL_TEMPLATE": None}
 
@@ -160,7 +160,7 @@ def test_under_a_star_nobody_is_sent_to_an_address_of_zendesks_own(name: str, ma
 
 
 def test_a_nearly_full_redis_takes_no_states(make_app: MakeApp, redis: Redis) -> None:
-    redis.config_set("maxmemory", str(int(redis.info("memory")["used_memory"] * 1.1)))
+    fill(redis, 0.9)
     try:
         reply = make_app().test_client().get("/oauth/authorize?subdomain=acme")
     finally:

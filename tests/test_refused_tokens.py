@@ -72,6 +72,12 @@ def admin(mode: Mode, make_admin: MakeAdmin) -> Admin:
     return person
 
 
+@pytest.fixture
+def long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait half a minute after a first failure; the usual two seconds may be over before a test has looked."""
+    monkeypatch.setattr("service.oauth.cool_down.FIRST_WAIT_SECONDS", 30.0)
+
+
 def end_token(admin: Admin) -> None:
     """Let Zendesk end the ZIS token of which the service believes that it lives."""
     with admin.simulator.world.lock:
@@ -202,6 +208,7 @@ def test_a_token_that_has_worked_meanwhile_is_replaced_at_once_by_whatever_proce
     assert mode.new_tokens(admin) == 2
 
 
+@pytest.mark.usefixtures("long_waits")
 def test_what_a_token_has_worked_for_says_nothing_of_other_calls(mode: Mode, admin: Admin, redis: Redis) -> None:
     admin.meets({"where": "change", "kind": "http_401_text"})
     for _ in range(3):
@@ -255,6 +262,7 @@ def test_connecting_anew_ends_the_waits(mode: Mode, admin: Admin, redis: Redis) 
     assert mode.wait_seconds(redis) == 0
 
 
+@pytest.mark.usefixtures("long_waits")
 def test_a_failing_token_endpoint_is_waited_out_although_the_token_has_worked(make_admin: MakeAdmin) -> None:
     admin = make_admin(**DIRECT, LIST_CACHE_SECONDS="0")
     admin.connect("acme")
@@ -281,6 +289,7 @@ def test_a_401_about_something_else_is_never_answered_by_a_new_token(
     assert (mode.new_tokens(admin), admin.lists_asked()) == (0, 1)
 
 
+@pytest.mark.usefixtures("long_waits")
 @pytest.mark.parametrize("authorized_by", ["unknown", "known"])
 def test_a_401_outside_the_registry_starts_a_refresh_only_where_the_token_has_read_users(
     authorized_by: str, make_admin: MakeAdmin, redis: Redis
@@ -323,6 +332,7 @@ def test_where_users_were_not_readable_what_tokens_are_minted_with_is_refreshed_
     assert admin.simulator.world.account("acme").live_tokens() == {}
 
 
+@pytest.mark.usefixtures("long_waits")
 def test_a_disconnect_forgets_no_grant_whose_new_token_is_refused_too(make_admin: MakeAdmin) -> None:
     admin = make_admin(**ORDERS_ONLY)
     admin.connect("acme")

