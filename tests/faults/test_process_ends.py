@@ -38,7 +38,7 @@ def test_sigterm_lets_a_refresh_a_change_and_a_callback_finish(site: Site) -> No
             assert [call.result().status_code for call in calls] == [200] * 4
             assert calls[2].result().json()["verified"] is True
         assert service.process.wait(40) == 0
-    assert site.has_live_pair()
+    wait_until(site.has_live_pair)
     assert site.refreshes() == 1
     initech.service = globex.service = site.one
     initech.open_sidebar()
@@ -62,5 +62,5 @@ def test_a_refresh_nobody_waits_for_any_more_is_stored_through_sigterm(site: Sit
             site.simulator.release()
             wait_until(lambda: "event=not_stored" in service.log())
         assert service.process.wait(40) == 0
-    assert site.has_live_pair()
+    wait_until(site.has_live_pair)
     assert site.refreshes() == 1

@@ -12,6 +12,7 @@ from service.oauth.turns import LEASE_SECONDS
 from tests.faults.live_admin import refusal
 from tests.faults.store_faults import ZIS_CLIENT, Site, kill_worker
 from tests.faults.store_proxy import Matches, named, script
+from tests.steps import wait_until
 
 pytestmark = pytest.mark.faults
 
@@ -100,7 +101,7 @@ def test_a_refresher_killed_at_the_store_costs_the_grant_only_with_the_pair_in_i
     else:
         assert reply.status_code == 200, reply.text
         assert site.refreshes() == 1
-        assert site.has_live_pair()
+        wait_until(site.has_live_pair)
     assert admin.list_fresh(site.two).status_code == 200
     assert admin.connection() == ("connected", None)
 
@@ -119,7 +120,7 @@ def test_a_refresher_killed_while_zendesk_is_asked_leaves_the_truth_to_the_next(
     assert site.refreshes() == 2
     if kind == "lost":
         assert reply.status_code == 200
-        assert site.has_live_pair()
+        wait_until(site.has_live_pair)
     else:
         assert refusal(reply) == (409, "authorization_required")
         assert admin.connection() == ("reauthorization_required", "refresh_outcome_unknown")
@@ -136,7 +137,7 @@ def test_a_worker_killed_while_minting_delays_the_next_by_its_lease_at_most(site
         end_leases(site)
         assert waiting.result().status_code == 200
     assert site.refreshes() == 1
-    assert site.live_tokens(ZIS_CLIENT) == 1
+    wait_until(lambda: site.live_tokens(ZIS_CLIENT) == 1)
 
 
 def test_a_worker_killed_while_listing_delays_the_next_by_its_lease_at_most(site: Site) -> None:
@@ -192,7 +193,7 @@ def test_a_callback_killed_at_the_store_leaves_one_whole_grant(
         again.connect()
     else:
         assert page.status_code == 200, page.text
-    assert site.has_live_pair()
+    wait_until(site.has_live_pair)
     assert [admin.list_fresh(service).status_code for service in site.groups] == [200, 200]
 
 

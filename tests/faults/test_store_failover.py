@@ -66,7 +66,7 @@ def test_a_replica_without_the_note_of_a_refresh_takes_the_pair(site: Site) -> N
         site.meets()
         site.simulator.release()
         assert listing.result().status_code == 200
-    assert site.has_live_pair()
+    wait_until(site.has_live_pair)
     assert site.refreshes() == 1
 
 

@@ -89,11 +89,11 @@ def test_a_nearly_full_redis_takes_grants_and_not_what_can_be_done_without(site:
                 assert len(admin.call("GET", "/job_specs").json()["job_specs"]) == 6
                 assert len(site.lists_asked()) == asked, "the list is not kept"
             assert site.refreshes() == 1
-            assert site.has_live_pair()
+            wait_until(site.has_live_pair)
             page = admin.authorize()
             assert (page.status_code, "store_unavailable" in page.text) == (503, True)
             assert reconnecting.come_back(location).status_code == 200
-            assert site.has_live_pair()
+            wait_until(site.has_live_pair)
             grant = site.grant()
             assert grant is not None
             assert grant.id != before.id

@@ -19,7 +19,7 @@ from tests.faults.zendesk_scene import (
     refreshes_allowed,
 )
 from tests.faults.zendesk_stages import MINT, Theatre
-from tests.steps import SECRET_KEYS
+from tests.steps import SECRET_KEYS, wait_until
 
 pytestmark = pytest.mark.faults
 NEW_KEY = "third-key-of-the-tests-0123456789abcdef"
@@ -108,8 +108,8 @@ def test_connecting_under_another_client_revokes_what_the_first_one_was_granted(
     elsewhere = scene.on(others["client"])
     assert elsewhere.connect(OTHER_ADMIN).seen == "200"
     assert elsewhere.fresh_job_specs().seen == "200"
-    assert {token.user_id for token in scene.tokens_left()} == {OTHER_ADMIN}
-    assert sorted(token.client for token in scene.tokens_left()) == [OTHER_CLIENT, ZIS_CLIENT]
+    wait_until(lambda: {token.user_id for token in scene.tokens_left()} == {OTHER_ADMIN})
+    wait_until(lambda: sorted(token.client for token in scene.tokens_left()) == [OTHER_CLIENT, ZIS_CLIENT])
     assert scene.standing() == (DEAD, "client_changed")
 
 
@@ -117,7 +117,7 @@ def test_disconnecting_under_another_client_revokes_what_still_lives(mint: Stage
     scene = mint.connected()
     assert scene.on(others["client"]).disconnect().body == {"revoked": False}
     assert not scene.is_stored()
-    assert scene.tokens_left() == []
+    wait_until(lambda: not scene.tokens_left())
 
 
 def test_a_secret_that_zendesk_no_longer_takes_costs_no_grant(direct: Stage) -> None:
@@ -187,7 +187,7 @@ def test_an_admin_who_is_none_any_more_can_be_replaced_and_leaves_nothing(
     assert scene.connect(OTHER_ADMIN).seen == "200"
     assert scene.fresh_job_specs().seen == "200"
     assert scene.standing() == ("connected", None)
-    assert {token.user_id for token in scene.tokens_left()} == {OTHER_ADMIN}
+    wait_until(lambda: {token.user_id for token in scene.tokens_left()} == {OTHER_ADMIN})
 
 
 @pytest.mark.parametrize("mode", ["mint", "direct"])

@@ -8,6 +8,7 @@ import pytest
 
 from tests.faults.zendesk_scene import OTHER_ADMIN, Answer, Stage
 from tests.faults.zendesk_stages import side_by_side
+from tests.steps import wait_until
 
 pytestmark = pytest.mark.faults
 TOGETHER = 10
@@ -159,7 +160,7 @@ def test_an_attempt_to_connect_anew_that_fails_costs_nothing(name: str, mint: St
     assert page.is_in_budget
     assert page.headers.get("Retry-After") == (str(fault["retry_after"]) if "retry_after" in fault else None)
     assert len(scene.calls(grant_type="authorization_code")) == 2, "the first connection, and this attempt"
-    assert len(scene.tokens_left()) == tokens + unknown
+    wait_until(lambda: len(scene.tokens_left()) == tokens + unknown)
     assert scene.grant() == grant
     scene.meets()
     assert scene.fresh_job_specs().seen == "200"

@@ -9,6 +9,7 @@ import pytest
 
 from tests.faults.zendesk_scene import ABSENT, INSTALLED, ZIS_CLIENT, Answer, Stage
 from tests.faults.zendesk_stages import side_by_side
+from tests.steps import wait_until
 
 pytestmark = pytest.mark.faults
 TOGETHER = 6
@@ -262,4 +263,4 @@ def test_a_mint_that_fails_is_tried_once_a_second_and_made_good(
     is_refused = fault["kind"] == "http_401_invalid_token"
     assert (scene.grant() == grant) is not is_refused
     assert scene.grant().id == grant.id
-    assert [token.client for token in scene.tokens_left()] == [mint.client, ZIS_CLIENT]
+    wait_until(lambda: [token.client for token in scene.tokens_left()] == [mint.client, ZIS_CLIENT])

@@ -195,7 +195,7 @@ def _disconnect_given_up(stage: Stage, where: str) -> None:
     assert scene.standing() == ("connected", None)
     scene.meets()
     assert scene.disconnect().body == {"revoked": True}
-    assert scene.tokens_left() == []
+    wait_until(lambda: not scene.tokens_left())
     assert not scene.is_stored()
 
 
@@ -214,7 +214,7 @@ def _not_connected(stage: Stage, fault: dict[str, object]) -> Scene:
     scene.meets(fault)
     given_up(scene.come_back(consented))
     assert not scene.is_stored()
-    assert scene.tokens_left() == []
+    wait_until(lambda: not scene.tokens_left())
     scene.meets()
     assert scene.connect().seen == "200"
     return scene
