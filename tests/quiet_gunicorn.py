@@ -1,12 +1,15 @@
-"""The service's settings of gunicorn with lists that ask for nothing beside themselves: `python:tests.quiet_gunicorn`.
+"""The service's settings of gunicorn for tests that say to the call what is asked: `python:tests.quiet_gunicorn`.
 
-What bundles hold is otherwise asked some seconds after a first list, and makes kept lists old; tests say to the call
-what Zendesk is asked. `make_app` does the same for applications of this process.
+Lists ask for nothing beside themselves: what bundles hold is otherwise asked some seconds after a first one, and makes
+kept lists old. `make_app` does the same for applications of this process.
+
+MEMORY_LOOK_SECONDS in the environment: how long a process believes what it saw of the memory of Redis.
 """
 
+import os
 from typing import Any
 
-from service import gunicorn_config
+from service import gunicorn_config, store
 from service.gunicorn_config import *  # noqa: F403 - all of them but one
 from service.job_specs.bundles import Bundles
 
@@ -15,3 +18,4 @@ def post_worker_init(worker: Any) -> None:  # type: ignore[no-redef]  # instead 
     """Begin as the service does, and keep its lists from asking bundles."""
     gunicorn_config.post_worker_init(worker)
     worker.wsgi.extensions["zis_collaborators"][Bundles].is_asking = False
+    store.MEMORY_LOOK_SECONDS = float(os.environ.get("MEMORY_LOOK_SECONDS", store.MEMORY_LOOK_SECONDS))

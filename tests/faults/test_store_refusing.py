@@ -79,7 +79,6 @@ def test_a_nearly_full_redis_takes_grants_and_not_what_can_be_done_without(site:
     site.connected()
     reconnecting = site.admin(user_id=105)
     location = reconnecting.consented()
-    # A process that has not looked yet: whether there is room is looked up every few seconds.
     with started(site.environment(RATE_LIMITS="off"), public_url=site.one.url) as service:
         admin = site.admin(on=service)
         admin.open_sidebar()
