@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 from service.sandbox.environment import service_environment, shell_script
+from service.sandbox.forgetting import Forgetting
 from service.sandbox.ports import PortTaken, service_addresses
 from service.sandbox.service_process import ServiceProcess
 from service.sandbox.simulator import Simulator
@@ -86,6 +87,10 @@ class Launcher:
             _say("Starting the store …")
             store = StoreProcess(folder)
             parts.callback(store.stop)
+            forgetting = Forgetting(store.url)
+            parts.callback(forgetting.close)
+            simulator.on_reset = forgetting.everything
+            simulator.on_people_changed = forgetting.roles
             self._go_on()
             _say("Starting the simulated Zendesk …")
             simulator.start()

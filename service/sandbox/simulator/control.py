@@ -44,6 +44,8 @@ class Control:
     world: World
     sign: Callable[..., str]
     reset: Callable[[], None]
+    people_changed: Callable[[], None]
+    """Told after what may change who somebody is."""
 
     def answer(self, request: Request) -> Reply:
         """Answer a request below `/_sim`."""
@@ -82,14 +84,18 @@ class Control:
             case "PATCH", ["switches"]:
                 account.switches.set(_object(request))
                 account.release()
+                self.people_changed()
             case "PUT", ["faults"]:
                 value = request.json()
                 if not isinstance(value, list):
                     raise TypeError("the faults are a list")
                 account.faults = [Fault.from_json(fault) for fault in value]
                 account.release()
+                self.people_changed()
             case "POST", ["actions", name]:
-                return json_reply(200, ACTIONS[name].perform(account, _object(request)))
+                done = ACTIONS[name].perform(account, _object(request))
+                self.people_changed()
+                return json_reply(200, done)
             case _:
                 return json_reply(404, {"error": "no such route; GET /_sim/ lists them"})
         return json_reply(200, _whole(account))

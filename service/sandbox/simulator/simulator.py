@@ -1,7 +1,7 @@
 """The simulator as a thing to start and stop."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 from service.sandbox.simulator.application import answer_account
@@ -29,7 +29,11 @@ class Simulator:
     ) -> None:
         self.service_url = service_url
         self.world = World([f"{service_url}/oauth/callback"] if redirect_uris is None else list(redirect_uris))
-        self._control = Control(self.world, self.sign, self.reset)
+        self.on_reset: Callable[[], None] = _nothing
+        """Called when somebody starts over by the workspace: whoever keeps something of this world is to forget it."""
+        self.on_people_changed: Callable[[], None] = _nothing
+        """Called when the workspace may have changed who somebody is."""
+        self._control = Control(self.world, self.sign, self._start_over, self._people_changed)
         # Bound here, so that the address is known, and a taken port refused, before anything starts.
         self._server = Server(("127.0.0.1", port), self._answer)
         self._thread = threading.Thread(
@@ -83,6 +87,13 @@ class Simulator:
         with self.world.lock:
             for account in self.world.accounts.values():
                 account.release()
+
+    def _start_over(self) -> None:
+        self.reset()
+        self.on_reset()
+
+    def _people_changed(self) -> None:
+        self.on_people_changed()
 
     def reset(self) -> None:
         """Go back to the default world, switches and an empty call log; `redirect_uris` stay."""
@@ -144,3 +155,7 @@ class Simulator:
                 return workspace_file(request.segments[1:])
             case _:
                 return text_reply(404, "Not found")
+
+
+def _nothing() -> None:
+    """Nobody keeps anything."""

@@ -161,6 +161,8 @@ function button(entry, perform) {
   press.setAttribute("aria-describedby", hint.id);
   press.addEventListener("click", async () => {
     await trying(() => perform(entry));
+    // Who somebody is shows when the app is opened.
+    if (entry.opens) await open();
   });
   item.append(press, hint);
   return item;
@@ -259,7 +261,7 @@ for (const name of ["location", "locale", "scheme", "signature"]) {
   if ([...choice[name].options].some((option) => option.value === asked.get(name))) choice[name].value = asked.get(name);
 }
 if (!asked.has("scheme") && matchMedia("(prefers-color-scheme: dark)").matches) choice.scheme.value = "dark";
-const reset = { id: "reset", label: "Start over", what: "Everything in all accounts is as in the beginning." };
+const reset = { id: "reset", label: "Start over", what: "All accounts are as in the beginning, and the service has forgotten them: the app asks to connect." };
 document.getElementById("events").replaceChildren(...ACTIONS.map((entry) => button(entry, act)), button(reset, startOver));
 document.getElementById("toggles").replaceChildren(
   ...FAULTS.map((entry) => button(entry, toggleFault)),
