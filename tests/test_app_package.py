@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner, Result
+from flask.cli import cli as flask
 
 import service
 from service.operations.commands import COMMANDS, commands_alone
@@ -38,7 +39,7 @@ def invoke(*arguments: object, **environ: str) -> Result:
     return CliRunner().invoke(package_app, [str(one) for one in arguments], env={**unset, **environ})
 
 
-def flask(
+def flask_apart(
     *arguments: object,
     app: object = "service",
     cwd: Path = ROOT,
@@ -46,12 +47,18 @@ def flask(
     runner: tuple[str, ...] = (),
     environ: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run the flask command in an environment without any setting."""
+    """Run the flask command in a process of its own, in an environment without any setting."""
     whole = {**inherited_environment(), **(environ or {})}
     return subprocess.run(  # noqa: S603 - our own command
         [*runner, sys.executable, "-m", "flask", "--app", str(app), *map(str, arguments)],
         cwd=cwd, env=whole, umask=umask, capture_output=True, text=True, check=False,
     )  # fmt: skip
+
+
+def flask_here(*arguments: object, app: object = "service", environ: Mapping[str, str] | None = None) -> Result:
+    """Run the flask command in this process, which spares the start of another, with no setting but those given."""
+    unset = dict.fromkeys(os.environ.keys() - inherited_environment().keys())
+    return CliRunner().invoke(flask, ["--app", str(app), *map(str, arguments)], env={**unset, **(environ or {})})
 
 
 @pytest.fixture
@@ -111,11 +118,11 @@ def test_the_same_files_give_the_same_bytes_whatever_their_order_times_and_permi
 
 
 def test_nothing_about_the_run_is_in_the_bytes(tmp_path: Path) -> None:
-    here = flask(
+    here = flask_apart(
         "package-app", tmp_path / "a.zip",
         environ={"PUBLIC_URL": URL, "TZ": "Pacific/Auckland", "PYTHONHASHSEED": "1", "LC_ALL": "C"}, umask=0o077,
     )  # fmt: skip
-    elsewhere = flask(
+    elsewhere = flask_apart(
         "package-app", "b.zip",
         environ={"PUBLIC_URL": URL, "TZ": "America/New_York", "PYTHONHASHSEED": "2"}, umask=0,
         app=ROOT / "service", cwd=tmp_path,
@@ -163,9 +170,9 @@ def test_json_says_the_same_for_programs(tmp_path: Path) -> None:
     ids=["faulty", "right, but the store is away"],
 )  # fmt: skip
 def test_the_other_settings_play_no_part(tmp_path: Path, others: dict[str, str]) -> None:
-    ran = flask("package-app", tmp_path / "app.zip", "--json", environ={"PUBLIC_URL": URL, **others})
+    ran = flask_here("package-app", tmp_path / "app.zip", "--json", environ={"PUBLIC_URL": URL, **others})
 
-    assert (ran.returncode, ran.stderr) == (0, "")
+    assert (ran.exit_code, ran.stderr) == (0, "")
     assert json.loads(ran.stdout)["written"] == str(tmp_path / "app.zip")
 
 
@@ -175,13 +182,14 @@ def test_the_option_goes_before_the_variable(tmp_path: Path) -> None:
     assert json.loads(result.stdout)["public_url"] == URL
 
 
-def test_the_command_in_the_readme_makes_the_package(tmp_path: Path) -> None:
+def test_the_command_in_the_readme_makes_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
     command = next(line for line in (ROOT / "README.md").read_text().splitlines() if " package-app " in line)
     program, *arguments = shlex.split(command)
-    ran = flask(*arguments[2:], app=ROOT / arguments[1], cwd=tmp_path)
+    ran = flask_here(*arguments[2:], app=ROOT / arguments[1])
 
     assert (program, arguments[0]) == (".venv/bin/flask", "--app")
-    assert ran.returncode == 0
+    assert ran.exit_code == 0
     assert zipfile.is_zipfile(tmp_path / "zis-job-specs.zip")
 
 
@@ -218,7 +226,7 @@ def test_a_refusal_as_json_names_rule_and_file(tmp_path: Path) -> None:
 def test_a_missing_logo_in_the_checkout_is_refused(checkout: Path) -> None:
     (checkout / "manifest/assets/logo.png").unlink()
 
-    ran = flask("package-app", "app.zip", "--public-url", URL, cwd=checkout)
+    ran = flask_apart("package-app", "app.zip", "--public-url", URL, cwd=checkout)
 
     assert ran.returncode == 1
     assert "logos: assets/logo.png: is missing" in ran.stderr
@@ -280,7 +288,7 @@ def test_a_faulty_variable_is_named_as_the_variable() -> None:
 def test_a_file_of_the_app_that_cannot_be_read_is_named(checkout: Path) -> None:
     (checkout / "manifest/assets/logo.png").chmod(0)
 
-    ran = flask("package-app", "app.zip", "--public-url", URL, cwd=checkout, runner=UNPRIVILEGED)
+    ran = flask_apart("package-app", "app.zip", "--public-url", URL, cwd=checkout, runner=UNPRIVILEGED)
 
     assert ran.returncode == 1
     assert "logo.png cannot be read: Permission denied" in ran.stderr
@@ -312,7 +320,7 @@ def test_no_part_of_an_unreadable_app_is_taken_for_the_whole(tmp_path: Path) -> 
 def test_a_checkout_without_the_apps_files_says_what_to_restore(checkout: Path) -> None:
     shutil.rmtree(checkout / "manifest")
 
-    ran = flask("package-app", "app.zip", "--public-url", URL, cwd=checkout)
+    ran = flask_apart("package-app", "app.zip", "--public-url", URL, cwd=checkout)
 
     assert ran.returncode == 1
     assert "manifest-present: manifest.json: is missing: restore the folder manifest/" in ran.stderr
@@ -335,26 +343,26 @@ def test_the_icon_takes_the_colour_of_the_navigation_bar() -> None:
 
 
 def test_help_lists_our_commands_without_any_setting() -> None:
-    ran = flask("--help")
+    ran = flask_here("--help")
 
-    assert ran.returncode == 0
+    assert ran.exit_code == 0
     assert "package-app" in ran.stdout
     assert "Traceback" not in ran.stderr
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: str(command.name))
 def test_every_command_has_a_help_without_any_setting(command: click.Command) -> None:
-    ran = flask(command.name, "--help")
+    ran = flask_here(command.name, "--help")
 
-    assert ran.returncode == 0
+    assert ran.exit_code == 0
     assert "Usage:" in ran.stdout
 
 
 @pytest.mark.parametrize("command", ["routes", "run"])
 def test_what_needs_settings_names_every_fault_and_ends_with_1(command: str) -> None:
-    ran = flask(command)
+    ran = flask_here(command)
 
-    assert ran.returncode == 1
+    assert ran.exit_code == 1
     assert "PUBLIC_URL is not set" in ran.stderr
     assert "SECRET_KEYS is not set" in ran.stderr
     assert "Traceback" not in ran.stderr
