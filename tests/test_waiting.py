@@ -1,6 +1,8 @@
 """Many who wait, on a worker with few threads: all get what they ask for, and nobody pays for others."""
 
+import http.client
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 import requests
@@ -96,3 +98,20 @@ def test_a_worker_whose_machine_gives_no_more_threads_serves_with_those_it_has(
     assert "event=no_thread threads=" in service.log()
     assert "status=500" not in service.log()
     assert "Traceback" not in service.log()
+
+
+def test_a_busy_machine_closes_no_connection_that_it_has_promised_to_keep(
+    live_service: StartService, simulator: Simulator
+) -> None:
+    service = live_service(1, config="python:tests.busy_machine")
+    acme = connect(service, simulator, "acme", 101)
+    port = int(service.address.rpartition(":")[2])
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+        connection.connect()
+        kept = connection.sock
+        for method, path, body in (("GET", "/livez", None), ("POST", "/api/v1/session", b"")) * 5:
+            connection.request(method, path, body, {**acme.headers, "Host": "localhost"})
+            reply = connection.getresponse()
+            reply.read()
+            assert reply.status == 200
+            assert connection.sock is kept
