@@ -9,6 +9,9 @@ TESTS ?=
 CHECK ?=
 QUICK ?=
 COVERAGE ?=
+IMAGE ?= zis-job-specs
+BASE ?=
+BUILDER ?=
 # Processes that tests run in: one more than there are processors (tests/scheduling.py).
 WORKERS ?= auto
 PYTEST := -m pytest -n $(WORKERS) --maxprocesses 8
@@ -16,7 +19,7 @@ PYTEST := -m pytest -n $(WORKERS) --maxprocesses 8
 # Where it is set, every process compiles the service and the tests anew, which is half of what a short run takes.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: sandbox test quick slow nightly mutants venv check format lock bench
+.PHONY: sandbox test quick slow nightly mutants venv check format lock bench image
 
 # ARGS="--mode direct --set LIST_CACHE_SECONDS=0" reaches its other modes; ARGS=--help names them.
 sandbox: venv
@@ -64,6 +67,19 @@ format: venv
 # CHECK=1 fails if a ratio has become worse; QUICK=1 takes two minutes instead of fourteen.
 bench: venv
 	$(BIN)/python -m benchmarks $(if $(CHECK),--check) $(if $(QUICK),--quick)
+
+# By the first builder that works: docker's program is often there without its daemon. BASE=debian:13-slim is another
+# base, IMAGE= another name; ARGS="--build-arg PIP_INDEX_URL=…" for whatever else the builder takes. Only docker's own
+# format of images has a health check; podman and buildah make another one unless they are told.
+image:
+	@for builder in $(or $(BUILDER),docker podman buildah); do \
+	  $$builder info > /dev/null 2>&1 || continue; \
+	  case $$builder in *docker) format= ;; *) format="--format docker" ;; esac; \
+	  set -x; \
+	  exec $$builder build $$format $(if $(BASE),--build-arg BASE=$(BASE)) \
+	    --build-arg COMMIT=$$(git rev-parse HEAD 2> /dev/null) --tag $(IMAGE) $(ARGS) .; \
+	done; \
+	echo "docker, podman or buildah is needed, and none works here (is docker's daemon running?)" >&2; exit 1
 
 lock: venv
 	$(BIN)/python tools/lock.py

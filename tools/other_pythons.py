@@ -85,10 +85,10 @@ def result_of(version: str, mirror: str, command: list[str]) -> str:
         return FAILED if (given / "begun").exists() else NO_CHROOT
 
 
-def fetch_wheels(version: str, folder: Path) -> bool:
+def fetch_wheels(version: str, folder: Path, requirements: str = "requirements-dev.txt") -> bool:
     """Fetch the pinned requirements' wheels for a Python, and return whether all are to be had."""
     pinned = folder.with_suffix(".txt")
-    pinned.write_text("".join(requirements_for(version, (ROOT / "requirements-dev.txt").read_text())))
+    pinned.write_text("".join(requirements_for(version, (ROOT / requirements).read_text())))
     fetched = subprocess.run(
         [sys.executable, "-m", "pip", "download", "-qq", "--disable-pip-version-check", "--python-version", version,
          "--only-binary=:all:", "--no-deps", "--require-hashes", "-r", str(pinned), "-d", str(folder)],

@@ -1,0 +1,1 @@
+"""Programs for whoever works on the project; run as files, and some parts imported by tests."""
