@@ -35,7 +35,10 @@ class Problem(Document):
         None
     )
     upstream_detail: Annotated[str | SkipJsonSchema[None], _optional("Zendesk's own words.", max_length=500)] = None
-    retry_after: Annotated[int | SkipJsonSchema[None], _optional("Seconds; also the header Retry-After.", ge=0)] = None
+    # Inside the union: beside it, the bound would come out as `ge`, which JSON Schema does not know.
+    retry_after: Annotated[
+        Annotated[int, Field(ge=0)] | SkipJsonSchema[None], _optional("Seconds; also the header Retry-After.")
+    ] = None
     authorize_url: Annotated[str | SkipJsonSchema[None], _optional("Where an admin connects the account.")] = None
     errors: Annotated[
         list[DocumentFault] | SkipJsonSchema[None], _optional("Every fault of a document of desired state.")

@@ -12,6 +12,7 @@ from service.documents.account import ActivityDocument, DisconnectDocument, Sess
 from service.documents.job_specs import ChangeDocument, ListDocument
 from service.documents.problems import Live, Problem, Ready
 from service.errors import ServiceError
+from service.operations.api_description import examples
 from service.operations.api_description.cures import CURES
 from service.operations.api_description.description import describe
 from service.operations.api_description.operations import OPERATIONS
@@ -62,7 +63,37 @@ def test_guarded_routes_and_only_those_ask_for_a_session(make_app: MakeApp) -> N
         reply = browser.open(operation.path.replace("{name}", "track_parcel"), method=operation.method)
         assert (reply.status_code == 401) is operation.is_guarded, operation.path
         described = describe(PUBLIC_URL, "1")["paths"][operation.path][operation.method.lower()]
-        assert ("security" in described) is operation.is_guarded
+        assert bool(described["security"]) is operation.is_guarded
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
+def test_each_route_has_an_example_of_what_it_takes_and_answers(operation: Any) -> None:
+    described = describe(PUBLIC_URL, "1")["paths"][operation.path][operation.method.lower()]
+    answer = described["responses"]["200"]["content"]["application/json"]["example"]
+    read = operation.answer.model_validate_json(json.dumps(answer), strict=True)
+
+    # Whole, as every answer is.
+    assert read.model_dump(mode="json") == answer
+    if operation.body is not None:
+        operation.body.model_validate(described["requestBody"]["content"]["application/json"]["example"])
+
+
+def test_no_example_is_left_over() -> None:
+    names = {operation.name for operation in OPERATIONS}
+    assert examples.ANSWERS.keys() == names
+    assert examples.BODIES.keys() == {operation.name for operation in OPERATIONS if operation.body is not None}
+    assert Problem.model_validate(examples.PROBLEM).model_dump(exclude_unset=True) == examples.PROBLEM
+
+
+def test_each_tag_is_explained() -> None:
+    described = {one["name"] for one in describe(PUBLIC_URL, "1")["tags"]}
+    assert described == {operation.tag for operation in OPERATIONS}
+
+
+def test_schemas_use_words_of_json_schema_alone() -> None:
+    text = json.dumps(describe(PUBLIC_URL, "1"))
+    assert not re.search(r'"(ge|gt|le|lt|min_length|max_length)":', text)
+    assert '"minimum": 0' in text
 
 
 @pytest.mark.parametrize("operation", GUARDED, ids=lambda operation: operation.name)

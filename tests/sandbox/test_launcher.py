@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from redis import Redis
 
 from service.sandbox.environment import service_environment
 
@@ -82,6 +83,20 @@ def test_a_taken_port_is_said() -> None:
             assert "Traceback" not in result.stdout + result.stderr
 
 
+def assert_forgets(workspace: str, output: str) -> None:
+    """Check that the workspace's buttons make the service forget."""
+    settings = re.search(r"\. (\S+/settings\.sh);", output)
+    assert settings
+    address = re.search(r"REDIS_URL=(\S+)", Path(settings[1]).read_text())
+    assert address
+    with Redis.from_url(address[1]) as redis:
+        redis.mset({"zis:{acme}:role:101": "admin", "zis:{acme}:grant": "kept"})
+        requests.put(f"{workspace}/_sim/accounts/acme/faults", json=[], timeout=90)
+        assert redis.exists("zis:{acme}:role:101", "zis:{acme}:grant") == 1
+        requests.post(f"{workspace}/_sim/reset", timeout=90)
+        assert redis.dbsize() == 0
+
+
 @pytest.mark.parametrize("mode", ["mint", "direct"])
 def test_it_runs_until_stopped(mode: str) -> None:
     with launched("--port", "0", "--workers", "1", "--mode", mode) as process:
@@ -95,6 +110,7 @@ def test_it_runs_until_stopped(mode: str) -> None:
         assert "Simulated Zendesk" in requests.get(workspace[1], timeout=90).text
         assert requests.get(f"{service[1]}/readyz", timeout=90).status_code == 200
         assert Path(log[1]).is_file()
+        assert_forgets(workspace[1], output)
         process.send_signal(signal.SIGTERM)
         rest, _ = process.communicate(timeout=90)
         assert "Stopped." in rest

@@ -8,6 +8,7 @@ from pydantic.json_schema import models_json_schema
 from service.documents.base import Document
 from service.documents.problems import Problem
 from service.errors import error_class
+from service.operations.api_description import examples
 from service.operations.api_description.operations import OPERATIONS, Operation
 
 _REF = "#/components/schemas/{model}"
@@ -18,6 +19,11 @@ _TEXT = (
     "Members are always present, null where unknown; times are RFC 3339 in UTC. Errors are problem documents "
     "(RFC 9457); branch on `code`."
 )
+_TAGS = {
+    "account": "The account's status, session, connection and activity.",
+    "job specs": "What is installed, and changing it.",
+    "health": "For monitors.",
+}
 _HEADERS = {
     "Cache-Control": "`no-cache`: not older than this request, and never stale.",
     "If-None-Match": "The `ETag` of a list that is held already; unchanged, the answer is 304.",
@@ -42,6 +48,7 @@ def describe(public_url: str, version: str) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "ZIS job specs", "version": version, "description": _TEXT},
         "servers": [{"url": public_url}],
+        "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
         "paths": dict(paths),
         "components": {
             "schemas": definitions["$defs"],
@@ -67,7 +74,8 @@ def _described(operation: Operation) -> dict[str, Any]:
     }
     if operation.body is not None:
         schema = {"$ref": _REF.format(model=operation.body.__name__)}
-        described["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+        content = {"schema": schema, "example": examples.BODIES[operation.name]}
+        described["requestBody"] = {"required": True, "content": {"application/json": content}}
     if operation.text:
         described["description"] = operation.text
     if operation.has_etag:
@@ -75,8 +83,11 @@ def _described(operation: Operation) -> dict[str, Any]:
     if operation.may_wait:
         wait = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}}
         described["responses"]["202"] = {"description": "There is nothing to fetch yet.", "headers": wait}
-    if operation.is_guarded:
-        described["security"] = [{"session": []}, *([{"machine": []}] if operation.takes_machines else [])]
+    # An empty list says that none is needed; without one, linters take it for forgotten.
+    described["security"] = [
+        *([{"session": []}] if operation.is_guarded else []),
+        *([{"machine": []}] if operation.takes_machines else []),
+    ]
     return described
 
 
@@ -118,7 +129,8 @@ def _success(operation: Operation) -> dict[str, Any]:
         headers["Age"] = {"description": "Seconds since Zendesk was asked.", "schema": {"type": "integer"}}
     summary = (operation.answer.__doc__ or "").strip()
     schema = {"$ref": _REF.format(model=operation.answer.__name__)}
-    return {"description": summary, "headers": headers, "content": {"application/json": {"schema": schema}}}
+    content = {"schema": schema, "example": examples.ANSWERS[operation.name]}
+    return {"description": summary, "headers": headers, "content": {"application/json": content}}
 
 
 def _failures(operation: Operation) -> dict[str, Any]:

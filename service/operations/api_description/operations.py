@@ -171,11 +171,13 @@ OPERATIONS = (
         ActivityQuery, ActivityDocument, (*_ALWAYS, *_LOOKING, *_STORE),
     ),
     Operation(
-        "GET", "/livez", "isLive", "health", "Whether the process serves", "", NoQuery, Live,
-        ("internal_error", "zendesk_timeout", "payload_too_large"), is_guarded=False,
+        "GET", "/livez", "isLive", "health", "Whether the process serves",
+        "200 as long as it does, whatever Redis and Zendesk do.", NoQuery, Live,
+        ("internal_error", "payload_too_large"), is_guarded=False,
     ),
     Operation(
-        "GET", "/readyz", "isReady", "health", "Whether the store answers", "", NoQuery, Ready,
-        ("store_unavailable", "internal_error", "zendesk_timeout", "payload_too_large"), is_guarded=False,
+        "GET", "/readyz", "isReady", "health", "Whether the store answers",
+        "503 once Redis has not answered for five seconds.", NoQuery, Ready,
+        ("store_unavailable", "internal_error", "payload_too_large"), is_guarded=False,
     ),
 )  # fmt: skip

@@ -1,5 +1,6 @@
 """/openapi.json and /docs: made once a process, so that strangers' requests need no limit of their own."""
 
+import json
 from functools import lru_cache
 from typing import Any
 
@@ -9,6 +10,7 @@ from flask.typing import ResponseReturnValue
 from service.errors import ServiceError, error_class
 from service.operations.api_description.cures import CURES
 from service.operations.api_description.description import describe
+from service.operations.api_description.examples import PROBLEM
 from service.operations.api_description.operations import OPERATIONS
 from service.operations.health import Release
 from service.settings import Settings
@@ -49,4 +51,15 @@ def _page(public_url: str, version: str) -> str:
     kinds: list[type[ServiceError]] = [error_class(code) for code in CURES]
     problems = [(kind, CURES[kind.code]) for kind in kinds]
     description = _described(public_url, version)
-    return render_template("docs.html", description=description, operations=OPERATIONS, problems=problems)
+    return render_template(
+        "docs.html",
+        description=description,
+        operations=OPERATIONS,
+        problems=problems,
+        problem_example=PROBLEM,
+        example=_in_lines,
+    )
+
+
+def _in_lines(body: dict[str, Any]) -> str:
+    return json.dumps(body, indent=2, ensure_ascii=False)
