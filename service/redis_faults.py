@@ -52,7 +52,7 @@ BUSY_POOL = Cause(
 CLUSTER = Cause(
     "other",
     "This Redis is a Cluster, and REDIS_URL names it like a single one: most keys are on other nodes.",
-    "Use a Redis that is not in cluster mode.",
+    "Write it with redis+cluster:// in REDIS_URL.",
     may_pass=False,
 )
 _TEXTS: tuple[tuple[re.Pattern[str], Cause], ...] = tuple(

@@ -64,7 +64,7 @@ VARIABLES = (
         "REDIS_URL",
         "yes",
         None,
-        "`redis://`, `rediss://`, `unix://`; `redis+sentinel://host:port,host:port/name` asks Sentinels for the master",
+        "`redis://`, `rediss://`, `unix://`; `redis+sentinel://host:port/name` (Sentinels), `redis+cluster://host:port`",
     ),
     Variable("REDIS_TLS_VERIFY", "no", "true", "`false` accepts a self-signed certificate"),
     Variable("REDIS_TLS_CA", "no", None, "file with the CA that signed Redis's certificate"),
@@ -289,8 +289,7 @@ def parse_public_url(text: str) -> str:
 
 
 def _redis_url(text: str) -> str:
-    if parse_redis_url(text).kind == "cluster":
-        raise ValueError("names a Redis Cluster, which this release does not use")
+    parse_redis_url(text)
     return text
 
 

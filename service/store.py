@@ -15,6 +15,7 @@ from redis import Redis
 from redis import __version__ as redis_py_version
 from redis.backoff import NoBackoff
 from redis.commands.core import Script
+from redis.crc import key_slot
 from redis.driver_info import DriverInfo
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
@@ -24,6 +25,8 @@ from redis.retry import Retry
 from service import metrics
 from service.addresses import Addresses
 from service.errors import StoreUnavailable
+from service.redis_address import RedisAddress
+from service.redis_cluster import Cluster, ClusterPool, Nodes, asking
 from service.redis_faults import BUSY_POOL, TOO_MANY, Cause, cause_of, words_of
 from service.redis_pool import Connections, InTime, InTimeTLS
 from service.redis_sentinel import Sentinels, ToMaster, ToMasterTLS
@@ -76,7 +79,8 @@ class Store:
         has_successors: bool = False,
     ) -> None:
         self._redis = redis
-        self._reads = SharedReads(redis) if shares_reads else None
+        self._shares_reads = shares_reads
+        self._reads = SharedReads(redis) if shares_reads and not isinstance(redis, Cluster) else None
         self._clock = clock
         self._has_successors = has_successors
         self._answered_at = float("-inf")
@@ -110,6 +114,8 @@ class Store:
             "timeout": POOL_WAIT_SECONDS,
             "socket_timeout": READ_SECONDS,
         }
+        if address.kind == "cluster":
+            return cls(_cluster(address, {**address.options, **options}), shares_reads=True, has_successors=True)
         if address.service is not None:
             asked = {**shared, **address.options}
             sentinels = Sentinels(address.nodes, address.service, asked, is_tls=address.is_tls)
@@ -126,17 +132,24 @@ class Store:
         """The client itself, for libraries that want one (locks, rate limits)."""
         return self._redis
 
-    def read(self, *commands: Command) -> list[Any]:
+    def close(self) -> None:
+        """Close every connection; the next command opens one again."""
+        self._redis.connection_pool.disconnect()
+
+    def read(self, *commands: Command, near: str | None = None) -> list[Any]:
         """Return the replies to reading commands, sent in one round trip; repeated once if that failed.
+
+        Each node of a Cluster has a clock of its own: TIME is asked of the one that has the other commands' keys, or
+        the key `near`.
 
         Raises:
             StoreUnavailable: Redis did not answer.
         """
         try:
-            return self._read(commands)
+            return self._read(commands, near)
         except RedisError as fault:
             self.note_failure(fault)
-            return self.translated(lambda: self._read(commands))
+            return self.translated(lambda: self._read(commands, near))
 
     def read_once(self, *commands: Command) -> list[Any]:
         """Return the replies to reading commands, sent once, in one round trip: for what can be done without.
@@ -144,7 +157,7 @@ class Store:
         Raises:
             StoreUnavailable: Redis did not answer.
         """
-        return self.translated(lambda: self._read(commands))
+        return self.translated(lambda: self._read(commands, None))
 
     def answers(self) -> bool:
         """Return whether Redis can be reached now."""
@@ -202,15 +215,38 @@ class Store:
         Raises:
             StoreUnavailable: Redis did not answer, or does not let this user look (SCAN).
         """
-        cursor: Any = 0
-        while True:
-            cursor, found = self.translated(partial(self._scanned, cursor, pattern))
-            yield found
-            if cursor == 0:
-                return
+        for one in self.translated(self._masters):
+            cursor: Any = 0
+            while True:
+                reply: Any = self.translated(partial(one.scan, cursor, match=pattern, count=SCANNED_AT_ONCE))
+                cursor, found = reply
+                yield found
+                if cursor == 0:
+                    break
 
-    def _scanned(self, cursor: int, pattern: str) -> Any:
-        return self._redis.scan(cursor, match=pattern, count=SCANNED_AT_ONCE)
+    def node_of(self, key: str) -> object:
+        """Return what stands for the server that has a key: equal for keys of the same one.
+
+        Raises:
+            StoreUnavailable: Redis did not answer.
+        """
+        redis = self._redis
+        if not isinstance(redis, Cluster):
+            return None
+        return self.translated(lambda: redis.nodes.of_slot(key_slot(key.encode())).address)
+
+    def nodes(self) -> int:
+        """Return how many servers share the keys.
+
+        Raises:
+            StoreUnavailable: Redis did not answer.
+        """
+        return len(self.translated(self._masters))
+
+    def _masters(self) -> list["Redis"]:
+        if isinstance(self._redis, Cluster):
+            return [node.redis for node in self._redis.nodes.masters()]
+        return [self._redis]
 
     def has_room(self, below: float) -> bool:
         """Return whether less than this share of Redis's memory is in use; looked up every few seconds.
@@ -279,15 +315,20 @@ class Store:
         except RedisError as fault:
             raise self._unavailable(fault) from fault
 
-    def _read(self, commands: tuple[Command, ...]) -> list[Any]:
-        if self._reads is None:
+    def _read(self, commands: tuple[Command, ...], near: str | None) -> list[Any]:
+        if isinstance(self._redis, Cluster):
+            replies = self._redis.together(commands, near=near, shares=self._shares_reads)
+        elif self._reads is None:
             return self._send(commands)
-        replies = self._reads.replies(commands)
+        else:
+            replies = self._reads.replies(commands)
         self._answered_at = self._clock()
         return replies
 
     def _send(self, commands: tuple[Command, ...]) -> list[Any]:
-        if len(commands) == 1:
+        if isinstance(self._redis, Cluster):
+            replies = self._redis.together(commands)
+        elif len(commands) == 1:
             replies = [self._redis.execute_command(*commands[0])]  # type: ignore[no-untyped-call]  # redis-py leaves it so
         else:
             pipeline = self._redis.pipeline(transaction=False)
@@ -302,6 +343,19 @@ class Store:
         if isinstance(fault, (RedisConnectionError, RedisTimeoutError)):
             return StoreUnavailable("The store (Redis) did not answer. Try again in a moment.", retry_after=2)
         return StoreRefused("The store (Redis) refused what must be kept. Its operator has to look.", retry_after=10)
+
+
+def _cluster(address: RedisAddress, options: dict[str, Any]) -> Cluster:
+    kind = InTimeTLS if address.is_tls else InTime
+    options["connection_class"] = kind
+
+    def make_pool(node: tuple[str, int]) -> Connections:
+        return Connections(host=node[0], port=node[1], **options)
+
+    of_pool = {"max_connections", "timeout", "connection_class"}
+    asked = {name: value for name, value in options.items() if name not in of_pool}
+    nodes = Nodes(address.nodes, make_pool, asking(kind, asked))
+    return Cluster(nodes, ClusterPool(nodes, **options))
 
 
 def _number(value: object) -> float:

@@ -109,6 +109,9 @@ WRONG = [
     ("REDIS_URL", "redis+sentinel:///zis"),
     ("REDIS_URL", "redis+sentinel://127.0.0.1:26379/zis?db=first"),
     ("REDIS_URL", "redis+other://127.0.0.1:6379"),
+    ("REDIS_URL", "redis+cluster://"),
+    ("REDIS_URL", "redis+cluster://127.0.0.1:6379/1"),
+    ("REDIS_URL", "redis+cluster://127.0.0.1:6379?db=1"),
     ("REDIS_TLS_VERIFY", "perhaps"),
     ("REDIS_TLS_CA", "/nowhere/ca.pem"),
     ("SECRET_KEYS", "too-short"),
@@ -317,6 +320,22 @@ def test_sentinels_are_named_with_their_master(
     address = make_settings(REDIS_URL=url).redis_address
     assert (address.nodes, address.service, address.options, address.is_tls) == expected
     assert "secret" not in repr(address)
+
+
+@pytest.mark.parametrize(
+    ("url", "nodes", "is_tls", "is_local"),
+    [
+        ("redis+cluster://localhost,[::1]:7001", (("localhost", 6379), ("::1", 7001)), False, True),
+        ("rediss+cluster://:p@one:7000,127.0.0.1:7001/0", (("one", 7000), ("127.0.0.1", 7001)), True, False),
+    ],
+    ids=["usual port", "everything"],
+)
+def test_a_cluster_is_named_by_some_of_its_nodes(
+    url: str, nodes: tuple[tuple[str, int], ...], *, is_tls: bool, is_local: bool
+) -> None:
+    address = make_settings(REDIS_URL=url).redis_address
+    assert (address.kind, address.nodes, address.service) == ("cluster", nodes, None)
+    assert (address.is_tls, address.is_local) == (is_tls, is_local)
 
 
 def test_a_certificate_authority_may_be_named_and_verification_switched_off(tmp_path: Path) -> None:

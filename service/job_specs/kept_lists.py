@@ -138,6 +138,15 @@ def microseconds(time: tuple[int, int]) -> int:
     return time[0] * SECOND + time[1]
 
 
+def instant(store: Store, account: Subdomain, integration: str) -> int:
+    """Return the time of the server that keeps an integration's list, in microseconds.
+
+    Raises:
+        StoreUnavailable: Redis did not answer.
+    """
+    return microseconds(store.read(("TIME",), near=_key(account, integration))[0])
+
+
 def keep(store: Store, account: Subdomain, integration: str, grant_id: str, held: KeptList) -> None:
     """Keep a list, unless a newer one is kept or a change was sent since it was asked."""
     keys = [_key(account, integration), _failure_key(account, integration)]

@@ -258,7 +258,7 @@ class Listing:
         return None if held is None else _Result(held, None, held.asked_at, is_found=True)
 
     def _ask(self, wanted: Wanted) -> _Result:
-        asked_at = microseconds(self._store.read(("TIME",))[0])
+        asked_at = kept_lists.instant(self._store, wanted.account, wanted.integration)
         try:
             held = self._fetch(wanted, asked_at)
         except (AuthorizationRequired, StoreUnavailable):

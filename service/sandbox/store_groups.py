@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -79,6 +80,26 @@ class Server:
         """Let it go on."""
         os.kill(self.pid, signal.SIGCONT)
 
+    def say(self, *command: object) -> Any:
+        """Return the reply to a command."""
+        return self.redis.execute_command(*command)  # type: ignore[no-untyped-call]  # redis-py leaves it so
+
+    def say_raw(self, *command: object) -> Any:
+        """Return the reply to a command as it came, which redis-py would take apart."""
+        connection = self.redis.connection_pool.get_connection()
+        try:
+            connection.send_command(*command)  # type: ignore[no-untyped-call]  # redis-py leaves it so
+            return connection.read_response()
+        finally:
+            self.redis.connection_pool.release(connection)
+
+    def slots(self) -> list[Any]:
+        """Return what the server says of the Cluster's slots; nothing while it is away."""
+        with contextlib.suppress(RedisError):
+            found: list[Any] = self.say_raw("CLUSTER", "SLOTS")
+            return found
+        return []
+
     def _answers(self) -> bool:
         if not self.runs:
             raise StoreMissing(f"the server on port {self.port} ended; see {self._folder}")
@@ -131,23 +152,115 @@ class SentinelGroup:
         port = next(filter(None, (self._master_by(sentinel) for sentinel in self.sentinels)))
         return next(server for server in self.servers if server.port == port)
 
+    @property
+    def masters(self) -> tuple[Server, ...]:
+        return (self.master,)
+
+    @property
+    def everybody(self) -> tuple[Server, ...]:
+        return (*self.sentinels, *self.servers)
+
     def stop(self) -> None:
         """End all of them."""
-        for server in (*self.sentinels, *self.servers):
+        for server in self.everybody:
             server.kill()
 
     @property
     def runs(self) -> bool:
-        return all(server.runs for server in (*self.servers, *self.sentinels))
+        return all(server.runs for server in self.everybody)
 
     def _master_by(self, sentinel: Server) -> int | None:
         """Return the port of the master as a Sentinel sees it, with everything that it needs to replace it; or None."""
         with contextlib.suppress(RedisError):
-            reply = sentinel.redis.execute_command("SENTINEL", "MASTER", MASTER_NAME)  # type: ignore[no-untyped-call]  # redis-py leaves it so
+            reply = sentinel.say("SENTINEL", "MASTER", MASTER_NAME)
             told = dict(zip(reply[::2], reply[1::2], strict=True))
             if (told[b"num-slaves"], told[b"num-other-sentinels"], told[b"flags"]) == (b"2", b"2", b"master"):
                 return int(told[b"port"])
         return None
+
+
+class ClusterGroup:
+    """Three masters that share the slots, each with a replica."""
+
+    def __init__(self, folder: Path, *settings: str) -> None:
+        ports = free_ports(4 * MASTERS)
+        clustered = (
+            "cluster-enabled yes",
+            f"cluster-node-timeout {DOWN_AFTER_MILLISECONDS}",
+            # A replica that lost its link a while ago takes over all the same: here it is the only one.
+            "cluster-replica-validity-factor 0",
+            *settings,
+        )
+        self.servers = tuple(
+            Server(folder, port, f"cluster-port {bus}", *clustered)
+            for port, bus in zip(ports[: 2 * MASTERS], ports[2 * MASTERS :], strict=True)
+        )
+        self._buses = dict(zip(ports[: 2 * MASTERS], ports[2 * MASTERS :], strict=True))
+        self.url = f"redis+cluster://{','.join(f'127.0.0.1:{port}' for port in ports[: 2 * MASTERS])}"
+
+    def start(self) -> None:
+        """Start all of them; returns when every slot has a master with a replica."""
+        for server in self.servers:
+            server.start()
+        first = self.servers[0]
+        for number, master in enumerate(self.servers[:MASTERS]):
+            begin, end = SLOTS * number // MASTERS, SLOTS * (number + 1) // MASTERS - 1
+            master.say("CLUSTER", "ADDSLOTSRANGE", begin, end)
+        for number, server in enumerate(self.servers, start=1):
+            server.say("CLUSTER", "SET-CONFIG-EPOCH", number)
+            if server is not first:
+                server.say("CLUSTER", "MEET", "127.0.0.1", first.port, self._buses[first.port])
+        wait(lambda: all(len(self._told(server)) == 2 * MASTERS for server in self.servers), "they do not meet")
+        for master, replica in zip(self.servers[:MASTERS], self.servers[MASTERS:], strict=True):
+            replica.say("CLUSTER", "REPLICATE", master.say("CLUSTER", "MYID").decode())
+        wait(self.is_whole, "the Cluster does not come together")
+
+    def is_whole(self) -> bool:
+        """Return whether all servers see three masters that have all slots, each with a replica that follows it."""
+        for server in self.servers:
+            told = self._told(server)
+            masters = [one for one in told if one[2].endswith("master") and one[7] == "connected" and len(one) > 8]
+            follow = {one[3] for one in told if one[2].endswith("slave") and one[7] == "connected"}
+            if len(told) != 2 * MASTERS or len(masters) != MASTERS or follow != {one[0] for one in masters}:
+                return False
+            if not self._is_linked(server):
+                return False
+        return True
+
+    @property
+    def masters(self) -> tuple[Server, ...]:
+        """The servers that have slots, as the first one that answers sees them."""
+        told = next(filter(None, (self._told(server) for server in self.servers)))
+        ports = {
+            int(one[1].partition("@")[0].rpartition(":")[2]) for one in told if "master" in one[2] and len(one) > 8
+        }
+        return tuple(server for server in self.servers if server.port in ports)
+
+    @property
+    def everybody(self) -> tuple[Server, ...]:
+        return self.servers
+
+    @property
+    def runs(self) -> bool:
+        return all(server.runs for server in self.servers)
+
+    def stop(self) -> None:
+        """End all of them."""
+        for server in self.servers:
+            server.kill()
+
+    def _told(self, server: Server) -> list[list[str]]:
+        """Return the words of each line that a server says of all; none: it is away."""
+        with contextlib.suppress(RedisError):
+            text: bytes = server.say_raw("CLUSTER", "NODES")
+            return [line.split() for line in text.decode().splitlines()]
+        return []
+
+    def _is_linked(self, server: Server) -> bool:
+        with contextlib.suppress(RedisError):
+            told = server.redis.info("replication")
+            return bool(told["role"] == "master" or told["master_link_status"] == "up")
+        return False
 
 
 def wait(is_so: Callable[[], bool], otherwise: str, seconds: float = READY_SECONDS) -> None:

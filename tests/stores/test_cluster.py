@@ -1,0 +1,75 @@
+"""The service on a Cluster: the whole journey, and failovers and moved slots under load that cost no grant."""
+
+from collections.abc import Callable
+
+import pytest
+from redis.crc import key_slot
+
+from service.sandbox.store_groups import ClusterGroup, Server
+from tests.steps import wait_until
+from tests.stores.journey import go_through
+from tests.stores.stage import LONG_SECONDS, ROUNDS, Stage, fails_over
+
+pytestmark = pytest.mark.faults
+
+SLOT = key_slot(b"acme")
+"""Of all keys of acme, by their tag."""
+
+
+def test_the_whole_journey_works(cluster: Stage) -> None:
+    go_through(cluster)
+
+
+def owner(group: ClusterGroup, but: Server | None = None) -> Server | None:
+    """Return who has acme's slot, as all servers but one agree; None: they differ."""
+    ports = {
+        next((master[1] for first, last, master, *_ in one.slots() if first <= SLOT <= last), None)
+        for one in group.servers
+        if one is not but
+    }
+    return next((one for one in group.servers if {one.port} == ports), None)
+
+
+def owner_of(group: ClusterGroup) -> Server:
+    found = owner(group)
+    assert found is not None
+    return found
+
+
+def killed(group: ClusterGroup) -> None:
+    former = owner_of(group)
+    former.kill()
+    wait_until(lambda: owner(group, former) not in {None, former}, LONG_SECONDS)
+    former.start()
+
+
+def paused(group: ClusterGroup) -> None:
+    former = owner_of(group)
+    former.pause()
+    try:
+        wait_until(lambda: owner(group, former) not in {None, former}, LONG_SECONDS)
+    finally:
+        former.resume()
+
+
+def moved(group: ClusterGroup) -> None:
+    source = owner_of(group)
+    target = next(one for one in group.masters if one is not source)
+    ids = [one.say("CLUSTER", "MYID").decode() for one in (source, target)]
+    target.say("CLUSTER", "SETSLOT", SLOT, "IMPORTING", ids[0])
+    source.say("CLUSTER", "SETSLOT", SLOT, "MIGRATING", ids[1])
+    while keys := source.say("CLUSTER", "GETKEYSINSLOT", SLOT, 3):
+        source.say("MIGRATE", "127.0.0.1", target.port, "", 0, 5000, "REPLACE", "KEYS", *keys)
+    for one in (target, source, *(one for one in group.masters if one not in {source, target})):
+        one.say("CLUSTER", "SETSLOT", SLOT, "NODE", ids[1])
+    wait_until(lambda: owner(group) is target, LONG_SECONDS)
+
+
+@pytest.mark.timeout(120 + 60 * ROUNDS)
+@pytest.mark.parametrize("fail_over", [killed, paused, moved])
+def test_a_failover_under_load_costs_seconds_and_no_grant(
+    fail_over: Callable[[ClusterGroup], None], cluster: Stage
+) -> None:
+    group = cluster.group
+    assert isinstance(group, ClusterGroup)
+    fails_over(cluster, lambda: fail_over(group))

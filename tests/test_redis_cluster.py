@@ -1,0 +1,284 @@
+"""Commands find the master of their key's slot, follow it when it moves, and fail as those of one Redis do."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from redis.crc import key_slot
+from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from service.errors import StoreUnavailable
+from service.rate_limits import RateLimits
+from service.redis_cluster import Nodes, SlotUnknown
+from service.redis_faults import cause_of
+from service.redis_pool import Connections
+from service.sandbox.ports import free_ports
+from service.sandbox.store_groups import SLOTS, Server
+from service.store import Store, StoreRefused
+from tests.leftovers import end_with_us
+from tests.steps import wait_until
+from tests.test_settings import make_settings
+
+GET = "return redis.call('GET', KEYS[1])"
+TAGS = ("acme", "globex", "initech", "a", "b", "c", "d", "e")
+KEYS = [f"zis:{{{tag}}}:k" for tag in TAGS]
+
+Pair = tuple[Server, Server]
+
+
+@pytest.fixture(scope="module")
+def running_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    """Two masters that share the slots, without replicas."""
+    folder = tmp_path_factory.mktemp("cluster")
+    ports = free_ports(4)
+    one, other = (
+        Server(folder, port, "cluster-enabled yes", f"cluster-port {bus}", "cluster-require-full-coverage no")
+        for port, bus in zip(ports[:2], ports[2:], strict=True)
+    )
+    for server in (one, other):
+        server.start()
+        end_with_us(server.pid)
+    one.say("CLUSTER", "ADDSLOTSRANGE", 0, SLOTS // 2 - 1)
+    other.say("CLUSTER", "ADDSLOTSRANGE", SLOTS // 2, SLOTS - 1)
+    other.say("CLUSTER", "SET-CONFIG-EPOCH", 2)
+    other.say("CLUSTER", "MEET", "127.0.0.1", one.port, ports[2])
+    wait_until(lambda: all(len(server.slots()) == 2 for server in (one, other)), 60)
+    wait_until(lambda: all(b"cluster_state:ok" in server.say_raw("CLUSTER", "INFO") for server in (one, other)), 60)
+    yield one, other
+    for server in (one, other):
+        server.kill()
+
+
+@pytest.fixture
+def pair(running_pair: Pair) -> Pair:
+    for server in running_pair:
+        server.redis.flushall()
+    return running_pair
+
+
+@pytest.fixture
+def store(pair: Pair) -> Iterator[Store]:
+    made = Store.from_settings(make_settings(REDIS_URL=url_of(*pair)))
+    yield made
+    made.close()
+
+
+def url_of(*servers: Server) -> str:
+    return f"redis+cluster://{','.join(f'127.0.0.1:{server.port}' for server in servers)}"
+
+
+def owners(pair: Pair, tag: str = "acme") -> Pair:
+    """Return the server that has a tag's slot, and the other one."""
+    slot = key_slot(tag.encode())
+    port = next(master[1] for first, last, master, *_ in pair[0].slots() if first <= slot <= last)
+    return pair if pair[0].port == port else (pair[1], pair[0])
+
+
+class Move:
+    """A tag's slot on its way from one server to the other, and back at the end."""
+
+    def __init__(self, pair: Pair, tag: str = "acme") -> None:
+        self.slot = key_slot(tag.encode())
+        self.source, self.target = owners(pair, tag)
+
+    def begin(self) -> None:
+        for server, word, peer in (
+            (self.target, "IMPORTING", self.source),
+            (self.source, "MIGRATING", self.target),
+        ):
+            server.say("CLUSTER", "SETSLOT", self.slot, word, peer.say("CLUSTER", "MYID"))
+
+    def take(self, *keys: str) -> None:
+        self.source.say("MIGRATE", "127.0.0.1", self.target.port, "", 0, 5000, "KEYS", *keys)
+
+    def end(self) -> None:
+        for server in (self.target, self.source):
+            server.say("CLUSTER", "SETSLOT", self.slot, "NODE", self.target.say("CLUSTER", "MYID"))
+
+
+def test_each_key_is_kept_by_the_server_of_its_slot(store: Store, pair: Pair) -> None:
+    store.write(*(("SET", key, number) for number, key in enumerate(KEYS)))
+    assert store.read(*(("GET", key) for key in KEYS)) == [str(number).encode() for number in range(len(KEYS))]
+    assert [store.run(GET, [key], []) for key in KEYS] == [str(number).encode() for number in range(len(KEYS))]
+    kept = [set(server.redis.keys()) for server in pair]
+    assert (kept[0] | kept[1], kept[0] & kept[1], all(kept)) == ({key.encode() for key in KEYS}, set(), True)
+    assert {key for handful in store.keys("zis:*") for key in handful} == {key.encode() for key in KEYS}
+    assert store.nodes() == 2
+    assert len({store.node_of(key) for key in KEYS}) == 2
+    assert store.answers()
+
+
+def test_the_time_is_that_of_the_server_that_has_the_key(store: Store, pair: Pair) -> None:
+    for tag in TAGS:
+        asked = owners(pair, tag)[0]
+        before = asked.redis.info("commandstats").get("cmdstat_time", {"calls": 0})["calls"]
+        store.read(("TIME",), near=f"zis:{{{tag}}}:k")
+        store.read(("TIME",), ("GET", f"zis:{{{tag}}}:k"))
+        assert asked.redis.info("commandstats")["cmdstat_time"]["calls"] == before + 2
+
+
+def test_a_slot_that_has_moved_is_followed(store: Store, pair: Pair) -> None:
+    store.write(("SET", KEYS[0], "1"))
+    for reads_first in (True, False):
+        move = Move(pair)
+        move.begin()
+        move.take(KEYS[0])
+        move.end()
+        if reads_first:
+            assert store.read(("GET", KEYS[0]), *(("EXISTS", key) for key in KEYS[1:])) == [b"1", *[0] * 7]
+        store.write(("SET", KEYS[0], "1"))
+        assert move.target.redis.get(KEYS[0]) == b"1"
+        assert store.run(GET, [KEYS[0]], []) == b"1"
+
+
+def test_a_slot_on_its_way_is_asked_for_at_both_ends(store: Store, pair: Pair) -> None:
+    store.write(("SET", KEYS[0], "1"))
+    move = Move(pair)
+    move.begin()
+    # It has gone already, and another one never was there.
+    move.take(KEYS[0])
+    store.write(("SET", "zis:{acme}:new", "2"))
+    assert store.read(("GET", KEYS[0]), ("GET", "zis:{acme}:new")) == [b"1", b"2"]
+    assert store.run(GET, [KEYS[0]], []) == b"1"
+    move.end()
+    assert store.read(("GET", KEYS[0]), ("GET", "zis:{acme}:new")) == [b"1", b"2"]
+    back = Move(pair)
+    back.begin()
+    back.take(KEYS[0], "zis:{acme}:new")
+    back.end()
+
+
+def test_keys_of_which_one_has_gone_are_waited_for(store: Store, pair: Pair) -> None:
+    names = [KEYS[0], "zis:{acme}:other"]
+    store.write(*(("SET", name, "1") for name in names))
+    move = Move(pair)
+    move.begin()
+    move.take(names[0])
+    deleted: list[Any] = []
+    thread = threading.Thread(target=lambda: deleted.extend(store.write(("DEL", *names))))
+    thread.start()
+    move.take(names[1])
+    move.end()
+    thread.join()
+    assert deleted == [2]
+    back = Move(pair)
+    back.begin()
+    back.end()
+
+
+def test_one_that_stays_between_two_servers_is_a_failure(store: Store, pair: Pair) -> None:
+    names = [KEYS[0], "zis:{acme}:other"]
+    store.write(*(("SET", name, "1") for name in names))
+    move = Move(pair)
+    move.begin()
+    move.take(names[0])
+    with pytest.raises(StoreUnavailable):
+        store.write(("DEL", *names))
+    move.take(names[1])
+    move.end()
+    assert store.write(("DEL", *names)) == [2]
+    back = Move(pair)
+    back.begin()
+    back.end()
+
+
+def test_a_refusal_is_raised_though_others_took_effect(store: Store) -> None:
+    store.write(("SET", KEYS[0], "1"))
+    for act in (store.write, store.read):
+        with pytest.raises(StoreRefused):
+            act(("HGET", KEYS[0], "f"), *(("GET", key) for key in KEYS[1:]))
+    store.write(("SET", KEYS[1], "2"))
+    assert store.read(("GET", KEYS[1])) == [b"2"]
+
+
+def test_scripts_that_a_server_has_forgotten_are_loaded_again(store: Store, pair: Pair) -> None:
+    for _ in range(2):
+        assert [store.run(GET, [key], []) for key in KEYS] == [None] * len(KEYS)
+        for server in pair:
+            server.redis.script_flush()
+
+
+def test_limits_are_kept_and_the_fullest_server_decides_whether_there_is_room(store: Store, pair: Pair) -> None:
+    assert RateLimits(make_settings(REDIS_URL=url_of(*pair)), store).rehearse("acme")
+    pair[1].redis.config_set("maxmemory", "1000mb")
+    pair[0].redis.config_set("maxmemory", str(pair[0].redis.info("memory")["used_memory"]))
+    assert not store.has_room(0.9)
+    for server in pair:
+        server.redis.config_set("maxmemory", "0")
+
+
+def test_a_server_that_does_not_say_its_host_is_where_it_was_asked(store: Store, pair: Pair) -> None:
+    for server in pair:
+        server.redis.config_set("cluster-preferred-endpoint-type", "unknown-endpoint")
+    own = owners(pair)[0]
+    # All others are unknown to it by host as well; here they share one.
+    assert store.write(("SET", KEYS[0], "1")) == [True]
+    assert own.redis.get(KEYS[0]) == b"1"
+    for server in pair:
+        server.redis.config_set("cluster-preferred-endpoint-type", "ip")
+
+
+def test_after_a_silence_every_connection_is_made_anew(store: Store, pair: Pair) -> None:
+    store.write(*(("SET", key, "1") for key in KEYS))
+    before = [server.redis.info("stats")["total_connections_received"] for server in pair]
+    store.note_failure(RedisTimeoutError("silent"))
+    assert store.read(*(("GET", key) for key in KEYS)) == [b"1"] * len(KEYS)
+    after = [server.redis.info("stats")["total_connections_received"] for server in pair]
+    assert all(now > then for now, then in zip(after, before, strict=True))
+
+
+def test_a_cluster_of_which_nobody_answers_is_away_and_one_without_a_slot_is_down() -> None:
+    away = Store.from_settings(make_settings(REDIS_URL=f"redis+cluster://127.0.0.1:{free_ports(1)[0]}"))
+    with pytest.raises(StoreUnavailable) as failed:
+        away.write(("SET", "a", "1"))
+    assert "refused" in cause_of(failed.value.__cause__ or failed.value).says
+    assert not away.answers()
+    away.close()
+
+
+def made(asked: Any) -> Nodes:
+    """Return nodes that learn from `asked` where the slots are; no connection is made to them."""
+    return Nodes((("seed", 1),), lambda at: Connections(host=at[0], port=at[1], max_connections=1, timeout=1), asked)
+
+
+def test_a_slot_that_nobody_has_is_asked_for_again() -> None:
+    found: list[list[Any]] = [[[0, 10, [b"one", 1]]], [[0, 20, [b"one", 1]]]]
+    nodes = made(lambda _: found.pop(0))
+    with pytest.raises(SlotUnknown) as unknown:
+        nodes.of_slot(15)
+    assert cause_of(unknown.value).says == "The Redis Cluster is down."
+    assert nodes.of_slot(15).address == ("one", 1)
+
+
+def test_a_server_that_has_no_slot_any_more_is_forgotten_and_replicas_are_asked_too() -> None:
+    asked: list[tuple[str, int]] = []
+    found: list[Any] = [[[0, 16383, [b"one", 1], [b"two", 2]]], RedisError("away"), [[0, 16383, [b"two", 2]]]]
+
+    def ask(address: tuple[str, int]) -> list[Any]:
+        asked.append(address)
+        reply = found.pop(0)
+        if isinstance(reply, RedisError):
+            raise reply
+        return list(reply)
+
+    nodes = made(ask)
+    first = nodes.of_slot(5)
+    nodes.forget()
+    assert nodes.of_slot(5).address == ("two", 2)
+    assert asked == [("seed", 1), ("one", 1), ("two", 2)]
+    assert nodes.at(("one", 1)) is not first
+
+
+@pytest.mark.parametrize("reply", [[], RedisError("away")], ids=["no slots", "away"])
+def test_where_no_server_says_anything_that_is_raised(reply: list[Any] | RedisError) -> None:
+    def ask(_: tuple[str, int]) -> list[Any]:
+        if isinstance(reply, RedisError):
+            raise reply
+        return reply
+
+    nodes = made(ask)
+    for _ in range(2):
+        with pytest.raises(RedisError):
+            nodes.masters()
