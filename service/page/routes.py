@@ -71,10 +71,14 @@ def render_ahead(app: Flask) -> None:
 
 
 def language_of(files: Files) -> str:
-    """Return the browser's language, if the pages' texts are there in it."""
-    tag = request.accept_languages.best or FALLBACK_LANGUAGE
-    language = tag.partition("-")[0].lower()
-    return language if language in files.languages else FALLBACK_LANGUAGE
+    """Return the catalogue for the browser's language, as `i18n.js` chooses it."""
+    parts = (request.accept_languages.best or FALLBACK_LANGUAGE).lower().split("-")
+    known = {name.lower(): name for name in sorted(files.languages)}
+    for length in range(len(parts), 0, -1):
+        name = known.get("-".join(parts[:length]))
+        if name is not None:
+            return name
+    return next((known[name] for name in known if name.partition("-")[0] == parts[0]), FALLBACK_LANGUAGE)
 
 
 # There are as many as languages and colours. The files' addresses are in it.

@@ -1,5 +1,6 @@
 /** Who did what lately, shown on request. */
 
+import { adminCenterOf } from "./admin-center.js";
 import { el, setAttribute, setShown, setText } from "./dom.js";
 import { currentLocale, formatTime, t } from "./i18n.js";
 import { ProblemSlot, problemTitle } from "./problem-view.js";
@@ -36,6 +37,9 @@ export class ActivityView {
   #loading = el("p", { class: "loading" });
   #none = el("p", { class: "activity__none" });
   #more = el("button", { type: "button", class: "button button--small", "data-testid": "activity-more" });
+  // This tells who switched; only Zendesk knows what ran.
+  #log = el("span");
+  #logLink = el("a", { target: "_blank", rel: "noopener noreferrer", "data-testid": "activity-log" });
   #problem;
   #entries = null;
   #failure = null;
@@ -51,6 +55,7 @@ export class ActivityView {
   constructor(account, load, onClose) {
     this.#load = load;
     this.#problem = new ProblemSlot(account);
+    this.#logLink.href = adminCenterOf(account);
     this.element.append(
       el("div", { class: "activity__head" }, this.#title, this.#close),
       this.#problem.element,
@@ -58,6 +63,7 @@ export class ActivityView {
       this.#none,
       this.#loading,
       this.#more,
+      el("p", { class: "activity__log" }, this.#log, " ", this.#logLink),
     );
     this.#close.addEventListener("click", () => {
       setShown(this.element, false);
@@ -99,6 +105,8 @@ export class ActivityView {
     setText(this.#title, t("activity.title"));
     setAttribute(this.#close, "aria-label", t("activity.close"));
     setAttribute(this.#close, "title", t("activity.close"));
+    setText(this.#log, t("activity.log"));
+    setText(this.#logLink, t("activity.log_link"));
     setText(this.#loading, t("activity.loading"));
     setText(this.#none, t("activity.none"));
     setText(this.#more, t("activity.more"));

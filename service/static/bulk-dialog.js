@@ -252,10 +252,16 @@ function failureGroup(failures) {
     "div",
     { class: "alert alert--error", "data-testid": "bulk-failure", "data-code": problem.code },
     el("p", { class: "alert__title" }, problemTitle(problem)),
-    el("p", {}, problemSentence(isSame("detail") ? problem : { code: problem.code })),
+    el("p", {}, problemSentence(problem, integrationOf(failures))),
     isSaidOnce && problem.upstreamDetail ? el("p", {}, ...quoted(problem.upstreamDetail)) : null,
     el("ul", { class: "bulk__names" }, ...failures.filter(({ item }) => item).map(one)),
   );
+}
+
+/** The one that all of them are of; null: there are several. */
+function integrationOf(failures) {
+  const names = new Set(failures.map(({ item }) => item?.integration));
+  return names.size === 1 ? ([...names][0] ?? null) : null;
 }
 
 /** In English, for whoever runs the service. */

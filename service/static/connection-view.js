@@ -23,6 +23,7 @@ export class ConnectionView {
   #link = el("a", { class: "link", target: "_blank", rel: "noopener noreferrer", "data-testid": "connect-link" });
   #waiting = el("p", { class: "connection__waiting", role: "status" });
   #hint = el("p", { class: "connection__hint", role: "status", "data-testid": "connect-hint" });
+  #again = el("button", { type: "button", class: "button button--small", "data-testid": "connection-again" });
   #role = el("p", { class: "role-note", "data-testid": "role-note" });
   #disconnect = el("button", { type: "button", class: "button button--link button--danger", "data-testid": "disconnect" });
   #problem;
@@ -35,8 +36,8 @@ export class ConnectionView {
    * @param {string} options.account
    * @param {string | null} options.authorizeUrl
    * @param {HTMLElement} options.menu stands at the end of the first line
-   * @param {{connect: (url: string) => void, followLink: () => void, disconnect: () => void, retry: () => void}} options.on
-   *   what the person does; `connect` is called within the click
+   * @param {{connect: (url: string) => void, followLink: () => void, disconnect: () => void, retry: () => void,
+   *   askAgain: () => void}} options.on what the person does; `connect` is called within the click
    */
   constructor({ model, wait, account, authorizeUrl, menu, on }) {
     this.#model = model;
@@ -57,6 +58,7 @@ export class ConnectionView {
       this.#by,
       this.#why,
       this.#offer,
+      this.#again,
       this.#role,
       this.#problem.element,
       this.#disconnect,
@@ -67,6 +69,7 @@ export class ConnectionView {
     });
     this.#connect.addEventListener("click", () => on.connect(this.#link.href));
     this.#link.addEventListener("click", on.followLink);
+    this.#again.addEventListener("click", on.askAgain);
     this.#disconnect.addEventListener("click", on.disconnect);
   }
 
@@ -89,8 +92,12 @@ export class ConnectionView {
     setAttribute(this.#toggle, "title", t("connection.details"));
     this.#updateBy(connection, isOpen);
     this.#readiness.update(this.#model.readiness, isOpen);
+    setAttribute(this.element, "data-ready", String(!this.#readiness.isTroubled));
     this.#updateWhy(connection);
     this.#updateOffer(connection);
+    setText(this.#again, t("problem.retry"));
+    // What Zendesk has said, it may take back: an admin may be one again.
+    setShown(this.#again, ["account_gone", "admin_lost"].includes(connection?.reason));
     const note = isConnected && !canManage && !this.#model.isOutsider ? roleNote(status.user) : "";
     setText(this.#role, note);
     setShown(this.#role, note !== "");

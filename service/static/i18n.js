@@ -1,8 +1,9 @@
 /**
  * The page's texts in the person's language, from `locales/{language}.json`.
  *
- * Adding a language is adding its file. A catalogue maps keys to texts with `{placeholders}`, or to one text for each of
- * the language's plural forms, chosen by the value `count`. What a catalogue lacks is said in English.
+ * Adding a language is adding its file, and its name to `words.js`. A catalogue maps keys to texts with `{placeholders}`, or
+ * to one text for each of the language's plural forms, chosen by the value `count`. What a catalogue lacks is said in
+ * English.
  */
 
 import { languages, words } from "./words.js";
@@ -18,17 +19,18 @@ let choices = 0;
 /**
  * Chooses the language; English for one that has no catalogue. Of several calls the last one counts.
  *
- * @param {string} tag as Zendesk or the browser gives it: `de`, `en-US`
+ * @param {string} tag as Zendesk or the browser gives it: `de-AT`, `en-001`, `pt-BR`
  * @returns {Promise<void>}
  */
 export async function chooseLocale(tag) {
   const choice = ++choices;
   const canonical = canonicalTag(tag);
-  const wanted = canonical.split("-")[0];
+  const wanted = nearestTo(canonical);
   const [catalogue] = await Promise.all([catalogueOf(wanted), catalogueOf(FALLBACK)]);
   if (choice !== choices) return;
   language = catalogue ? wanted : FALLBACK;
-  locale = catalogue ? canonical : FALLBACK;
+  // Another language's dates and numbers would stand in English sentences.
+  locale = catalogue && baseOf(canonical) === baseOf(wanted) ? canonical : FALLBACK;
   document.documentElement.lang = language;
 }
 
@@ -39,15 +41,6 @@ export async function chooseLocale(tag) {
  */
 export function currentLocale() {
   return locale;
-}
-
-/**
- * Whether the service's own sentences, which are English, can be shown as they are.
- *
- * @returns {boolean}
- */
-export function speaksEnglish() {
-  return language === FALLBACK;
 }
 
 /**
@@ -101,19 +94,26 @@ export function formatTime(time) {
 
 function canonicalTag(tag) {
   try {
-    return Intl.getCanonicalLocales(tag)[0] ?? FALLBACK;
+    return Intl.getCanonicalLocales(tag.replaceAll("_", "-"))[0] ?? FALLBACK;
   } catch {
     return FALLBACK;
   }
 }
 
-/** Known to be none, so that nothing is asked and waited for. */
-function isMissing(name) {
-  return languages !== null && !languages.includes(name);
+/** The catalogue for a tag: its own, that of the same language without a region or of another one, or the English one. */
+function nearestTo(tag) {
+  const parts = tag.split("-");
+  const wider = parts.map((_, at) => parts.slice(0, parts.length - at).join("-"));
+  const own = wider.find((name) => languages.includes(name));
+  return own ?? languages.find((name) => baseOf(name) === parts[0]) ?? FALLBACK;
+}
+
+function baseOf(tag) {
+  return tag.split("-")[0];
 }
 
 async function catalogueOf(name) {
-  if (!catalogues.has(name) && !isMissing(name)) {
+  if (!catalogues.has(name)) {
     try {
       const response = await fetch(new URL(`locales/${name}.json`, import.meta.url));
       if (!response.ok) return null;

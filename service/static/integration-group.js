@@ -1,8 +1,8 @@
 /** The job specs of one integration under its name, and what is wrong with it. */
 
 import { arrange, el, setAttribute, setShown, setText } from "./dom.js";
-import { formatTime, speaksEnglish, t } from "./i18n.js";
-import { ProblemSlot } from "./problem-view.js";
+import { formatTime, t } from "./i18n.js";
+import { problemSentence, ProblemSlot } from "./problem-view.js";
 
 // Browsers skip the styles and the layout of a chunk out of sight, whatever the filter does to its rows. Row by row they
 // would have to look at each.
@@ -18,6 +18,7 @@ export class IntegrationGroup {
   #fold;
   #name;
   #folded;
+  #onRetry;
   #isFiltered = false;
   #count = el("span", { class: "group__count" });
   #stale = el("p", { class: "group__note group__note--warning", "data-testid": "stale-note", hidden: true });
@@ -32,12 +33,14 @@ export class IntegrationGroup {
    * @param {string} name
    * @param {string} account
    * @param {import("./folded.js").Folded} folded
+   * @param {() => void} onRetry
    */
-  constructor(name, account, folded) {
+  constructor(name, account, folded, onRetry) {
     groups += 1;
     const id = `group-${groups}`;
     this.#name = name;
     this.#folded = folded;
+    this.#onRetry = onRetry;
     this.#rows.id = `${id}-rows`;
     this.#fold = el("button", { type: "button", class: "group__fold", "aria-controls": this.#rows.id, "data-testid": "fold" }, name);
     this.#problem = new ProblemSlot(account);
@@ -81,10 +84,11 @@ export class IntegrationGroup {
    * @param {object} state
    * @param {{all: number, installed: number}} state.count
    * @param {{fetched_at: string|null, stale: boolean, problem: object|null}|null} state.listing
-   * @param {{state: string, detail: string|null}|null} state.readiness
+   * @param {{state: string}|null} state.readiness
+   * @param {boolean} state.isToldAbove whether the listing's problem stands above all groups
    * @param {string[]} state.gone names of those that a change has found to be there no more
    */
-  update({ count, listing, readiness, gone }) {
+  update({ count, listing, readiness, isToldAbove, gone }) {
     const isStale = Boolean(listing?.stale);
     const isReady = !readiness || readiness.state === "ready" || readiness.state === "unknown";
     // The list's own error says the same, with more words.
@@ -94,13 +98,28 @@ export class IntegrationGroup {
     setShown(this.#count, !listing?.problem || isStale);
     setText(this.#stale, isStale ? t("group.stale", { time: formatTime(new Date(listing.fetched_at)) }) : "");
     setShown(this.#stale, isStale);
-    setText(this.#readiness, showsReadiness ? readinessText(readiness) : "");
+    setText(this.#readiness, showsReadiness ? t(`readiness.${readiness.state}`, { integration: this.#name }) : "");
     setShown(this.#readiness, showsReadiness);
     setText(this.#gone, gone.length ? t("group.gone", { names: gone.join(", ") }) : "");
     setShown(this.#gone, gone.length > 0);
-    this.#problem.update(listing?.problem ?? null, { tone: isStale ? "warning" : "error" });
+    this.#updateProblem(isToldAbove ? null : (listing?.problem ?? null), readiness?.state, isStale);
     this.#hasNotes = isStale || showsReadiness || gone.length > 0 || Boolean(listing?.problem);
     this.showFiltered(this.#isFiltered);
+  }
+
+  #updateProblem(problem, state, isStale) {
+    if (!problem) {
+      this.#problem.update(null);
+      return;
+    }
+    // Status knows which of the two Zendesk's one refusal means.
+    const isUnregistered = problem.code === "integration_mismatch" && state === "not_registered";
+    const integration = this.#name;
+    this.#problem.update(problem, {
+      tone: isStale ? "warning" : "error",
+      action: { label: t("problem.retry"), act: this.#onRetry },
+      sentence: isUnregistered ? t("readiness.not_registered", { integration }) : problemSentence(problem, integration),
+    });
   }
 
   /**
@@ -156,8 +175,4 @@ class Chunk {
     }
     return shown > 0;
   }
-}
-
-function readinessText({ state, detail }) {
-  return detail && speaksEnglish() ? detail : t(`readiness.${state}`);
 }

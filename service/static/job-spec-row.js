@@ -2,9 +2,11 @@
 
 import { el, setAttribute, setName, setShown, setText } from "./dom.js";
 import { currentLocale, t } from "./i18n.js";
-import { ProblemSlot } from "./problem-view.js";
+import { problemSentence, ProblemSlot } from "./problem-view.js";
 
 const PENDING = { install: "spec.installing", uninstall: "spec.uninstalling", reinstall: "spec.reinstalling" };
+// A switch says what to press again; but these pass by themselves, and the time of some is told.
+const PASSING = new Set(["rate_limited", "network", "store_unavailable", "zendesk_timeout", "zendesk_unavailable"]);
 const NOTES = { unverified: "spec.unverified", reinstalled: "spec.reinstalled", left_over: "spec.left_over" };
 
 /** A row that is built once and updated in place. */
@@ -17,6 +19,7 @@ export class JobSpecRow {
   isShown = true;
 
   #account;
+  #onRetry;
   #name = el("span", { class: "spec__name" });
   #event = el("dd", { class: "spec__value" });
   #flow = el("dd", { class: "spec__value" });
@@ -35,9 +38,11 @@ export class JobSpecRow {
   /**
    * @param {string} key the model's
    * @param {string} account
+   * @param {() => void} onRetry the person wants to try again what has failed
    */
-  constructor(key, account) {
+  constructor(key, account, onRetry) {
     this.#account = account;
+    this.#onRetry = onRetry;
     this.#toggle.append(el("span", { class: "toggle__thumb" }));
     const facts = el(
       "dl",
@@ -138,7 +143,11 @@ export class JobSpecRow {
       this.#problem = new ProblemSlot(this.#account);
       this.element.append(this.#problem.element);
     }
-    this.#problem.update(problem);
+    const isPassing = problem && PASSING.has(problem.code);
+    this.#problem.update(problem, {
+      action: isPassing ? { label: t("problem.retry"), act: this.#onRetry } : null,
+      sentence: problem && problemSentence(problem, this.#spec.integration),
+    });
   }
 }
 

@@ -6,11 +6,13 @@ import { Folded } from "./folded.js";
 import { formatTime, t } from "./i18n.js";
 import { IntegrationGroup } from "./integration-group.js";
 import { JobSpecRow } from "./job-spec-row.js";
-import { ProblemSlot } from "./problem-view.js";
+import { isToldAlike, ProblemSlot } from "./problem-view.js";
 
 // As many rows as the highest frame has room for; the others follow once these have been painted, some at a time.
 const FIRST_ROWS = 20;
 const NEXT_ROWS = 100;
+// So many a filter shows before the next painting; a thousand at once keep Firefox and WebKit for half a second.
+const SHOWN_AT_ONCE = 40;
 // So that what a person does meanwhile comes first.
 const BETWEEN_ROWS_MS = 10;
 // Nobody wants to hear a count for every letter.
@@ -23,6 +25,8 @@ export class ListView {
   #model;
   #account;
   #announce;
+  #onChange;
+  #refreshOnce;
   #rows = new Map();
   #groups = new Map();
   #folded;
@@ -47,6 +51,7 @@ export class ListView {
   #mostRows = FIRST_ROWS;
   #isMaking = false;
   #announcing = 0;
+  #showing = 0;
 
   /**
    * @param {object} options
@@ -73,9 +78,11 @@ export class ListView {
       this.#empty,
       this.#body,
     );
-    this.#refresh.addEventListener("click", () => {
+    this.#onChange = on.change;
+    this.#refreshOnce = () => {
       if (!model.isListing) on.refresh();
-    });
+    };
+    this.#refresh.addEventListener("click", this.#refreshOnce);
     this.#clear.addEventListener("click", () => {
       this.#filter.clear();
       this.#applyFilter();
@@ -130,7 +137,11 @@ export class ListView {
     setShown(this.#filter.element, model.specs !== null);
     // What has already been said above is not said again.
     const isSaid = model.listProblem && model.listProblem.code === model.statusProblem?.code;
-    this.#problem.update(isSaid ? null : model.listProblem);
+    const shared = this.#sharedProblem();
+    this.#problem.update(isSaid ? null : (model.listProblem ?? shared), {
+      action: { label: t("problem.retry"), act: this.#refreshOnce },
+      tone: shared && !model.listProblem && model.integrations.every(({ problem, stale }) => stale || !problem) ? "warning" : "error",
+    });
     const isNew = model.specs !== this.#specsShown;
     if (isNew) this.#orderGroups();
     this.#updateRows();
@@ -141,6 +152,12 @@ export class ListView {
     }
     this.#updateGroups();
     this.#updateNote();
+  }
+
+  /** What several integrations have met in the same words, to be told once; null: nothing. */
+  #sharedProblem() {
+    const [first, ...others] = this.#model.integrations.map(({ problem }) => problem).filter(Boolean);
+    return others.length && others.every((other) => isToldAlike(first, other)) ? first : null;
   }
 
   #updateRows() {
@@ -156,7 +173,7 @@ export class ListView {
           isComplete = false;
           continue;
         }
-        row = new JobSpecRow(key, this.#account);
+        row = new JobSpecRow(key, this.#account, () => this.#onChange(key, this.#model.tried.get(key)));
         this.#rows.set(key, row);
       }
       row.update(spec, {
@@ -221,7 +238,7 @@ export class ListView {
       if (!rowsOf.has(name)) this.#groups.delete(name);
     }
     for (const [name, rows] of rowsOf) {
-      if (!this.#groups.has(name)) this.#groups.set(name, new IntegrationGroup(name, this.#account, this.#folded));
+      if (!this.#groups.has(name)) this.#groups.set(name, new IntegrationGroup(name, this.#account, this.#folded, this.#refreshOnce));
       this.#groups.get(name).arrange(rows);
     }
     const focused = document.activeElement;
@@ -233,6 +250,7 @@ export class ListView {
   #updateGroups() {
     const { specs, integrations, status } = this.#model;
     const gone = this.#model.gone();
+    const isToldAbove = this.#sharedProblem() !== null;
     const counts = new Map();
     for (const { integration, installed } of specs?.values() ?? []) {
       const count = counts.get(integration) ?? { all: 0, installed: 0 };
@@ -245,6 +263,7 @@ export class ListView {
         count: counts.get(name) ?? { all: 0, installed: 0 },
         listing: integrations.find((integration) => integration.name === name) ?? null,
         readiness: status?.integrations.find((integration) => integration.name === name) ?? null,
+        isToldAbove,
         gone: gone.filter((spec) => spec.integration === name).map((spec) => spec.name),
       });
     }
@@ -256,11 +275,16 @@ export class ListView {
     // The row a person is working in does not vanish under their hands.
     const workedIn = document.activeElement?.closest(".spec");
     let count = 0;
+    const later = [];
     for (const [key, row] of this.#rows) {
-      row.show(passes(row.searchText, specs.get(key).installed) || row.element === workedIn);
-      if (row.isShown) count += 1;
+      const isMeant = passes(row.searchText, specs.get(key).installed) || row.element === workedIn;
+      if (isMeant) count += 1;
+      if (isMeant && !row.isShown && count > SHOWN_AT_ONCE) later.push(row);
+      else row.show(isMeant);
     }
-    for (const group of this.#groups.values()) group.showFiltered(this.#filter.isActive);
+    this.#showGroups();
+    clearTimeout(this.#showing);
+    this.#showLater(later);
     this.#shownCount = count;
     this.#updateNote();
     clearTimeout(this.#announcing);
@@ -269,6 +293,20 @@ export class ListView {
       () => this.#announce(t("list.shown", { count, all: specs?.size ?? 0 })),
       ANNOUNCE_AFTER_MS,
     );
+  }
+
+  #showGroups() {
+    for (const group of this.#groups.values()) group.showFiltered(this.#filter.isActive);
+  }
+
+  /** Shows these some at a time; another filter begins anew. */
+  #showLater(rows) {
+    if (!rows.length) return;
+    this.#showing = setTimeout(() => {
+      for (const row of rows.slice(0, NEXT_ROWS)) row.show(true);
+      this.#showGroups();
+      this.#showLater(rows.slice(NEXT_ROWS));
+    }, BETWEEN_ROWS_MS);
   }
 
   #updateNote() {

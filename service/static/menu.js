@@ -11,6 +11,7 @@ let menus = 0;
  * @property {() => boolean} [isShown] always, where it is not given
  * @property {() => void} [act]
  * @property {string} [href] a link in place of an action; it opens in a new tab
+ * @property {() => string} [hint] what stands below the label
  */
 
 /** The button and its menu. */
@@ -56,8 +57,9 @@ export class Menu {
   update() {
     setAttribute(this.#button, "aria-label", this.#label());
     setAttribute(this.#button, "title", this.#label());
-    for (const { element, label, isShown } of this.#items) {
-      setText(element, label());
+    for (const { element, label, hint, isShown } of this.#items) {
+      setText(element.firstChild, label());
+      if (hint) setText(element.lastChild, hint());
       setShown(element, isShown?.() ?? true);
     }
   }
@@ -119,8 +121,9 @@ export class Menu {
   }
 }
 
-function elementOf({ id, href }) {
+function elementOf({ id, href, hint }) {
   const common = { class: "menu__item", role: "menuitem", tabindex: "-1", "data-testid": id };
-  if (href) return el("a", { ...common, href, target: "_blank", rel: "noopener noreferrer" });
-  return el("button", { ...common, type: "button" });
+  const words = [el("span", { class: "menu__label" }), hint ? el("span", { class: "menu__hint" }) : null];
+  if (href) return el("a", { ...common, href, target: "_blank", rel: "noopener noreferrer" }, ...words);
+  return el("button", { ...common, type: "button" }, ...words);
 }

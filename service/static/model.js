@@ -4,12 +4,25 @@ import { documentOf, isExpressible, outcomesIn } from "./desired-state.js";
 import { ZISProblem } from "./zis-problem.js";
 
 // After these nobody knows whether a change took place; only the list can tell.
-const OUTCOME_UNKNOWN = new Set(["network", "zendesk_timeout", "zendesk_unavailable", "internal_error"]);
+const OUTCOME_UNKNOWN = new Set(["network", "unreadable_answer", "zendesk_timeout", "zendesk_unavailable", "internal_error"]);
 // After these the page's idea of the connection or of the person's rights is out of date.
-const STATUS_OUTDATED = new Set(["authorization_required", "account_gone", "manager_role_required", "agent_required", "account_not_allowed"]);
+const STATUS_OUTDATED = new Set([
+  "authorization_required",
+  "account_gone",
+  "admin_required",
+  "manager_role_required",
+  "agent_required",
+  "account_not_allowed",
+]);
 
-// After these no integration has been reached, whatever was known of it before.
-const ZENDESK_AWAY = new Set(["zendesk_timeout", "zendesk_unavailable"]);
+// These say something of an integration, of which status knows more once the service has noted them.
+const INTEGRATION_DOUBTED = new Set(["integration_mismatch", "scope_insufficient"]);
+// What Zendesk has said against an account; a list that succeeds takes it back.
+const SIGNS = new Set(["account_gone", "admin_lost"]);
+const WELL = new Set(["ready", "unknown"]);
+
+// After these no integration can be used, whatever was known of it before.
+const UNUSABLE = new Set(["zendesk_timeout", "zendesk_unavailable", "zis_rejected", "admin_required", ...INTEGRATION_DOUBTED]);
 
 /** @typedef {"install"|"uninstall"|"reinstall"} Action what a person does to a job spec */
 
@@ -54,6 +67,8 @@ export class Model {
 
   /** @type {Map<string, Action>} changes under way */
   pending = new Map();
+  /** @type {Map<string, Action>} what was tried last, for whoever wants to try it again */
+  tried = new Map();
   /** @type {Map<string, ZISProblem>} changes that failed */
   failed = new Map();
   /** @type {Set<string>} changes that Zendesk accepted, but that could not be read back */
@@ -71,6 +86,8 @@ export class Model {
   #changedAt = new Map();
   #statusAdopted = 0;
   #listAdopted = 0;
+  #asking = 0;
+  #listEnded = 0;
   #listing = 0;
   #rows = null;
 
@@ -106,10 +123,10 @@ export class Model {
    */
   get readiness() {
     if (!this.isConnected) return null;
-    const isAway = ZENDESK_AWAY.has(this.listProblem?.code);
+    const isUnusable = UNUSABLE.has(this.listProblem?.code);
     return this.status.integrations.map(({ name, state }) => {
       const listed = this.integrations.find((integration) => integration.name === name);
-      if (isAway || listed?.problem) return { name, state: state === "ready" || state === "unknown" ? "unavailable" : state };
+      if (isUnusable || listed?.problem) return { name, state: WELL.has(state) ? "unavailable" : state };
       return { name, state: listed ? "ready" : state };
     });
   }
@@ -146,13 +163,17 @@ export class Model {
   /** Asks who is looking and how the account is connected. */
   async loadStatus() {
     const began = ++this.#clock;
+    this.#asking += 1;
     const [status, problem] = await outcome(this.#client.status());
+    this.#asking -= 1;
     if (began < this.#statusAdopted) return;
     this.#statusAdopted = began;
     // A passing failure does not make what was known wrong.
     if (status) this.status = status;
     this.statusProblem = this.#current(problem);
     this.#onChange();
+    // It was asked beside the list, and may have been answered before the list found out.
+    if (began < this.#listEnded && this.#isContradicted()) await this.loadStatus();
   }
 
   /**
@@ -175,9 +196,25 @@ export class Model {
       this.listProblem = this.#current(problem);
       if (list) this.#adopt(list, began);
     }
+    this.#listEnded = ++this.#clock;
     this.#onChange();
-    // Status was asked beside the list, and may have been answered before the list found out.
-    if (problem && STATUS_OUTDATED.has(problem.code) && this.isConnected) await this.loadStatus();
+    // One that is under way looks for itself when it is answered.
+    if (this.#asking === 0 && this.#isContradicted()) await this.loadStatus();
+  }
+
+  /** Whether the last list says otherwise than status: of the connection, an integration, or the person. */
+  #isContradicted() {
+    if (!this.status || this.sessionOver) return false;
+    const { connection, user, integrations } = this.status;
+    const isWell = this.isConnected && !SIGNS.has(connection.reason);
+    const code = this.listProblem?.code;
+    if (STATUS_OUTDATED.has(code)) return isWell;
+    const parts = this.listProblem ? integrations.map(({ name }) => ({ name, problem: this.listProblem })) : this.integrations;
+    const isWellKnown = ({ name }) => WELL.has(integrations.find((known) => known.name === name)?.state ?? "unknown");
+    if (parts.some((part) => INTEGRATION_DOUBTED.has(part.problem?.code) && isWellKnown(part))) return isWell;
+    const served = parts.filter(({ problem }) => !problem);
+    const isHealed = !isWell || user.reason === "zendesk_unavailable" || !served.every(isWellKnown);
+    return served.length > 0 && isHealed;
   }
 
   /** The person has asked to see everything anew. */
@@ -206,6 +243,8 @@ export class Model {
       this.#keep(key, changed.job_spec);
       if (!changed.verified) this.unverified.add(key);
       else if (action === "reinstall") this.reinstalled.add(key);
+      // A change that Zendesk takes says that the integration is well.
+      if (!WELL.has(this.status?.integrations.find(({ name: known }) => known === integration)?.state ?? "unknown")) await this.loadStatus();
     } else {
       if (this.#current(problem)) this.failed.set(key, problem);
       await this.#findOut(problem, key);
@@ -275,6 +314,7 @@ export class Model {
   #begin(keys, action) {
     for (const key of keys) {
       this.pending.set(key, action);
+      this.tried.set(key, action);
       this.failed.delete(key);
       this.unverified.delete(key);
       this.reinstalled.delete(key);
@@ -304,7 +344,10 @@ export class Model {
   }
 
   async #findOut(problem, key) {
-    if (STATUS_OUTDATED.has(problem.code)) await this.loadStatus();
+    // What a list says of these the service notes for status, which is asked after it.
+    const isListToSay = problem.code === "admin_required" || INTEGRATION_DOUBTED.has(problem.code);
+    if (isListToSay) await this.loadList({ fresh: true, quiet: true });
+    else if (STATUS_OUTDATED.has(problem.code)) await this.loadStatus();
     // Of many that are gone the first one shows it for all.
     if (problem.code === "job_spec_not_found" && this.specs?.has(key)) await this.loadList({ fresh: true });
     if (!OUTCOME_UNKNOWN.has(problem.code)) return;
@@ -355,6 +398,7 @@ export class Model {
     this.listProblem = null;
     this.#rows = null;
     this.failed.clear();
+    this.tried.clear();
     this.unverified.clear();
     this.reinstalled.clear();
   }

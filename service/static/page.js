@@ -1,6 +1,7 @@
 /** The page of one account's job specs: puts its parts together and lets the person act. */
 
 import { ActivityView } from "./activity-view.js";
+import { adminCenterOf } from "./admin-center.js";
 import { BulkDialog } from "./bulk-dialog.js";
 import { ConnectWait, openConsent } from "./connect.js";
 import { ConnectionView } from "./connection-view.js";
@@ -68,6 +69,7 @@ export class Page {
         act: () => this.#bulk.open(this.#list.takeFiltered(), this.#list.isFiltered),
       },
       { id: "activity-open", label: () => t("activity.title"), act: () => this.#activity.open() },
+      { id: "log", label: () => t("menu.log"), hint: () => t("menu.log_way"), href: adminCenterOf(account) },
     ]);
     this.#connection = new ConnectionView({
       model: this.#model,
@@ -83,6 +85,7 @@ export class Page {
         followLink: () => this.#startWaiting(),
         disconnect: () => this.#dialog.open(),
         retry: () => this.#load(),
+        askAgain: () => this.#refresh(),
       },
     });
     this.#list = new ListView({

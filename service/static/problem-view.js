@@ -1,30 +1,54 @@
 /** A problem as the person sees it: what happened, what to do, and a report to pass on. */
 
 import { copyTextOf } from "./clipboard.js";
-import { el } from "./dom.js";
-import { currentLocale, hasText, speaksEnglish, t } from "./i18n.js";
+import { el, setAttribute, setShown, setText } from "./dom.js";
+import { currentLocale, hasText, t } from "./i18n.js";
+
+// Where the same can be said of an integration that is known.
+const NAMED = {
+  admin_required: "problem.admin_required.named",
+  integration_mismatch: "problem.integration_mismatch.named",
+  scope_insufficient: "problem.scope_insufficient.named",
+};
+const TICK_MS = 1000;
 
 /**
  * The heading of an error code in the person's language.
  *
- * @param {{code: string, title?: string|null}} problem
+ * @param {{code: string}} problem
  * @returns {string}
  */
-export function problemTitle(problem) {
-  const key = `problem.${problem.code}.title`;
-  return hasText(key) ? t(key) : (problem.title ?? t("problem.internal_error.title"));
+export function problemTitle({ code }) {
+  return textOf(code, "title");
 }
 
 /**
- * What happened and what to do next. The service's sentence knows more of the occasion, but it is English.
+ * What happened and what to do next, in the person's language. The service's own sentence is for those who run it, and
+ * stands in the report.
  *
- * @param {{code: string, detail?: string|null}} problem
+ * @param {{code: string}} problem
+ * @param {string|null} [integration] of which this is a problem
  * @returns {string}
  */
-export function problemSentence(problem) {
-  const key = `problem.${problem.code}.text`;
-  if (problem.detail && (speaksEnglish() || !hasText(key))) return problem.detail;
-  return t(hasText(key) ? key : "problem.internal_error.text");
+export function problemSentence({ code }, integration = null) {
+  return integration && NAMED[code] ? t(NAMED[code], { integration }) : textOf(code, "text");
+}
+
+/**
+ * Whether two problems would be told in the same words, whichever integrations they are of.
+ *
+ * @param {import("./zis-problem.js").ZISProblem} one
+ * @param {import("./zis-problem.js").ZISProblem} other
+ * @returns {boolean}
+ */
+export function isToldAlike(one, other) {
+  return one.code === other.code && !NAMED[one.code] && one.upstreamDetail === other.upstreamDetail;
+}
+
+/** A code that no catalogue has is a newer service's. */
+function textOf(code, part) {
+  const key = `problem.${code}.${part}`;
+  return t(hasText(key) ? key : `problem.internal_error.${part}`);
 }
 
 /** A place on the page that shows one problem or nothing. */
@@ -33,8 +57,8 @@ export class ProblemSlot {
   element = el("div", { class: "problem-slot", hidden: true });
 
   #account;
+  #problem = null;
   #shown = null;
-  #locale = null;
 
   /**
    * @param {string} account for the report
@@ -48,36 +72,60 @@ export class ProblemSlot {
    *
    * @param {import("./zis-problem.js").ZISProblem|null} problem null: nothing to show
    * @param {object} [options]
-   * @param {{label: string, act: () => void}|null} [options.action] a button below it
+   * @param {{label: string, act: () => void}|null} [options.action] a button below it, which waits until the time that
+   *   the problem names is over
    * @param {"error"|"warning"} [options.tone]
+   * @param {string} [options.sentence] in place of the catalogue's
    */
-  update(problem, { action = null, tone = "error" } = {}) {
-    if (problem === this.#shown && (!problem || this.#locale === currentLocale())) return;
-    this.#shown = problem;
-    this.#locale = currentLocale();
+  update(problem, { action = null, tone = "error", sentence = problem && problemSentence(problem) } = {}) {
+    const shown = `${currentLocale()} ${tone} ${Boolean(action)} ${sentence}`;
+    if (problem === this.#problem && (!problem || shown === this.#shown)) return;
+    this.#problem = problem;
+    this.#shown = shown;
     this.element.hidden = !problem;
-    this.element.replaceChildren(...(problem ? [problemBox(problem, this.#account, { action, tone })] : []));
+    this.element.replaceChildren(...(problem ? [problemBox(problem, this.#account, { action, tone, sentence })] : []));
   }
 }
 
-function problemBox(problem, account, { action, tone }) {
+function problemBox(problem, account, { action, tone, sentence }) {
   const box = el(
     "div",
     { class: `alert alert--${tone}`, "data-testid": "problem", "data-code": problem.code },
     el("p", { class: "alert__title" }, problemTitle(problem)),
-    el("p", {}, problemSentence(problem)),
+    el("p", {}, sentence),
   );
   if (problem.upstreamDetail) {
     box.append(el("p", {}, `${t("problem.upstream")} `, el("q", {}, problem.upstreamDetail)));
   }
-  if (problem.retryAfter) box.append(el("p", {}, t("problem.retry_after", { count: problem.retryAfter })));
-  if (action) {
-    const button = el("button", { type: "button", class: "button button--small" }, action.label);
-    button.addEventListener("click", action.act);
+  const wait = el("p", { class: "problem__wait", hidden: true });
+  box.append(wait);
+  const button = action && el("button", { type: "button", class: "button button--small", "data-testid": "retry" }, action.label);
+  if (button) {
+    button.addEventListener("click", () => {
+      if (button.getAttribute("aria-disabled") !== "true") action.act();
+    });
     box.append(button);
   }
+  countDown(problem, wait, button);
   box.append(reportBox(reportText(problem, account)));
   return box;
+}
+
+/** Says each second how long it is until it makes sense to try again. */
+function countDown({ at, retryAfter }, wait, button) {
+  if (!retryAfter) return;
+  const show = () => {
+    const left = Math.ceil(retryAfter - (Date.now() - at.getTime()) / 1000);
+    setShown(wait, left > 0);
+    setText(wait, left > 0 ? t("problem.retry_after", { count: left }) : "");
+    if (button) setAttribute(button, "aria-disabled", left > 0 ? "true" : null);
+    return left > 0;
+  };
+  if (!show()) return;
+  const timer = setInterval(() => {
+    // Another problem may have taken its place.
+    if (!wait.isConnected || !show()) clearInterval(timer);
+  }, TICK_MS);
 }
 
 /**

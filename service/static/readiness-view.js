@@ -16,6 +16,9 @@ const STATES = {
 export class ReadinessView {
   element = el("div", { class: "readiness", "data-testid": "integrations-ready", hidden: true });
 
+  /** Whether something is known to be wrong with one of them. */
+  isTroubled = false;
+
   #summary = el("p", { class: "readiness__summary" });
   #list = el("ul", { class: "readiness__list" });
 
@@ -29,15 +32,16 @@ export class ReadinessView {
    */
   update(integrations, isOpen) {
     if (!integrations?.length) {
+      this.isTroubled = false;
       setShown(this.element, false);
       return;
     }
     const ready = integrations.filter(({ state }) => state === "ready").length;
-    const isTroubled = integrations.some(({ state }) => state !== "ready" && state !== "unknown");
-    setShown(this.element, isOpen || isTroubled);
+    this.isTroubled = integrations.some(({ state }) => state !== "ready" && state !== "unknown");
+    setShown(this.element, isOpen || this.isTroubled);
     setShown(this.#list, isOpen);
     setText(this.#summary, t("readiness.count", { count: integrations.length, ready }));
-    setAttribute(this.element, "data-ready", isTroubled ? "false" : "true");
+    setAttribute(this.element, "data-ready", this.isTroubled ? "false" : "true");
     const items = integrations.map(({ name, state }) =>
       el(
         "li",

@@ -2,5 +2,5 @@
 
 export const words = {};
 
-/** @type {string[]|null} every language there is a catalogue of; null: not known */
-export const languages = null;
+/** @type {string[]} every language there is a catalogue of, so that none is asked for that is not there */
+export const languages = ["de", "en", "es", "fr", "ja", "pt-BR"];

@@ -89,7 +89,7 @@ export interface Plan {
 
 /** What went wrong; branch on `code`. */
 export class ZISProblem extends Error {
-  /** The API's codes; and `network`, `popup_blocked`, `sign_in_unfinished`, which this client makes. */
+  /** The API's codes; and `network`, `unreadable_answer`, `popup_blocked`, `sign_in_unfinished`, which this client makes. */
   readonly code: string;
   readonly title: string | null;
   readonly detail: string | null;

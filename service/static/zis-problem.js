@@ -1,10 +1,12 @@
 /** What went wrong with a call, as one error class. Knows nothing of the page. */
 
+const UNREACHED = new Set([502, 503, 504]);
+
 /**
  * A refusal or failure of the API (RFC 9457), or of the network on the way to it.
  *
- * Branch on `code`: it never changes. `network` is made here: the service was not reached, or its answer was not
- * readable; whether a change happened is then unknown. So are `popup_blocked` and `sign_in_unfinished`, of a sign-in.
+ * Branch on `code`: it never changes. `network` is made here: the service was not reached, or its answer broke off; and
+ * `unreadable_answer`: something else answered in its place. Whether a change happened is then unknown. So are `popup_blocked` and `sign_in_unfinished`, of a sign-in.
  */
 export class ZISProblem extends Error {
   /**
@@ -49,7 +51,27 @@ export class ZISProblem extends Error {
       // Not ours; the status has to do.
     }
     if (body && typeof body.code === "string") return new ZISProblem(body);
-    return ZISProblem.network(response.status, response.headers.get("X-Request-Id"));
+    return ZISProblem.unreadable(response.status, response.headers.get("X-Request-Id"));
+  }
+
+  /**
+   * @param {number} status of an answer that is not the service's own
+   * @param {string|null} requestId
+   * @returns {ZISProblem}
+   */
+  static unreadable(status, requestId) {
+    // What a router says in place of a service that it does not reach.
+    if (UNREACHED.has(status)) return ZISProblem.network(status, requestId);
+    const own = status === 500;
+    return new ZISProblem({
+      code: own ? "internal_error" : "unreadable_answer",
+      title: own ? "Something went wrong here" : "The answer cannot be read",
+      detail: own
+        ? "The service failed, and could not say more. Try again."
+        : `Something between this page and the service answered in its place (${status}). Try again.`,
+      status,
+      request_id: requestId,
+    });
   }
 
   /**

@@ -156,3 +156,14 @@ def test_a_failure_is_said_and_can_be_tried_again(connected: Workspace) -> None:
     shown.get_by_role("button", name="Try again").click()
     expect(connected.see("activity-entry")).to_have_count(1)
     expect(shown).to_have_count(0)
+
+
+def test_whether_a_flow_ran_is_said_to_stand_in_zendesks_own_log(connected: Workspace) -> None:
+    admin_center = "https://acme.zendesk.com/admin/"
+    connected.see("menu").click()
+    log = connected.see("log")
+    expect(log).to_have_attribute("href", admin_center)
+    expect(log).to_contain_text("Apps and integrations > Integrations > Logs")
+    connected.see("activity-open").click()
+    expect(connected.see("activity")).to_contain_text("Whether a flow has run is told by Zendesk")
+    expect(connected.see("activity-log")).to_have_attribute("href", admin_center)

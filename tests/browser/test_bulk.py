@@ -188,7 +188,7 @@ def test_what_zendesk_no_longer_has_is_named_and_not_sent(connected: Workspace) 
     expect(failure).to_have_attribute("data-code", "job_spec_not_found")
     for name in ("escalate_vip_order", "order_number_changed"):
         expect(failure.get_by_role("listitem").filter(has_text=f"{name} ({ORDERS})")).to_have_count(1)
-    expect(failure).to_contain_text("Zendesk lists no such job spec")
+    expect(failure).to_contain_text("Zendesk lists no job spec of this name any more")
     assert len(connected.simulator.world.calls(path_contains="/job_specs/install")) == 1
     connected.shot("bulk_partly_gone")
     # The bundle comes back with them.

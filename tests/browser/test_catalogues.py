@@ -1,4 +1,4 @@
-"""Every text the page shows is in every catalogue, and nothing else is. Needs no browser."""
+"""Every text the page shows is in every catalogue, and nothing else is; a browser says which plural forms there are."""
 
 import json
 import re
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser
 
 from service.errors import ServiceError
 
@@ -32,7 +33,7 @@ OPEN_KEYS = {
     "role.": {"not_connected", "user_unknown", "users_not_readable", "zendesk_unavailable"},
 }
 # Those that only the page itself knows.
-PAGE_CODES = {"network", "session_over"}
+PAGE_CODES = {"network", "unreadable_answer", "session_over"}
 # Nothing on this page can cause them.
 OTHER_CODES = {"not_found", "method_not_allowed", "payload_too_large", "origin_not_allowed"}
 
@@ -48,6 +49,10 @@ def used_keys() -> set[str]:
     for code in (codes | PAGE_CODES) - OTHER_CODES:
         keys |= {f"problem.{code}.title", f"problem.{code}.text"}
     return keys
+
+
+def forms(text: str | dict[str, str]) -> set[str]:
+    return set(text) if isinstance(text, dict) else set()
 
 
 def placeholders(text: str | dict[str, str]) -> set[str]:
@@ -70,3 +75,32 @@ def test_every_language_has_the_same_keys_and_placeholders(language: str) -> Non
     assert catalogue.keys() == ENGLISH.keys()
     for key, text in catalogue.items():
         assert placeholders(text) == placeholders(ENGLISH[key]), key
+
+
+@pytest.mark.browser
+def test_every_plural_has_the_forms_of_its_language(chromium: Browser) -> None:
+    page = chromium.new_page()
+    for language, catalogue in CATALOGUES.items():
+        asked = "(tag) => new Intl.PluralRules(tag).resolvedOptions().pluralCategories"
+        categories = set(page.evaluate(asked, language))
+        found = {key: forms(text) for key, text in catalogue.items() if forms(ENGLISH[key])}
+        assert {key: those for key, those in found.items() if those != categories} == {}, language
+    page.close()
+
+
+@pytest.mark.parametrize("language", sorted(CATALOGUES))
+def test_nothing_is_a_plural_in_one_language_alone(language: str) -> None:
+    plurals = {key for key, text in CATALOGUES[language].items() if forms(text)}
+    assert plurals == {key for key, text in ENGLISH.items() if forms(text)}
+
+
+def test_the_page_knows_which_catalogues_there_are() -> None:
+    words = (STATIC / "words.js").read_text()
+    named = re.search(r"languages = (\[.*\]);", words)
+    assert named is not None
+    assert json.loads(named[1]) == sorted(CATALOGUES)
+
+
+@pytest.mark.parametrize("language", sorted(CATALOGUES))
+def test_nobody_is_told_of_environment_variables(language: str) -> None:
+    assert [key for key, text in CATALOGUES[language].items() if re.search(r"[A-Z]{2,}_[A-Z]", str(text))] == []

@@ -50,6 +50,30 @@ def test_the_page_speaks_the_language_of_the_persons_zendesk(hosted: Workspace) 
     hosted.shot("german")
 
 
+@pytest.mark.parametrize(
+    ("tag", "language", "words"),
+    [
+        ("de-AT", "de", "acme ist verbunden"),
+        ("en-001", "en", "acme is connected"),
+        ("es-419", "es", "acme está conectada"),
+        ("fr-CA", "fr", "acme est connecté"),
+        ("ja", "ja", "acmeは接続されています"),
+        ("pt-BR", "pt-BR", "acme está conectada"),
+        ("pt", "pt-BR", "acme está conectada"),
+        ("nl", "en", "acme is connected"),
+    ],
+)
+def test_zendesks_tags_find_their_catalogue_and_ask_for_none_that_is_not_there(
+    tag: str, language: str, words: str, hosted: Workspace
+) -> None:
+    missing: list[str] = []
+    hosted.page.context.on("response", lambda reply: missing.append(reply.url) if reply.status == 404 else None)
+    hosted.open_app(locale=tag)
+    expect(hosted.app.locator("#connection-state")).to_have_text(words)
+    expect(hosted.app.locator("html")).to_have_attribute("lang", language)
+    assert missing == []
+
+
 def test_the_page_has_zendesks_colours_and_changes_with_them(hosted: Workspace) -> None:
     hosted.open_app(scheme="dark")
     root, body = hosted.app.locator("html"), hosted.app.locator("body")

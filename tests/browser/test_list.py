@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Route, expect
 from redis import Redis
 
-from tests.browser.workspace import ALL, ARCHIVE, ARCHIVED, OPEN_ORDER, ORDERS, REFUNDS, SHIPPING, Workspace
+from tests.browser.workspace import ALL, ARCHIVE, ARCHIVED, OPEN_ORDER, ORDERS, REFUNDS, SHIPPING, Workspace, fulfil
 
 pytestmark = pytest.mark.browser
 
@@ -130,6 +130,18 @@ def test_a_stale_list_says_how_old_it_is_and_why(connected: Workspace, redis: Re
     connected.shot("stale")
 
 
+def test_what_two_integrations_have_met_alike_is_said_once(connected: Workspace, redis: Redis) -> None:
+    age_lists(redis, 5 * MINUTE)
+    faults = [{"where": f"registry:{one}", "kind": "http_502_html"} for one in (ORDERS, SHIPPING)]
+    connected.meets(*faults)
+    connected.open_app()
+    expect(connected.list_problem()).to_have_attribute("data-code", "zendesk_unavailable")
+    for integration in (ORDERS, SHIPPING):
+        expect(connected.group(integration).get_by_test_id("stale-note")).to_be_visible()
+    expect(connected.see("problem")).to_have_count(1)
+    connected.shot("stale_twice")
+
+
 # --- failures ---
 
 
@@ -140,9 +152,31 @@ def test_a_limit_of_zendesk_says_how_long_to_wait(workspace: Workspace) -> None:
     problem = workspace.list_problem()
     expect(problem).to_have_attribute("data-code", "rate_limited")
     expect(problem).to_contain_text("Possible again in 27 seconds.")
+    # Once is enough.
+    expect(problem.get_by_text("27 seconds")).to_have_count(1)
     problem.locator("summary").click()
     expect(problem.locator("pre")).to_contain_text("status: 429 (Zendesk: 429)")
     workspace.shot("rate_limited")
+
+
+def test_a_limit_counts_down_and_is_tried_again_by_a_button(workspace: Workspace) -> None:
+    workspace.grant()
+    workspace.meets({"where": "list", "kind": "http_429", "retry_after": 27})
+    workspace.page.clock.install()
+    workspace.open_app()
+    problem, retry = workspace.list_problem(), workspace.list_problem().get_by_test_id("retry")
+    expect(problem).to_contain_text("Possible again in")
+    expect(retry).to_have_attribute("aria-disabled", "true")
+    workspace.page.clock.run_for(20_000)
+    expect(problem).to_contain_text(re.compile(r"Possible again in [1-7] seconds?\."))
+    workspace.page.clock.run_for(10_000)
+    expect(problem).not_to_contain_text("Possible again")
+    expect(retry).not_to_have_attribute("aria-disabled", "true")
+    workspace.meets()
+    # A list that is asked anew does not wait for what was remembered of the last one.
+    retry.click()
+    expect(workspace.see("job-spec")).to_have_count(ALL)
+    expect(problem).to_have_count(0)
 
 
 @pytest.mark.parametrize("kind", ["http_500_zis", "http_500_text", "http_502_html", "truncated_json", "reset"])
@@ -175,7 +209,7 @@ def test_one_integration_failing_hides_no_other(connected: Workspace) -> None:
 
 @pytest.mark.parametrize(
     ("client_too", "short", "words"),
-    [(False, "token not accepted", "does not accept us for this integration"),
+    [(False, "token not accepted", "does not accept this service for acme_shipping"),
      (True, "not registered", "knows no integration acme_shipping in this account")],
     ids=["unregistered", "never registered"],
 )  # fmt: skip
@@ -198,6 +232,84 @@ def test_an_integration_that_is_not_ready_is_named_and_counted(
     expect(group.get_by_text("0 of 0 installed")).to_be_hidden()
     group.scroll_into_view_if_needed()
     workspace.shot(f"integration_{short.replace(' ', '_')}_group")
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "title"),
+    [(500, "internal_error", "Something went wrong here"), (403, "unreadable_answer", "The answer cannot be read"),
+     (503, "network", "The service cannot be reached")],
+)  # fmt: skip
+def test_an_answer_that_is_not_the_services_own_is_said_to_be_what_it_is(
+    status: int, code: str, title: str, connected: Workspace
+) -> None:
+    page = "<h1>Somebody else's page</h1>"
+    connected.page.context.route(
+        "**/api/v1/**", lambda route: route.fulfill(status=status, body=page, content_type="text/html")
+    )
+    connected.see("refresh").click()
+    problem = connected.see("connection").get_by_test_id("problem")
+    expect(problem).to_have_attribute("data-code", code)
+    expect(problem).to_contain_text(title)
+    expect(connected.list_problem()).to_have_count(0)
+
+
+def test_words_are_the_catalogues_and_zendesks_are_an_addition(connected: Workspace) -> None:
+    """What the service says besides is for those who run it."""
+    operators, zendesks = "Set ZIS_INTEGRATIONS to another name.", "no rows found"
+    answer = {"code": "integration_mismatch", "title": "?", "status": 409, "request_id": "9f"}
+    answer |= {"detail": operators, "upstream_detail": zendesks}
+    connected.page.context.route("**/api/v1/job_specs/install*", lambda route: fulfil(route, answer, 409))
+    connected.switch(ORDERS, REFUNDS).click()
+    problem = connected.row(ORDERS, REFUNDS).get_by_test_id("problem")
+    expect(problem).to_contain_text("Zendesk does not accept this service for acme_orders")
+    expect(problem.locator("q")).to_have_text(zendesks)
+    expect(problem.get_by_text("ZIS_INTEGRATIONS").filter(visible=True)).to_have_count(0)
+    problem.locator("summary").click()
+    expect(problem.locator("pre")).to_contain_text(operators)
+
+
+# --- the header and what stands below it ---
+
+
+def test_an_admin_who_is_lost_and_found_again_is_told_at_once(connected: Workspace) -> None:
+    connected.meets({"where": "list", "kind": "http_403_admin"})
+    connected.see("refresh").click()
+    connected.expect_state("reauthorization_required")
+    expect(connected.see("connection")).to_contain_text("is no longer an admin")
+    expect(connected.see("connect")).to_have_text("Reconnect")
+    # What the header says is not said again below it.
+    expect(connected.app.locator('[data-testid="problem"]:visible')).to_have_count(0)
+    connected.shot("admin_lost")
+    connected.meets()
+    connected.see("connection-again").click()
+    connected.expect_state("connected")
+    expect(connected.see("connect")).to_be_hidden()
+    expect(connected.see("connection-again")).to_be_hidden()
+    expect(connected.see("job-spec")).to_have_count(ALL)
+
+
+def test_a_change_that_finds_the_admin_lost_says_so_above(connected: Workspace) -> None:
+    connected.meets({"where": "registry", "kind": "http_403_admin"})
+    connected.switch(ORDERS, REFUNDS).click()
+    connected.expect_state("reauthorization_required")
+    expect(connected.see("connect")).to_be_visible()
+
+
+def test_a_change_that_finds_its_integration_gone_says_so_above_until_it_is_back(connected: Workspace) -> None:
+    shipping = connected.acme.integrations[SHIPPING]
+    count = connected.see("integrations-ready").locator("p")
+    connected.acme.unregister_integration(SHIPPING)
+    connected.rows(SHIPPING).first.get_by_role("switch").click()
+    expect(count).to_be_visible()
+    expect(count).to_have_text("2 of 3 integrations ready")
+    expect(connected.see("connection")).to_have_attribute("data-ready", "false")
+    expect(connected.group(SHIPPING).get_by_test_id("problem").last).to_contain_text("acme_shipping")
+    connected.shot("mismatch")
+    connected.acme.integrations[SHIPPING] = shipping
+    connected.see("refresh").click()
+    expect(count).to_be_hidden()
+    expect(connected.see("connection")).to_have_attribute("data-ready", "true")
+    expect(connected.group(SHIPPING).get_by_test_id("problem")).to_have_count(0)
 
 
 def test_an_unreachable_service_is_said_and_tried_again(connected: Workspace) -> None:

@@ -49,7 +49,7 @@ def answers(services: Services, environment: dict[str, str]) -> Callable[[], Ans
     return lambda: Answers(services.get(environment))
 
 
-@pytest.fixture(params=["en-US", "fr-FR"], ids=["a language of ours", "another language"])
+@pytest.fixture(params=["en-US", "nl-NL"], ids=["a language of ours", "another language"])
 def plain(warm: Workspace, chromium: Browser, request: pytest.FixtureRequest) -> Iterator[Workspace]:
     """A window of its own on the same workspace. It has a cache, which Playwright switches off where it has routes."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900}, locale=request.param)
