@@ -1,12 +1,14 @@
 """A real Valkey server, the Zendesk simulator over HTTP, and the service in this process or under gunicorn."""
 
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
 from typing import Any, ClassVar
 
 import pytest
 from flask import Flask
 from jinja2.bccache import Bucket, BytecodeCache
 from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
 from redis import Redis
 from werkzeug.routing import Rule
 
@@ -16,7 +18,7 @@ from service.sandbox.simulator import APP_ID, CLIENT_ID, CLIENT_SECRET, Simulato
 from service.settings import Settings
 from service.store import Store
 from tests.leftovers import watch
-from tests.programs import CHROMIUM_FLAGS, chromium_path
+from tests.programs import CHROMIUM_FLAGS, FIREFOX_PREFERENCES, chromium_path, firefox_path, is_firefox_wanted
 from tests.seeding import seed
 from tests.steps import PUBLIC_URL, SECRET_KEYS, Admin, background_threads, collaborator, give_up
 from tests.workers import LiveService, free_port, running_valkey
@@ -134,13 +136,31 @@ def environment(redis_url: str, simulator: Simulator) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
-    """A Chromium for all tests of this process: Playwright's synchronous API allows only one of its kind at a time."""
+    """A browser for all tests of this process: Playwright's synchronous API allows only one of its kind at a time.
+
+    BROWSER=firefox: a Firefox in Chromium's place.
+    """
     # Looked for first: Playwright may not even start where there is no browser.
-    path = chromium_path()
+    path = firefox_path() if is_firefox_wanted() else chromium_path()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
+        if is_firefox_wanted():
+            browser = playwright.firefox.launch(
+                channel="moz-firefox", executable_path=path, firefox_user_prefs=FIREFOX_PREFERENCES
+            )
+            skip_unless_spoken_to(browser)
+        else:
+            browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
         yield browser
         browser.close()
+
+
+def skip_unless_spoken_to(browser: Browser) -> None:
+    """Skip the test where Playwright asks this Firefox for what it does not know, as 1.65 asks ESR 153."""
+    try:
+        browser.new_context().close()
+    except PlaywrightError as failure:
+        browser.close()
+        pytest.skip(f"Playwright {version('playwright')} cannot drive Firefox {browser.version}: {failure.message}")
 
 
 MakeApp = Callable[..., Flask]

@@ -28,6 +28,12 @@ _CHROMIUM = (
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
 )
+_FIREFOX = ("firefox-esr", "firefox")
+# Playwright drives an ordinary Firefox by WebDriver BiDi, and finds a frame of another site in the same process alone.
+FIREFOX_PREFERENCES: dict[str, str | float | bool] = {
+    "fission.autostart": False,
+    "fission.webContentIsolationStrategy": 0,
+}
 # Debian's is in a folder that only root has on PATH.
 _NGINX = ("nginx", "/usr/sbin/nginx")
 # A shell script that starts a browser is a few lines; the browser itself is not read.
@@ -52,6 +58,16 @@ def found_chromium() -> Found:
 def chromium_path() -> str:
     """Return the Chromium to drive; skips the test without one."""
     return _required(found_chromium(), "REQUIRE_BROWSER")
+
+
+def is_firefox_wanted() -> bool:
+    """Return whether BROWSER=firefox asks for Firefox in Chromium's place."""
+    return os.environ.get("BROWSER") == "firefox"
+
+
+def firefox_path() -> str:
+    """Return the Firefox to drive: `FIREFOX`, or the first that the system has; skips the test without one."""
+    return _required(_found("FIREFOX", _FIREFOX, "Firefox"), "REQUIRE_BROWSER")
 
 
 def nginx_path() -> str:
