@@ -52,7 +52,7 @@ export function setText(element, text) {
  */
 export function setName(element, name) {
   if (element.textContent === name) return;
-  const parts = name.split(/(?<=[.:_])/);
+  const parts = name.match(/[^.:_]*[.:_]|[^.:_]+/g) ?? [];
   element.replaceChildren(...parts.flatMap((part, at) => (at ? [document.createElement("wbr"), part] : [part])));
 }
 

@@ -90,6 +90,17 @@ def test_a_refusal_at_zendesk_is_told_in_both_windows(workspace: Workspace) -> N
     workspace.expect_state("connected")
 
 
+def test_a_browser_that_keeps_no_cookies_is_told_of_them_in_both_windows(workspace: Workspace) -> None:
+    workspace.open_app()
+    consent = workspace.press_connect()
+    workspace.page.context.clear_cookies()
+    consent.locator("#allow").click()
+    expect(consent.locator("#report")).to_contain_text("invalid_state")
+    expect(consent.get_by_test_id("cookies")).to_contain_text("Allow cookies for this address")
+    shot(consent, "window_no_cookies")
+    expect(workspace.see("connection")).to_contain_text("This connection attempt cannot be continued")
+
+
 def test_consent_of_somebody_who_is_no_admin_is_told_in_both_windows(workspace: Workspace) -> None:
     workspace.open_app()
     consent = workspace.press_connect()
