@@ -1,5 +1,6 @@
 """What the pages in docs/ name is there."""
 
+import ast
 import re
 from functools import cache
 from pathlib import Path
@@ -32,6 +33,30 @@ def test_every_test_a_page_names_is_there(page: Path) -> None:
         assert not name or name in tests[file], f"{file}::{name}"
     for name, cut in re.findall(r"(?<![/\w])(test_\w+)(…?)(?![\w.]*\.py)(?!\.py)", text):
         assert name in names or (cut and any(one.startswith(name) for one in names)), name
+
+
+def said() -> str:
+    """Return every text of the service, one after the other; what is filled in is left out."""
+    texts = [path.read_text() for path in (ROOT / "service").rglob("*.json")]
+    for path in (ROOT / "service").rglob("*.py"):
+        nodes = ast.walk(ast.parse(path.read_text()))
+        texts += [one.value for one in nodes if isinstance(one, ast.Constant) and isinstance(one.value, str)]
+    return re.sub(r"\s+", " ", "\n".join(texts))
+
+
+# Each stands in the page as a person meets it, with what the service fills in.
+FILLED_IN = {
+    "16 requests from this address are still on their way": "requests from this address are still on their way"
+}
+
+
+def test_the_sentences_of_ours_that_troubleshooting_quotes_are_said() -> None:
+    page = (ROOT / "docs" / "troubleshooting.md").read_text()
+    quoted = re.findall(r'"([^"`\n]{12,})"', page)
+    texts = said()
+
+    assert len(quoted) > 8
+    assert [one for one in quoted if FILLED_IN.get(one, one).rstrip("….").strip() not in texts] == []
 
 
 def test_the_readme_quotes_the_figures_of_the_last_run() -> None:
