@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import secrets
 import signal
 import socket
 import subprocess
@@ -23,14 +24,19 @@ from tests.leftovers import end_with_us
 ROOT = Path(__file__).resolve().parent.parent
 READY_SECONDS = 60
 STOP_SECONDS = 40
+# Below those of which systems choose one for a connection: tests open thousands, and might take a program's port.
+PORTS = range(15_000, 32_000)
 T = TypeVar("T")
 
 
 def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+    """Return a port that nobody listens on, for a program that is about to start."""
+    # Not seeded, as `random` is for each test: runs beside each other would choose the same.
+    while True:
+        port = PORTS.start + secrets.randbelow(len(PORTS))
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.bind(("127.0.0.1", port))
+            return port
 
 
 def inherited_environment() -> dict[str, str]:
