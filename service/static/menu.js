@@ -80,6 +80,7 @@ export class Menu {
 
   #show(isShown) {
     setShown(this.#list, isShown);
+    document.body.classList.toggle("has-menu", isShown);
     setAttribute(this.#button, "aria-expanded", String(isShown));
   }
 

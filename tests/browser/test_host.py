@@ -110,6 +110,18 @@ def test_a_dialog_has_room_in_a_low_frame(hosted: Workspace) -> None:
     hosted.shot("dialog_in_a_low_frame")
 
 
+def test_the_menu_has_room_in_a_low_frame(workspace: Workspace) -> None:
+    workspace.serve_sdk()
+    workspace.open_app()
+    workspace.expect_state("not_connected")
+    before = workspace.frame.evaluate("document.body.getBoundingClientRect().height")
+    workspace.see("menu").click()
+    expect(workspace.see("log")).to_be_in_viewport(ratio=1)
+    workspace.shot("menu_in_a_low_frame")
+    workspace.page.keyboard.press("Escape")
+    assert workspace.frame.evaluate("document.body.getBoundingClientRect().height") == before
+
+
 def test_in_the_navigation_bar_the_page_keeps_the_size_it_is_given(hosted: Workspace) -> None:
     hosted.open_app(location="nav_bar", scheme="dark")
     expect(hosted.app.locator("html")).to_have_attribute("data-scheme", "dark")
