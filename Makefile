@@ -4,6 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 PORT ?= 9000
+STORE ?= one
 ARGS ?=
 TESTS ?=
 CHECK ?=
@@ -21,9 +22,9 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: sandbox test quick slow nightly mutants venv check format lock bench image
 
-# ARGS="--mode direct --set LIST_CACHE_SECONDS=0" reaches its other modes; ARGS=--help names them.
+# STORE=sentinel or cluster keeps the data in a group of servers. ARGS="--mode direct --set LIST_CACHE_SECONDS=0" reaches its other modes; ARGS=--help names them.
 sandbox: venv
-	@exec $(BIN)/python -m service.sandbox --port $(PORT) $(ARGS)
+	@exec $(BIN)/python -m service.sandbox --port $(PORT) --store $(STORE) $(ARGS)
 
 # FULL=1 searches every schedule of the model and gives the fuzzers ten times the cases; COVERAGE=1 measures and reports
 # what was run, also where a test failed.

@@ -57,6 +57,12 @@ def main() -> int:
         default="mint",
         help="mint: an ordinary OAuth client, ZIS tokens are minted; direct: the client of one ZIS integration (mint)",
     )
+    parser.add_argument(
+        "--store",
+        choices=("one", "sentinel", "cluster"),
+        default="one",
+        help="one server; a Sentinel group (a master, two replicas, three Sentinels); a Cluster of six (one)",
+    )
     parser.add_argument("--verbose", action="store_true", help="the service's log goes to this terminal")
     parser.add_argument(
         "--set",
@@ -72,6 +78,7 @@ def main() -> int:
         port=asked.port,
         service_port=asked.service_port,
         workers=asked.workers,
+        store=asked.store,
         is_direct=asked.mode == "direct",
         is_verbose=asked.verbose,
         changes=dict(asked.changes),

@@ -3,6 +3,8 @@
 A service that runs for real keeps who may do what for five minutes, and knows nothing of a world that begins anew.
 """
 
+from collections.abc import Callable, Iterable
+
 from redis import Redis
 
 # `service.sidebar.managers` names its keys so.
@@ -10,19 +12,18 @@ ROLES = "zis:{*}:role:*"
 
 
 class Forgetting:
-    """Empties the service's store, wholly or of roles."""
+    """Empties the service's store, wholly or of roles. `masters`: clients of the servers that hold it now."""
 
-    def __init__(self, store_url: str) -> None:
-        self._redis = Redis.from_url(store_url)
+    def __init__(self, masters: "Callable[[], Iterable[Redis]]") -> None:
+        self._masters = masters
 
     def everything(self) -> None:
         """Forget all accounts: nothing is connected any more."""
-        self._redis.flushall()
+        for redis in self._masters():
+            redis.flushall()
 
     def roles(self) -> None:
         """Forget who is an admin, so that Zendesk is asked at the next opening."""
-        for key in self._redis.scan_iter(ROLES):
-            self._redis.delete(key)
-
-    def close(self) -> None:
-        self._redis.close()
+        for redis in self._masters():
+            for key in redis.scan_iter(ROLES):
+                redis.delete(key)

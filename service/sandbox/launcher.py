@@ -9,13 +9,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
+from typing import Protocol
 
 from service.sandbox.environment import service_environment, shell_script
 from service.sandbox.forgetting import Forgetting
 from service.sandbox.ports import PortTaken, service_addresses
 from service.sandbox.service_process import ServiceProcess
 from service.sandbox.simulator import Simulator
-from service.sandbox.store_process import StoreMissing, StoreProcess
+from service.sandbox.store_groups import started_store
+from service.sandbox.store_process import StoreMissing
 
 READY_WITHIN_SECONDS = 60.0
 POLL_SECONDS = 0.1
@@ -31,9 +33,20 @@ class Options:
     port: int = 9000
     service_port: int | None = None
     workers: int = 2
+    store: str = "one"
+    """`one`, `sentinel` or `cluster`."""
     is_direct: bool = False
     is_verbose: bool = False
     changes: Mapping[str, str] = field(default_factory=dict)
+
+
+class Store(Protocol):
+    """What holds the data."""
+
+    @property
+    def runs(self) -> bool:
+        """Whether it goes on."""
+        ...
 
 
 class _Died(Exception):
@@ -85,10 +98,9 @@ class Launcher:
             service_url = f"http://localhost:{addresses[0].rpartition(':')[2]}"
             simulator.use_service(service_url)
             _say("Starting the store …")
-            store = StoreProcess(folder)
+            store = started_store(options.store, folder)
             parts.callback(store.stop)
-            forgetting = Forgetting(store.url)
-            parts.callback(forgetting.close)
+            forgetting = Forgetting(store.clients)
             simulator.on_reset = forgetting.everything
             simulator.on_people_changed = forgetting.roles
             self._go_on()
@@ -117,6 +129,8 @@ class Launcher:
             parts.callback(simulator.release)
             self._await_ready(service)
             welcome = _welcome(simulator, service_url, service, options, settings)
+            if options.store != "one":
+                welcome = welcome.replace("\n  Connect ", f"\n  Store             {store.url}\n  Connect ")
             _say(f"Ready after {time.monotonic() - began:.1f} s.\n\n{welcome}")
             self._watch(service, store)
             _say("\nStopping …")
@@ -142,7 +156,7 @@ class Launcher:
                 _say(f"  still starting, {now - began:.0f} s …")
             time.sleep(POLL_SECONDS)
 
-    def _watch(self, service: ServiceProcess, store: StoreProcess) -> None:
+    def _watch(self, service: ServiceProcess, store: Store) -> None:
         polls = 0
         while not self._stop_asked:
             time.sleep(POLL_SECONDS)

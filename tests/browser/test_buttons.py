@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from playwright.sync_api import Locator, expect
+from redis import Redis
 
 from service.sandbox.forgetting import ROLES, Forgetting
 from service.sidebar.managers import KEY_PATTERN
@@ -25,15 +26,14 @@ OTHERS = ("reset", "promote", "expire", "upload", "silent", "unregister", "lost"
 
 
 @pytest.fixture(autouse=True)
-def _forgetful(workspace: Workspace, environment: dict[str, str]) -> Iterator[None]:
+def _forgetful(workspace: Workspace, redis: Redis) -> Iterator[None]:
     """Let the service forget as it does in a sandbox."""
-    forgetting = Forgetting(environment["REDIS_URL"])
+    forgetting = Forgetting(lambda: [redis])
     simulator = workspace.simulator
     before = (simulator.on_reset, simulator.on_people_changed)
     simulator.on_reset, simulator.on_people_changed = forgetting.everything, forgetting.roles
     yield
     simulator.on_reset, simulator.on_people_changed = before
-    forgetting.close()
 
 
 def press(workspace: Workspace, name: str) -> None:

@@ -62,11 +62,13 @@ def is_listening(url: str) -> bool:
 def test_help_explains_every_option() -> None:
     result = run("--help")
     assert result.returncode == 0
-    for option in ("--port", "--service-port", "--workers", "--mode", "--verbose", "--set"):
+    for option in ("--port", "--service-port", "--workers", "--mode", "--store", "--verbose", "--set"):
         assert option in result.stdout
 
 
-@pytest.mark.parametrize("arguments", [["--port", "x"], ["--workers", "0"], ["--set", "nothing"], ["--mode", "other"]])
+@pytest.mark.parametrize(
+    "arguments", [["--port", "x"], ["--workers", "0"], ["--set", "nothing"], ["--mode", "other"], ["--store", "two"]]
+)
 def test_nonsense_is_refused(arguments: list[str]) -> None:
     assert run(*arguments).returncode == 2
 
@@ -118,6 +120,22 @@ def test_it_runs_until_stopped(mode: str) -> None:
         assert not is_listening(workspace[1])
         assert not is_listening(service[1])
         assert not Path(log[1]).parent.exists()
+
+
+@pytest.mark.parametrize("kind", ["sentinel", "cluster"])
+def test_the_store_may_be_a_group_of_servers(kind: str) -> None:
+    with launched("--port", "0", "--workers", "1", "--store", kind) as process:
+        output = output_until(process, "Ctrl-C")
+        service = re.search(r"Service +(http://localhost:\d+)/", output)
+        workspace = re.search(r"Open (http://127\.0\.0\.1:\d+)/", output)
+        assert service
+        assert workspace
+        assert f"redis+{kind}://127.0.0.1:" in output
+        assert requests.get(f"{service[1]}/readyz", timeout=90).status_code == 200
+        assert requests.post(f"{workspace[1]}/_sim/reset", timeout=90).ok
+        process.send_signal(signal.SIGTERM)
+        rest, _ = process.communicate(timeout=90)
+        assert ("Stopped." in rest, process.returncode) == (True, 0)
 
 
 def test_it_can_be_stopped_while_starting() -> None:
