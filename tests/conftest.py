@@ -149,7 +149,7 @@ def chromium() -> Iterator[Browser]:
             )
             skip_unless_spoken_to(browser)
         else:
-            browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
+            browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS, timeout=120_000)
         yield browser
         browser.close()
 

@@ -49,6 +49,7 @@ def open_window(chromium: Browser) -> Iterator[Callable[..., Page]]:
 
     def open_window(**options: Any) -> Page:
         context = chromium.new_context(**{"viewport": {"width": 1280, "height": 900}, "locale": "en-US", **options})
+        context.set_default_timeout(60_000)
         contexts.append(context)
         context.route(SDK, lambda route: route.abort())
         context.on("weberror", lambda error: faults.append(str(error.error)))

@@ -95,9 +95,10 @@ def a_crowd_that_lists_and_disconnects_leaves_nothing(race: Race, stage: Stage) 
         return scene.disconnect() if number % 2 else scene.fresh_job_specs()
 
     answers: list[Answer] = at_once(8, act)
-    assert {answer.seen for answer in answers[1::2]} == {"200"}
-    # Who lists between the revocation and the forgetting is told that Zendesk refuses a new token.
-    assert {answer.seen for answer in answers[::2]} <= OPEN | {"502 zendesk_unavailable"}
+    # Who comes between another's revocation and its forgetting is told that Zendesk refuses a new token.
+    refused = "502 zendesk_unavailable"
+    assert {"200"} <= {answer.seen for answer in answers[1::2]} <= {"200", refused}
+    assert {answer.seen for answer in answers[::2]} <= OPEN | {refused}
     assert all(answer.is_in_budget for answer in answers)
     assert_gone(scene)
 
