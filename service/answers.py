@@ -38,7 +38,7 @@ _log = structlog.get_logger(__name__)
 
 
 def register_answers(app: Flask) -> None:
-    """Give the application its manners: limits at the beginning, headers at the end, errors in one form."""
+    """Register request limits, response headers and error handlers."""
     # One more, so that a body of the greatest length is told from one that was cut.
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY_BYTES + 1
     app.before_request(_begin)

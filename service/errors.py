@@ -33,7 +33,7 @@ class ServiceError(Exception):
     code: ClassVar[str] = "internal_error"
     title: ClassVar[str] = "Something went wrong here"
     log_level: ClassVar[int] = logging.WARNING
-    """Of a line about it: a warning heals, or is somebody else's to mend; an error is the operator's."""
+    """Log level. WARNING: transient, or not ours to fix. ERROR: the operator must act."""
 
     detail: str
     upstream_status: int | None = None

@@ -118,10 +118,9 @@ class RateLimits:
         reset = self._asked(asked)
         if reset is None:
             return
-        raise RateLimited(
-            f"More than {limit.amount} such requests came within a minute. Try again when the time given is over.",
-            retry_after=max(1, math.ceil(reset - time.time())),
-        )
+        seconds = max(1, math.ceil(reset - time.time()))
+        when = "in a second" if seconds == 1 else f"in {seconds} seconds"
+        raise RateLimited(f"Too many requests (limit: {limit.amount} a minute). Try again {when}.", retry_after=seconds)
 
     def _asked(self, ask: Callable[[FixedWindowRateLimiter], T]) -> T:
         """Return what `ask` finds out in Redis, or in this process's memory while that is away."""

@@ -308,7 +308,7 @@ def registry_refusal(reply: Reply, integration: str) -> ServiceError:
 
 
 def _log_no_change(event: str, account: Subdomain, name: SpecName, reply: Reply) -> None:
-    """Say what Zendesk says, of which nothing is left in an answer that is settled by looking."""
+    """Log Zendesk's 409 or 404, which the reply will not show."""
     _log.info(event, account=account, integration=name.integration, job_spec=name.name, upstream_status=reply.status)
 
 

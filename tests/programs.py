@@ -15,7 +15,7 @@ CHROMIUM_FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
     "--disable-background-networking",
-    # Zendesk's SDK is not asked for where a test does without routes, which would switch the browser's cache off.
+    # Nothing here asks Zendesk's CDN: where Zendesk is simulated, the app takes a stand-in.
     "--host-resolver-rules=MAP static.zdassets.com ~NOTFOUND",
 )
 _CHROMIUM = (

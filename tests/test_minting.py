@@ -392,5 +392,5 @@ def test_an_account_that_does_not_mint_is_told_so_and_not_only_not_found(make_ad
     admin = connect_with(make_admin, mint="missing")
     [integration] = admin.status()["integrations"]
     assert integration["state"] == "unavailable"
-    assert "this account does not mint" in integration["detail"]
+    assert "minting is not available here" in integration["detail"]
     assert integration["detail"].endswith('Zendesk said: "Not found"')

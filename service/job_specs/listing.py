@@ -295,7 +295,7 @@ class Listing:
 
     @contextmanager
     def _forgone(self, wanted: Wanted) -> Iterator[None]:
-        """Do without what Redis does not take: the answer is at hand."""
+        """Log and ignore a failed cache write."""
         try:
             yield
         except StoreUnavailable as failure:
@@ -338,7 +338,7 @@ class Listing:
 
 
 def _is_own_hurry(failure: ServiceError, deadline: Deadline) -> bool:
-    """Return whether a time-out says more of the caller's deadline than of Zendesk."""
+    """Return True if the caller's short deadline, not Zendesk, caused the time-out."""
     if not isinstance(failure, ZendeskTimeout):
         return False
     return not isinstance(failure, ReplyLate | NotReached) or deadline.left() < 1

@@ -243,7 +243,7 @@ def _meaning(error: object, reply: Reply) -> ServiceError | InvalidGrant:
             "Zendesk, or ask for less with ZENDESK_SCOPE.",
             **told,
         )
-    return ZendeskUnavailable("Zendesk refused to give a token, for a reason that is not ours to mend.", **told)
+    return ZendeskUnavailable("Zendesk refused to issue a token; its words below say why.", **told)
 
 
 def _token(value: object) -> str | None:

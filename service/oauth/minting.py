@@ -173,7 +173,7 @@ def _refusal(reply: Reply) -> ServiceError:
             **told,
         )
     return MintingRefused(
-        "Zendesk refused to make a token for the integration. If that stays, this account does not mint: use the "
-        "integration's own client, zis_…, instead.",
+        "Zendesk refused to make a token for the integration. If this persists, minting is not available here: "
+        "configure the integration's own client (zis_…).",
         **told,
     )

@@ -46,7 +46,7 @@ class Turns:
 
     @contextmanager
     def wait(self, account: Subdomain, name: str, deadline: Deadline) -> Iterator[None]:
-        """Be the only thread of this process that is about `name` of the account.
+        """Hold this process's lock for (account, name).
 
         Raises:
             ZendeskTimeout: not within the deadline.

@@ -1,4 +1,4 @@
-"""What Zendesk gave and Redis did not take yet, or may have taken, and tokens that are still to be revoked.
+"""Token pairs not yet stored (or not surely), and tokens still to be revoked: retried in the background.
 
 Kept in this process's memory until settled. The pair before is spent, so losing a pair is losing the grant. A process
 that has to end with something in hand says so.

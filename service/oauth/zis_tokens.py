@@ -35,7 +35,7 @@ Operation = Callable[[str], Reply]
 class Seen:
     """What a request has just read of an account, so that its first call need not read it again.
 
-    Nothing may have been waited for since: it is as new as what a call reads just before it is sent.
+    Valid only if nothing blocked since the read.
     """
 
     grant: Grant
