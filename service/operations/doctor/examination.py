@@ -19,7 +19,7 @@ from service.operations.doctor.zendesk_checks import check_clock
 from service.operations.sealed_records import SealedRecords
 from service.redis_faults import cause_of, words_of
 from service.settings import Settings
-from service.store import Store
+from service.store import Store, StoreRefused
 from service.vault import Vault
 from service.zendesk.calls import ZendeskCalls
 
@@ -92,13 +92,25 @@ class Examination:
         if reached.status == "ok":
             try:
                 yield from check_redis(self._store, self._settings, workers_in(self._environ) or 1)
-                yield from check_keys(self._records, self._vault, self._deadline.sooner(KEYS_SECONDS))
+                yield from self._of_keys()
                 accounts = self._accounts()
             except StoreUnavailable as failure:
                 yield _not_told(failure)
         yield check_clock(self._calls, [one.account for one in accounts], self._deadline)
         if reached.status == "ok":
             yield from self._of_accounts(accounts)
+
+    def _of_keys(self) -> Iterator[Finding]:
+        try:
+            yield from check_keys(self._records, self._vault, self._deadline.sooner(KEYS_SECONDS))
+        except StoreRefused as refusal:
+            # Hosts that forbid SCAN; the accounts are found in the index of ends.
+            words = words_of(refusal.__cause__ or refusal)
+            says = (
+                f"Redis does not let this user look through its keys. SECRET_KEYS was not checked against them. {words}"
+            )
+            advice = "Allow SCAN: without it `rotate-keys` does not work, and no key can be taken out of SECRET_KEYS."
+            yield Finding("warn", "keys", says, advice)
 
     def _accounts(self) -> list[KnownAccount]:
         """Return connected accounts first, then those that may connect."""
