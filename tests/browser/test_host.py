@@ -1,5 +1,7 @@
 """The page and Zendesk around it, by way of Zendesk's SDK; nothing waits for it."""
 
+import math
+
 import pytest
 from playwright.sync_api import expect
 
@@ -112,9 +114,12 @@ def test_a_dialog_has_room_in_a_low_frame(hosted: Workspace) -> None:
 
 def test_the_menu_has_room_in_a_low_frame(workspace: Workspace) -> None:
     workspace.serve_sdk()
-    workspace.open_app()
-    workspace.expect_state("not_connected")
+    # Nothing is known yet, so the page is one line.
+    workspace.page.context.route("**/api/v1/**", lambda _route: None)
+    workspace.show_app()
+    workspace.expect_state("loading")
     before = workspace.frame.evaluate("document.body.getBoundingClientRect().height")
+    expect(workspace.page.locator("iframe[name=app]")).to_have_css("height", f"{math.ceil(before)}px")
     workspace.see("menu").click()
     expect(workspace.see("log")).to_be_in_viewport(ratio=1)
     workspace.shot("menu_in_a_low_frame")

@@ -304,7 +304,11 @@ def test_a_change_that_finds_its_integration_gone_says_so_above_until_it_is_back
     expect(count).to_have_text("2 of 3 integrations ready")
     expect(connected.see("connection")).to_have_attribute("data-ready", "false")
     expect(connected.group(SHIPPING).get_by_test_id("problem").last).to_contain_text("acme_shipping")
+    connected.open_connection()
+    # Which of the two it is, status alone tells.
+    expect(connected.see("integrations-ready")).to_contain_text(re.compile("token not accepted|not registered"))
     connected.shot("mismatch")
+    connected.see("connection-toggle").click()
     connected.acme.integrations[SHIPPING] = shipping
     connected.see("refresh").click()
     expect(count).to_be_hidden()
@@ -352,6 +356,26 @@ def test_a_thousand_job_specs_are_shown_and_searched_with_right_counts(workspace
     expect(note).to_contain_text("992 of 1,000 shown.")
     workspace.see("filter-installed").select_option("installed")
     expect(note).to_contain_text("8 of 1,000 shown.")
+
+
+def test_a_filter_that_is_cleared_shows_the_first_rows_at_once_and_then_all(workspace: Workspace) -> None:
+    workspace.acme.integrations[ARCHIVE].resize(990)
+    workspace.grant()
+    workspace.open_app()
+    expect(workspace.see("job-spec")).to_have_count(1000)
+    workspace.see("filter").fill("refund_record_created")
+    expect(workspace.shown_rows()).to_have_count(1)
+    at_once = workspace.frame.evaluate(
+        """() => {
+             const filter = document.querySelector("[data-testid=filter]");
+             filter.value = "";
+             filter.dispatchEvent(new Event("input", { bubbles: true }));
+             return document.querySelectorAll("[data-testid=job-spec]:not([hidden])").length;
+           }"""
+    )
+    assert 20 <= at_once <= 100
+    expect(workspace.see("list-note")).to_contain_text("1,000 job specs.")
+    expect(workspace.shown_rows()).to_have_count(1000)
 
 
 def test_every_word_typed_has_to_occur_somewhere_in_the_row(connected: Workspace) -> None:
