@@ -20,7 +20,7 @@ from service.sandbox.store_process import StoreMissing, StoreProcess
 
 MASTER_NAME = "zis"
 # Sentinels take a master for lost after this, and a Cluster's nodes each other.
-DOWN_AFTER_MILLISECONDS = 1000
+DOWN_AFTER_MILLISECONDS = 2000
 READY_SECONDS = 60.0
 POLL_SECONDS = 0.05
 SLOTS = 16384

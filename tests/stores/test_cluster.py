@@ -1,9 +1,11 @@
 """The service on a Cluster: the whole journey, and failovers and moved slots under load that cost no grant."""
 
+import contextlib
 from collections.abc import Callable
 
 import pytest
 from redis.crc import key_slot
+from redis.exceptions import RedisError
 
 from service.sandbox.store_groups import ClusterGroup, Server
 from tests.steps import wait_until
@@ -31,28 +33,51 @@ def owner(group: ClusterGroup, but: Server | None = None) -> Server | None:
 
 
 def owner_of(group: ClusterGroup) -> Server:
+    wait_until(lambda: owner(group) is not None, LONG_SECONDS)
     found = owner(group)
     assert found is not None
     return found
 
 
-def killed(group: ClusterGroup) -> None:
+def killed(group: ClusterGroup, is_well: Callable[[], bool]) -> None:
+    del is_well
     former = owner_of(group)
     former.kill()
     wait_until(lambda: owner(group, former) not in {None, former}, LONG_SECONDS)
     former.start()
 
 
-def paused(group: ClusterGroup) -> None:
+def paused(group: ClusterGroup, is_well: Callable[[], bool]) -> None:
+    """Let the master answer nobody until the service has found its successor.
+
+    In the moment of its return it takes writes that are lost: nobody has told it yet that it was replaced.
+    """
     former = owner_of(group)
     former.pause()
     try:
         wait_until(lambda: owner(group, former) not in {None, former}, LONG_SECONDS)
+        wait_until(is_well, LONG_SECONDS)
     finally:
         former.resume()
 
 
-def moved(group: ClusterGroup) -> None:
+def moved(group: ClusterGroup, is_well: Callable[[], bool]) -> None:
+    del is_well
+    wait_until(lambda: is_moved(group), LONG_SECONDS)
+
+
+def is_moved(group: ClusterGroup) -> bool:
+    """Move the slot; False: that was broken off, as where a busy machine lets a master fail over meanwhile."""
+    with contextlib.suppress(RedisError):
+        move(group)
+        return True
+    for one in group.servers:
+        with contextlib.suppress(RedisError):
+            one.say("CLUSTER", "SETSLOT", SLOT, "STABLE")
+    return False
+
+
+def move(group: ClusterGroup) -> None:
     source = owner_of(group)
     target = next(one for one in group.masters if one is not source)
     ids = [one.say("CLUSTER", "MYID").decode() for one in (source, target)]
@@ -68,8 +93,8 @@ def moved(group: ClusterGroup) -> None:
 @pytest.mark.timeout(120 + 60 * ROUNDS)
 @pytest.mark.parametrize("fail_over", [killed, paused, moved])
 def test_a_failover_under_load_costs_seconds_and_no_grant(
-    fail_over: Callable[[ClusterGroup], None], cluster: Stage
+    fail_over: Callable[[ClusterGroup, Callable[[], bool]], None], cluster: Stage
 ) -> None:
     group = cluster.group
     assert isinstance(group, ClusterGroup)
-    fails_over(cluster, lambda: fail_over(group))
+    fails_over(cluster, lambda is_well: fail_over(group, is_well))
