@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from tests.leftovers import end_with_us
+from tests.leftovers import MARK, end_with_us
 from tests.workers import ROOT, inherited_environment
 from tools.other_pythons import debian_mirror, fetch_wheels
 
@@ -79,6 +79,8 @@ class Workshop:
         temporary.mkdir()
         self._environment = {
             **inherited_environment(),
+            # By which they are found and ended if this run is killed.
+            **({MARK: os.environ[MARK]} if MARK in os.environ else {}),
             "BUILDAH_ISOLATION": "chroot",
             "STORAGE_DRIVER": "vfs",
             "CONTAINERS_STORAGE_CONF": str(storage),

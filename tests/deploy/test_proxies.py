@@ -147,8 +147,10 @@ def _reaches(fronted: Fronted) -> bool:
 def test_the_service_behind_it_knows_address_caller_and_id(fronted: Fronted, simulator: Simulator) -> None:
     with fronted.browser() as browser:
         assert "This is not the service's own address" not in browser.get(fronted.url).text
+        # Its own word counts, not the caller's, who would be sent to https for ever.
+        forged = {"X-Forwarded-Proto": "http"}
+        assert browser.get(fronted.url, headers=forged, allow_redirects=False).status_code == 200
         asked = browser.get(f"{fronted.url}/oauth/authorize?subdomain=acme", allow_redirects=False)
-        # Only where it is known that the browser came by https.
         assert asked.headers["Set-Cookie"].startswith("__Host-")
         done = browser.get(simulator.consent(asked.headers["Location"], 101))
         assert "Ada Morgan" in done.text
