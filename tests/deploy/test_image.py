@@ -1,8 +1,8 @@
 """The container image does what the Procfile's `web:` line does: as an ordinary user, on a read-only file system."""
 
 import os
+import re
 import signal
-import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,7 +15,7 @@ from service.sandbox.simulator.faults import Fault
 from tests.deploy.image import Container, Image, built_image
 from tests.deploy.procfile import lines
 from tests.steps import bootstrap_in, wait_until
-from tests.workers import READY_SECONDS, ROOT, free_port
+from tests.workers import READY_SECONDS, free_port
 
 # Making the base and building the image take some two minutes, which count for the first test.
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(1800)]
@@ -92,19 +92,14 @@ def scraped(address: str) -> str:
 
 
 def test_the_journey_passes_and_sigterm_lets_a_call_in_progress_finish(
-    start: Start, settings: dict[str, str], simulator: Simulator
+    image: Image, start: Start, settings: dict[str, str], simulator: Simulator
 ) -> None:
     # Shared counts need files, too.
     container = serve(start, settings, WEB_CONCURRENCY="2", METRICS_TOKEN=SCRAPER)
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"],  # noqa: S607
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
     address = settings["PUBLIC_URL"]
-    assert requests.get(f"{address}/livez", timeout=20).json()["commit"] == commit.stdout.strip()
+    commit = requests.get(f"{address}/livez", timeout=20).json()["commit"]
+    assert re.fullmatch("[0-9a-f]{40}", commit)
+    assert image.configuration["Labels"]["org.opencontainers.image.revision"] == commit
 
     api = f"{address}/api/v1"
     with sidebar_of(settings, simulator) as caller:
