@@ -1,5 +1,6 @@
 """Whatever the service sends to Redis at once, in a script or a command, lies in one slot of a Cluster."""
 
+import hashlib
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -8,13 +9,16 @@ import pytest
 from redis import BlockingConnectionPool, Connection, Redis
 from redis.crc import key_slot
 
-from service import create_app
+from service import activity, create_app
+from service.job_specs import kept_lists
+from service.oauth import grants
 from service.settings import Settings
 from tests.conftest import MakeAdmin
 from tests.operations.console import run
 from tests.steps import ORDERS_ONLY, Admin
 
 SPEC = "escalate_vip_order"
+SCRIPTS = (grants._UPDATE, grants._REPLACE, grants._FORGET, grants._SAVE_MINTED, activity._PUSH, kept_lists._STORE)
 # What a connection is greeted with, and what has no key or belongs to one node.
 KEYLESS = {b"HELLO", b"CLIENT", b"SELECT", b"PING", b"TIME", b"DBSIZE", b"SCAN", b"SCRIPT", b"INFO", b"CONFIG"}
 SEVERAL_KEYS = {b"DEL", b"EXISTS", b"MGET"}
@@ -54,24 +58,26 @@ def heard(environment: dict[str, str], make_admin: MakeAdmin) -> Iterator[Admin]
 
 
 def test_every_script_and_command_stays_within_one_slot(heard: Admin) -> None:
+    # What comes of each is other tests' matter; a busy machine may end one early.
     for account in ("acme", "globex"):
-        assert heard.connect(account).status_code == 200
+        heard.connect(account)
     heard.take_session("acme", 101)
-    assert heard.list_fresh().status_code == 200
-    assert heard.install(SPEC).status_code == 200
-    assert heard.call("GET", "/activity").status_code == 200
+    heard.list_fresh()
+    heard.install(SPEC)
+    heard.call("GET", "/activity")
+    # The last runs every script, whatever Zendesk does.
     for name in ("accounts", "refresh-tokens", "rotate-keys", "doctor"):
         run(heard.app, name)
     heard.meets({"where": "registry", "kind": "http_401_text"})
     heard.list_fresh()
     heard.meets()
-    assert run(heard.app, "disconnect", "acme").status == 0
+    run(heard.app, "disconnect", "acme")
     heard.settle()
 
     # Nothing is sent as a transaction.
     assert {command[0].upper() for command in Heard.commands} & {b"MULTI", b"EXEC", b"WATCH"} == set()
-    scripts = [command for command in Heard.commands if command[0].upper() == b"EVALSHA"]
-    assert len({command[1] for command in scripts}) > 10
+    scripts = {command[1] for command in Heard.commands if command[0].upper() == b"EVALSHA"}
+    assert {hashlib.sha1(script.encode()).hexdigest().encode() for script in SCRIPTS} <= scripts  # noqa: S324 - Redis's own
     for command in Heard.commands:
         keys = keys_of(command)
         assert len({key_slot(key) for key in keys}) <= 1, (command[0], keys)

@@ -118,6 +118,23 @@ def test_a_replica_that_sentinels_still_call_the_master_is_not_used(
     store.write(("SET", "a", "1"))
 
 
+def test_a_master_that_too_few_replicas_follow_is_told_and_asked_for_anew(
+    sentinel: Server, other: Server, make_store: MakeStore, redis: Redis
+) -> None:
+    sentinel.redis.execute_command("SENTINEL", "REMOVE", "zis")  # type: ignore[no-untyped-call]  # redis-py leaves it so
+    former = int(redis.connection_pool.connection_kwargs["port"])
+    watch(sentinel, other.port)
+    store = make_store(sentinel.port)
+    store.write(("SET", "a", "1"))
+    # It was cut off, and its replicas follow another one.
+    other.redis.config_set("min-replicas-to-write", "1")
+    sentinel.redis.execute_command("SENTINEL", "REMOVE", "zis")  # type: ignore[no-untyped-call]  # likewise
+    watch(sentinel, former)
+    assert "min-replicas-to-write" in failure(store).says
+    store.write(("SET", "a", "2"))
+    assert redis.get("a") == b"2"
+
+
 def test_without_the_right_to_ask_for_the_role_the_sentinel_is_believed(
     sentinel: Server, other: Server, make_store: MakeStore
 ) -> None:
