@@ -8,6 +8,7 @@ from redis.crc import key_slot
 from redis.exceptions import RedisError
 
 from service.sandbox.store_groups import ClusterGroup, Server
+from tests.leftovers import end_with_us
 from tests.steps import wait_until
 from tests.stores.journey import go_through
 from tests.stores.stage import LONG_SECONDS, ROUNDS, Stage, fails_over
@@ -45,6 +46,7 @@ def killed(group: ClusterGroup, is_well: Callable[[], bool]) -> None:
     former.kill()
     wait_until(lambda: owner(group, former) not in {None, former}, LONG_SECONDS)
     former.start()
+    end_with_us(former.pid)
 
 
 def paused(group: ClusterGroup, is_well: Callable[[], bool]) -> None:
