@@ -58,6 +58,8 @@ def require_builder() -> str:
         reason = f"not installed: {', '.join(missing)}"
     elif os.geteuid() != 0:
         reason = "only root can make a base image and enter it"
+    elif not _may_mount():
+        reason = "root may not make namespaces and mount here"
     elif mirror is None:
         reason = "this machine's apt names no mirror of Debian"
     else:
@@ -65,6 +67,11 @@ def require_builder() -> str:
     if os.environ.get("REQUIRE_IMAGE") == "1":
         pytest.fail(f"REQUIRE_IMAGE=1, but no image can be built here: {reason}")
     pytest.skip(f"no image can be built here: {reason}")
+
+
+def _may_mount() -> bool:
+    command = ["unshare", "--mount", "--pid", "--fork", "mount", "-t", "tmpfs", "none", "/mnt"]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0  # noqa: S603 - our words
 
 
 class Workshop:
