@@ -39,14 +39,9 @@ class Node:
 
     def __init__(self, address: Address, make_pool: Callable[[Address], Connections]) -> None:
         self.address = address
-        self.redis = Redis(connection_pool=make_pool(address))
+        self.pool = make_pool(address)
+        self.redis = Redis(connection_pool=self.pool)
         self._reads = SharedReads(self.redis)
-
-    @property
-    def pool(self) -> Connections:
-        pool = self.redis.connection_pool
-        assert isinstance(pool, Connections)  # noqa: S101  # as it was made
-        return pool
 
     def read(self, commands: tuple[Command, ...]) -> list[Any]:
         """Return the replies to reading commands, shared with other threads; the first refusal is raised."""
