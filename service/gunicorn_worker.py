@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from selectors import EVENT_READ
@@ -33,9 +34,12 @@ SILENT_SECONDS = 10
 ARRIVAL_SECONDS = 15
 # For the caller to take the next piece of an answer.
 SEND_SECONDS = 10
-# For the caller to see the end of the connection (RFC 9112, section 9.6); as long as gunicorn gives.
+# For the caller to see the end of the connection (RFC 9112, section 9.6); as long as gunicorn gives. What comes
+# meanwhile is read and thrown away: closed on it, a connection is reset, and a proxy that was still handing on a long
+# body answers 502 instead of what it was told.
 LINGER_SECONDS = 2
-LINGER_BYTES = 65536
+LINGER_BYTES = 4 * 1024 * 1024
+PIECE_BYTES = 64 * 1024
 # Silent connections that are closed at once where there is no room for new ones.
 MADE_ROOM = 64
 
@@ -87,12 +91,20 @@ class ThreadPool(ThreadPoolExecutor):
             self.__told(self._max_workers)
 
 
+@dataclass(slots=True)
+class _Ending:
+    """How long a connection that ends is still read from, and how much."""
+
+    at: float
+    bytes_left: int = LINGER_BYTES
+
+
 class Worker(ThreadWorker):
     """A thread is given to a request that is arriving, and ends with its answer."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.__lingering: dict[TConn, float] = {}
+        self.__lingering: dict[TConn, _Ending] = {}
         self.tell_threads: Callable[[int], None] = lambda _: None
         """Called with the number of threads that serve requests, where the machine gives fewer than were wanted."""
         self.refusal: Callable[[bool], bytes] = lambda _: b""
@@ -149,12 +161,12 @@ class Worker(ThreadWorker):
                 conn.timeout = 0.0
         super().murder_pending()
         now = time.monotonic()
-        for conn in [conn for conn, end in self.__lingering.items() if end <= now]:
+        for conn in [conn for conn, ending in self.__lingering.items() if ending.at <= now]:
             self.__close(conn)
 
     def __linger(self, conn: TConn) -> None:
         """Tell the caller that the connection ends, and close it once they have seen that."""
-        self.__lingering[conn] = time.monotonic() + LINGER_SECONDS
+        self.__lingering[conn] = _Ending(time.monotonic() + LINGER_SECONDS)
         try:
             conn.sock.setblocking(False)
             conn.sock.shutdown(socket.SHUT_WR)
@@ -165,12 +177,13 @@ class Worker(ThreadWorker):
 
     def __drain(self, conn: TConn, _sock: socket.socket) -> None:
         """Close the connection if the caller has, or sends more than an end needs."""
-        try:
-            if 0 < len(socket.socket.recv(conn.sock, LINGER_BYTES)) < LINGER_BYTES:
-                return
-        except OSError:
-            pass
-        self.__close(conn)
+        ending = self.__lingering[conn]
+        came = 0
+        with suppress(OSError):
+            came = len(socket.socket.recv(conn.sock, PIECE_BYTES))
+        ending.bytes_left -= came
+        if not came or ending.bytes_left <= 0:
+            self.__close(conn)
 
     def __close(self, conn: TConn) -> None:
         del self.__lingering[conn]

@@ -30,6 +30,8 @@ pytestmark = pytest.mark.attacks
 CANARY = "canary-0123456789-of-the-tests"
 # On Linux every 127.x.x.x is this machine, so that a stranger's address can be played.
 STRANGER = "127.0.0.2" if sys.platform == "linux" else None
+# Of Linux: both ends are done with a connection, or it was reset.
+TCP_CLOSE = 7
 # Requests that two readers would cut in different places (RFC 9112, section 11.2).
 HIDDEN = b"GET /hidden HTTP/1.1\r\nHost: localhost\r\n\r\n"
 SMUGGLED = {
@@ -208,6 +210,23 @@ def test_a_chunked_body_is_read_up_to_its_limit(service: LiveService) -> None:
     assert b"HTTP/1.1 413" in announced
     trailer = head + b"0\r\nAuthorization: Bearer x\r\nTransfer-Encoding: chunked\r\n\r\n"
     assert status_of(send(service, trailer)) == 400
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the state of a connection")
+def test_who_goes_on_sending_after_a_refusal_is_not_cut_off(service: LiveService) -> None:
+    """Closed on a body that is still coming, a connection is reset, and a proxy in front answers 502."""
+    body = "x" * 1_500_000
+    request = request_of("POST /sidebar HTTP/1.1", f"Content-Length: {len(body)}", body=body)
+    with socket.create_connection(("127.0.0.1", int(service.address.rpartition(":")[2])), timeout=60) as wire:
+        wire.sendall(request[:100_000])
+        answer = b""
+        while chunk := wire.recv(65536):
+            answer += chunk
+        wire.sendall(request[100_000:])
+        wire.shutdown(socket.SHUT_WR)
+        wait_until(lambda: wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == TCP_CLOSE)
+        assert wire.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0, "it was reset"
+    assert status_of(answer) == 413
 
 
 # --- slow clients ---
