@@ -77,7 +77,8 @@ def test_the_zip_holds_the_app_with_the_address_filled_in(tmp_path: Path) -> Non
         assert archive.testzip() is None
         assert archive.namelist() == [
             "assets/icon_nav_bar.svg", "assets/logo-small.png", "assets/logo.png", "assets/logo.svg", "manifest.json",
-            "translations/de.json", "translations/en.json",
+            "translations/de.json", "translations/en.json", "translations/es.json", "translations/fr.json",
+            "translations/ja.json", "translations/pt-br.json",
         ]  # fmt: skip
         assert archive.read("assets/logo.png") == (MANIFEST_FOLDER / "assets/logo.png").read_bytes()
         manifest = json.loads(archive.read("manifest.json"))
@@ -91,12 +92,12 @@ def test_the_zip_holds_the_app_with_the_address_filled_in(tmp_path: Path) -> Non
 
 def test_the_app_speaks_the_languages_of_the_sidebar() -> None:
     translated = {path.name for path in (MANIFEST_FOLDER / "translations").iterdir()}
-    assert translated == {path.name for path in CATALOGUES.glob("*.json")}
+    assert translated == {path.name.lower() for path in CATALOGUES.glob("*.json")}
 
 
 def test_the_app_is_called_as_the_sidebar_calls_itself() -> None:
     for path in CATALOGUES.glob("*.json"):
-        texts = json.loads((MANIFEST_FOLDER / "translations" / path.name).read_text())
+        texts = json.loads((MANIFEST_FOLDER / "translations" / path.name.lower()).read_text())
         assert texts["app"]["name"] == json.loads(path.read_text())["app.title"]
 
 
@@ -144,7 +145,7 @@ def test_an_entry_of_the_zip_tells_nothing_but_its_name_and_content(tmp_path: Pa
 def test_it_says_what_it_wrote_and_what_comes_next(tmp_path: Path) -> None:
     result = invoke(tmp_path / "app.zip", "--public-url", URL + "/")
 
-    assert f"Wrote {tmp_path / 'app.zip'}: 7 files" in result.output
+    assert f"Wrote {tmp_path / 'app.zip'}: 11 files" in result.output
     assert f"{URL}/sidebar" in result.output
     assert "Upload private app" in result.output
     assert "/api/v2/apps/owned.json" in result.output

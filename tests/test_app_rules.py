@@ -156,7 +156,7 @@ REFUSED: list[tuple[str, str, str, Break]] = [
     ("experiments", "unknown", "manifest.json", manifest(experiments={"hashParams": True, "turbo": True})),
     ("experiments", "switched-on-by-zero", "manifest.json", manifest(experiments={"turbo": 0})),
     ("default-locale", "malformed", "manifest.json", manifest(defaultLocale="english")),
-    ("default-locale", "without-its-file", "translations/fr.json", manifest(defaultLocale="fr")),
+    ("default-locale", "without-its-file", "translations/nl.json", manifest(defaultLocale="nl")),
     ("oauth", "keys-missing", "manifest.json", both(manifest(oauth={"client_id": "a"}), OAUTH_PARAMETER)),
     *(("oauth", f"no-{key}", "manifest.json", both(manifest(oauth={**OAUTH, key: ""}), OAUTH_PARAMETER))
       for key in OAUTH),

@@ -7,6 +7,7 @@ failure.
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -215,8 +216,11 @@ class Container:
     @property
     def pid(self) -> int:
         """Process 1 of the container, by its number out here."""
-        children = Path(f"/proc/{self._runtime.pid}/task/{self._runtime.pid}/children").read_text().split()
-        return int(children[0])
+        return self._children()[0]
+
+    def _children(self) -> list[int]:
+        told = Path(f"/proc/{self._runtime.pid}/task/{self._runtime.pid}/children").read_text()
+        return [int(child) for child in told.split()]
 
     def log(self) -> str:
         return Path(self._log.name).read_text()
@@ -230,6 +234,10 @@ class Container:
 
     def remove(self) -> None:
         """End what is left of it, at once."""
+        # By its process 1, with which all others of it end: unshare's own way is lost where the user changes.
+        if self.is_running():
+            for child in self._children():
+                os.kill(child, signal.SIGKILL)
         self._runtime.kill()
         self._runtime.wait()
         self._log.close()
