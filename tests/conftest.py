@@ -1,5 +1,6 @@
 """A real Valkey server, the Zendesk simulator over HTTP, and the service in this process or under gunicorn."""
 
+import os
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from typing import Any, ClassVar
@@ -65,6 +66,9 @@ expect.set_options(timeout=30_000)
 def pytest_configure() -> None:
     """End what this run leaves running, however it ends."""
     watch()
+    # Tests talk to this machine alone. Without a word of that requests goes through the whole environment at each call,
+    # also in threads of a test, while pytest writes the name of the next one there.
+    os.environ["no_proxy"] = "localhost,127.0.0.1,::1"
     Flask.url_rule_class = RuleOfThisProcess
 
 

@@ -142,7 +142,8 @@ def test_the_environments_own_proxies_are_not_used(
     with ConnectProxy(0, 403) as proxy:
         for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
             monkeypatch.setenv(name, proxy.address)
-        monkeypatch.delenv("NO_PROXY", raising=False)
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.delenv(name, raising=False)
         assert ask(make_calls(environment, account.address)) == 200
     assert proxy.heads == []
 

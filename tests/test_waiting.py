@@ -21,6 +21,12 @@ PEOPLE = 150
 FRESH = {"Cache-Control": "no-cache"}
 
 
+def listed(caller: Caller, refusals: list[str]) -> requests.Response:
+    """Return the list; whose question the test held back may have waited as long as one may, and asks again."""
+    reply = patiently(lambda: caller.get("/job_specs"), refusals)
+    return patiently(lambda: caller.get("/job_specs"), refusals) if reply.status_code == 504 else reply
+
+
 def test_callers_of_a_long_list_all_get_it_and_keep_nobody_else_waiting(
     live_service: StartService, simulator: Simulator
 ) -> None:
@@ -34,7 +40,7 @@ def test_callers_of_a_long_list_all_get_it_and_keep_nobody_else_waiting(
     simulator.world.clear_calls()
     refusals: list[str] = []
     with ThreadPoolExecutor(CALLERS) as pool:
-        asking = [pool.submit(patiently, lambda: acme.get("/job_specs"), refusals) for _ in range(CALLERS)]
+        asking = [pool.submit(listed, acme, refusals) for _ in range(CALLERS)]
         wait_until(lambda: bool(refusals))
         for _ in range(3):
             assert globex.get("/job_specs", **FRESH).status_code == 200
