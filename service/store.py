@@ -29,7 +29,7 @@ from service.redis_address import RedisAddress
 from service.redis_cluster import Cluster, ClusterPool, Nodes, asking
 from service.redis_faults import BUSY_POOL, TOO_MANY, Cause, cause_of, words_of
 from service.redis_pool import Connections, InTime, InTimeTLS
-from service.redis_sentinel import Sentinels, ToMaster, ToMasterTLS
+from service.redis_sentinel import MasterUnknown, Sentinels, ToMaster, ToMasterTLS
 from service.settings import Settings
 from service.shared_reads import SharedReads
 
@@ -293,8 +293,11 @@ class Store:
     def _may_have_moved(self, fault: RedisError, cause: Cause) -> bool:
         """Return whether another server may be the master by now.
 
-        A master that was silent for a while may have been replaced, and not know it yet when it answers again.
+        A master that was silent for a while may have been replaced, and not know it yet when it answers again. Where it
+        is the Sentinels that are silent, the connections that there are still work, and could not be made anew.
         """
+        if isinstance(fault, MasterUnknown):
+            return False
         is_silent = isinstance(fault, (RedisConnectionError, RedisTimeoutError)) and cause not in {TOO_MANY, BUSY_POOL}
         return cause.is_demoted or (self._has_successors and is_silent)
 

@@ -102,6 +102,22 @@ def test_a_new_connection_leads_to_the_master_of_then(
     assert (other.redis.get("a"), redis.get("a")) == (b"2", b"1")
 
 
+def test_sentinels_that_are_away_cost_no_connection_that_works(
+    sentinel: Server, make_store: MakeStore, redis: Redis, valkey: Any
+) -> None:
+    store = make_store(sentinel.port)
+    store.write(("SET", "a", "1"))
+    sentinel.redis.execute_command("SENTINEL", "REMOVE", "zis")  # type: ignore[no-untyped-call]  # redis-py leaves it so
+    pool = store.redis.connection_pool
+    working = pool.get_connection()
+    # Somebody else needs a second one, which nobody can make.
+    assert "no master" in failure(store).says
+    pool.release(working)
+    store.write(("SET", "a", "2"))
+    assert redis.get("a") == b"2"
+    watch(sentinel, valkey.port)
+
+
 def test_a_replica_that_sentinels_still_call_the_master_is_not_used(
     sentinel: Server, other: Server, make_store: MakeStore
 ) -> None:
