@@ -1,7 +1,9 @@
 """When each account's grant ends or has ended: one sorted set over all accounts, so that they are counted unopened.
 
 It is written beside the records, after them, because in a Redis Cluster it lies on another node than they do. A write
-that is lost costs a wrong number on /metrics and nothing else; the day's round looks at every record and mends it.
+that is lost costs a wrong number on /metrics; the day's round looks at every record and mends it. Only where Redis does
+not let its user look through the keys (SCAN) are accounts found here: one that is missing is not looked after by the
+day's round until its next refresh has written it again.
 """
 
 import time
