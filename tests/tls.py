@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
+import requests
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -22,6 +23,13 @@ class Certificate(NamedTuple):
 
     certificate: Path
     key: Path
+
+    def browser(self) -> requests.Session:
+        """Return a browser that knows this certificate, and no proxy of the machine's."""
+        browser = requests.Session()
+        browser.verify = str(self.certificate)
+        browser.trust_env = False
+        return browser
 
 
 def make_certificate(folder: Path, host: str = "localhost") -> Certificate:

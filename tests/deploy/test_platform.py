@@ -54,13 +54,6 @@ class Platform:
     dynos: list[Dyno]
     certificate: Certificate
 
-    def browser(self) -> requests.Session:
-        """Return a browser that knows the router's certificate."""
-        browser = requests.Session()
-        browser.verify = str(self.certificate.certificate)
-        browser.trust_env = False
-        return browser
-
 
 @pytest.fixture
 def platform(dyno_settings: dict[str, str], certificate: Certificate, tmp_path: Path) -> Iterator[Platform]:
@@ -91,14 +84,14 @@ def _is_ready(dyno: Dyno, port: int) -> bool:
 
 def _reaches(platform: Platform) -> bool:
     try:
-        return platform.browser().get(f"{platform.url}/livez", timeout=30).ok
+        return platform.certificate.browser().get(f"{platform.url}/livez", timeout=30).ok
     except (requests.ConnectionError, requests.Timeout):
         return False
 
 
 def _connect(platform: Platform, simulator: Simulator) -> requests.Session:
     """Connect acme as its admin, open the sidebar, and return a caller with its session."""
-    browser = platform.browser()
+    browser = platform.certificate.browser()
     consent = browser.get(f"{platform.url}/oauth/authorize?subdomain=acme", allow_redirects=False)
     assert consent.status_code == 302, consent.text
     cookie = consent.headers["Set-Cookie"]
@@ -107,16 +100,16 @@ def _connect(platform: Platform, simulator: Simulator) -> requests.Session:
     back = browser.get(simulator.consent(consent.headers["Location"], 101))
     assert back.status_code == 200, back.text
     page = browser.post(f"{platform.url}/sidebar", data={"token": simulator.sign("acme", 101)})
-    caller = platform.browser()
+    caller = platform.certificate.browser()
     caller.headers["Authorization"] = f"Bearer {bootstrap_in(page.text)['session_token']}"
     return caller
 
 
 def test_two_processes_behind_a_router_pass_the_whole_journey(platform: Platform, simulator: Simulator) -> None:
-    front = platform.browser().get(platform.url)
+    front = platform.certificate.browser().get(platform.url)
     assert "This is not the service's own address" not in front.text
     assert front.headers["Strict-Transport-Security"]
-    assert platform.browser().get(f"{platform.url}/livez").json()["commit"] == COMMIT
+    assert platform.certificate.browser().get(f"{platform.url}/livez").json()["commit"] == COMMIT
 
     caller = _connect(platform, simulator)
     api = f"{platform.url}/api/v1"
@@ -152,7 +145,7 @@ def test_a_process_that_is_stopped_under_load_fails_nobody(platform: Platform, s
     stopped = threading.Event()
 
     def ask(number: int) -> list[int]:
-        with platform.browser() as session:
+        with platform.certificate.browser() as session:
             session.headers["Authorization"] = token
             if number % 8 == 0:
                 session.headers["Cache-Control"] = "no-cache"

@@ -57,13 +57,6 @@ class Fronted:
     folder: Path
     certificate: Certificate
 
-    def browser(self) -> requests.Session:
-        """Return a browser that knows the proxy's certificate."""
-        browser = requests.Session()
-        browser.verify = str(self.certificate.certificate)
-        browser.trust_env = False
-        return browser
-
 
 def replaced(text: str, changes: dict[str, str]) -> str:
     """Return a sample with some of its words changed; each has to stand in it."""
@@ -138,14 +131,14 @@ def fronted(
 
 def _reaches(fronted: Fronted) -> bool:
     try:
-        return fronted.browser().get(f"{fronted.url}/livez", timeout=5).ok
+        return fronted.certificate.browser().get(f"{fronted.url}/livez", timeout=5).ok
     except (requests.ConnectionError, requests.Timeout):
         return False
 
 
 @pytest.mark.parametrize("fronted", [nginx, caddy], indirect=True, ids=["nginx", "caddy"])
 def test_the_service_behind_it_knows_address_caller_and_id(fronted: Fronted, simulator: Simulator) -> None:
-    with fronted.browser() as browser:
+    with fronted.certificate.browser() as browser:
         assert "This is not the service's own address" not in browser.get(fronted.url).text
         # Its own word counts, not the caller's, who would be sent to https for ever.
         forged = {"X-Forwarded-Proto": "http"}
@@ -172,7 +165,7 @@ def test_the_service_behind_it_knows_address_caller_and_id(fronted: Fronted, sim
 # Caddy leads to https by itself, on port 80 alone, and logs no requests.
 @pytest.mark.parametrize("fronted", [nginx], indirect=True, ids=["nginx"])
 def test_it_leads_to_https_and_logs_no_code(fronted: Fronted, simulator: Simulator) -> None:
-    with fronted.browser() as browser:
+    with fronted.certificate.browser() as browser:
         led = browser.get(f"{fronted.plain_url}/docs?x=1", allow_redirects=False)
         assert (led.status_code, led.headers["Location"]) == (301, f"{fronted.url}/docs?x=1")
         asked = browser.get(f"{fronted.url}/oauth/authorize?subdomain=acme", allow_redirects=False)

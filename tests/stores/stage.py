@@ -223,6 +223,19 @@ def made_ready(stage: Stage, simulator: Simulator) -> Iterator[Stage]:
         stage.admins.pop().close()
 
 
+def pause_until_replaced(master: Server, is_replaced: Callable[[], bool], is_well: Callable[[], bool]) -> None:
+    """Let a master answer nobody until the service has found its successor.
+
+    In the moment of its return it takes writes that are lost: nobody has told it yet that it was replaced.
+    """
+    master.pause()
+    try:
+        wait_until(is_replaced, LONG_SECONDS)
+        wait_until(is_well, LONG_SECONDS)
+    finally:
+        master.resume()
+
+
 def fails_over(stage: Stage, fail_over: Callable[[Callable[[], bool]], None]) -> None:
     """Go through a failover again and again, under load; callers are told to come again, and no grant is lost."""
     admin = stage.connected()

@@ -11,7 +11,7 @@ from service.sandbox.store_groups import ClusterGroup, Server
 from tests.leftovers import end_with_us
 from tests.steps import wait_until
 from tests.stores.journey import go_through
-from tests.stores.stage import LONG_SECONDS, ROUNDS, Stage, fails_over
+from tests.stores.stage import LONG_SECONDS, ROUNDS, Stage, fails_over, pause_until_replaced
 
 pytestmark = pytest.mark.faults
 
@@ -50,17 +50,8 @@ def killed(group: ClusterGroup, is_well: Callable[[], bool]) -> None:
 
 
 def paused(group: ClusterGroup, is_well: Callable[[], bool]) -> None:
-    """Let the master answer nobody until the service has found its successor.
-
-    In the moment of its return it takes writes that are lost: nobody has told it yet that it was replaced.
-    """
     former = owner_of(group)
-    former.pause()
-    try:
-        wait_until(lambda: owner(group, former) not in {None, former}, LONG_SECONDS)
-        wait_until(is_well, LONG_SECONDS)
-    finally:
-        former.resume()
+    pause_until_replaced(former, lambda: owner(group, former) not in {None, former}, is_well)
 
 
 def moved(group: ClusterGroup, is_well: Callable[[], bool]) -> None:

@@ -10,7 +10,7 @@ from service.sandbox.store_groups import MASTER_NAME, SentinelGroup, Server
 from tests.leftovers import end_with_us
 from tests.steps import wait_until
 from tests.stores.journey import go_through
-from tests.stores.stage import LONG_SECONDS, ROUNDS, Stage, fails_over
+from tests.stores.stage import LONG_SECONDS, ROUNDS, Stage, fails_over, pause_until_replaced
 
 pytestmark = pytest.mark.faults
 
@@ -49,17 +49,8 @@ def killed(group: SentinelGroup, is_well: Callable[[], bool]) -> None:
 
 
 def paused(group: SentinelGroup, is_well: Callable[[], bool]) -> None:
-    """Let the master answer nobody until the service has found its successor.
-
-    In the moment of its return it takes writes that are lost: nobody has told it yet that it was replaced.
-    """
     master = master_of(group)
-    master.pause()
-    try:
-        wait_until(lambda: is_replaced(group, master), LONG_SECONDS)
-        wait_until(is_well, LONG_SECONDS)
-    finally:
-        master.resume()
+    pause_until_replaced(master, lambda: is_replaced(group, master), is_well)
 
 
 def demoted(group: SentinelGroup, is_well: Callable[[], bool]) -> None:
