@@ -212,16 +212,19 @@ def post_worker_init(worker: Any) -> None:
     # Before requests take what the machine gives.
     _collaborator(worker, ZendeskCalls).prepare()
     _collaborator(worker, Upkeep).start()
+    _collaborator(worker, AccessTokens).stored.start()
 
 
 def worker_exit(_server: Any, worker: Any) -> None:
     """Go on trying to store what Zendesk has given or is just giving, until the graceful time-out."""
     if getattr(worker, "wsgi", None) is not None:
         _collaborator(worker, Upkeep).stop()
-        unsaved = _collaborator(worker, AccessTokens).unsaved
+        access_tokens = _collaborator(worker, AccessTokens)
+        unsaved = access_tokens.unsaved
         # A thread of no request (a role's question, upkeep) may be just before a refresh that nobody would wait for.
         unsaved.begin_no_more()
         unsaved.finish(UNSAVED_SECONDS)
+        access_tokens.stored.stop()
         # What could not be told is another process's to tell.
         _collaborator(worker, Alerts).finish(0)
 

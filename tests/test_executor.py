@@ -21,6 +21,7 @@ THREADS = 4
 STARTED_IN = {
     "executor.py": 1,
     "oauth/upkeep.py": 1,
+    "oauth/stored_pairs.py": 1,
     "zendesk/transport.py": 1,
     "addresses.py": 1,
     # Tells the webhook: one for the process, begun with its first alert.

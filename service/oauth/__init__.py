@@ -8,6 +8,7 @@ grants                  what an account has granted, and where it is kept
 access_tokens           hands out a live access token; refreshes once for everybody
 cool_down               how long nobody asks the token endpoint again
 unsaved                 pairs that Redis did not take yet, and tokens still to be revoked
+stored_pairs            pairs that Redis took lately, looked at again in case a failover has lost them
 zis_tokens              from a grant to the token of one integration: direct or minted
 minting                 asking Zendesk for an integration's token
 people                  who a person is, asked of Zendesk

@@ -25,6 +25,7 @@ from service.oauth.authorization_server import AuthorizationServer, InvalidGrant
 from service.oauth.conditions import Conditions
 from service.oauth.cool_down import CoolDown, refused_again
 from service.oauth.grants import Grant, Grants
+from service.oauth.stored_pairs import StoredPair, StoredPairs
 from service.oauth.turns import LEASE_POLL_SECONDS, LEASE_SECONDS, Turns, too_late
 from service.oauth.unsaved import RETRY_SECONDS, PairInHand, UnsavedPairs
 from service.store import Store
@@ -107,6 +108,7 @@ class AccessTokens:
         self._activity = activity
         self.cool_down = CoolDown(store)
         self.unsaved = unsaved
+        self.stored = StoredPairs(self._look_at)
 
     def get(self, account: Subdomain, deadline: Deadline, read: Grant | None = None) -> Grant:
         """Return the account's grant with an access token that has not expired.
@@ -264,6 +266,11 @@ class AccessTokens:
             return read
         if read.refresh_token is None:
             raise self._conditions.required(account, "not_refreshable")
+        lost = self.stored.lost_in(account, read)
+        if lost is not None:
+            # Zendesk would refuse what this process has spent already.
+            self._store_again(lost)
+            return None
         unanswered = read.refresh_begun_at is not None
         noted = read.changed(refresh_begun_at=self._clock())
         if not self._grants.update(account, read, noted):
@@ -331,7 +338,29 @@ class AccessTokens:
             # Re-sealed or declared dead meanwhile: what Zendesk gave us beats any verdict on its predecessor.
             generation = found
             written = replace(written, generation=secrets.token_hex(16))
+        self.stored.remember(account, noted, written)
         return written
+
+    def _look_at(self, pair: StoredPair) -> None:
+        """Store a pair again that the store took and has lost since, as in a failover.
+
+        Raises:
+            StoreUnavailable: Redis did not answer.
+            AuthorizationRequired: the account was disconnected or connected anew in this moment; the pair is revoked.
+        """
+        if self._grants.clear_fields(pair.account) == (pair.written.id, pair.written.generation):
+            return
+        try:
+            current = self._grants.get(pair.account)
+        except KeyMissing:
+            return
+        if pair.is_lost_in(current):
+            self._store_again(pair)
+
+    def _store_again(self, pair: StoredPair) -> None:
+        _log.warning("stored_pair_was_lost", account=pair.account, consequence="stored again")
+        # Whatever has been concluded from the spent one meanwhile, this is the pair that Zendesk honours.
+        self._settle_pair(pair.account, pair.spent, replace(pair.written, generation=secrets.token_hex(16)))
 
     def _settle_invalid_grant(self, account: Subdomain, noted: Grant, deadline: Deadline, *, unanswered: bool) -> Grant:
         """Return the grant somebody else stored meanwhile.

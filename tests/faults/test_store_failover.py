@@ -12,7 +12,7 @@ from redis import Redis
 from service.oauth.grants import grant_key
 from tests.faults.live_admin import LiveAdmin, refusal
 from tests.faults.own_valkey import OwnValkey
-from tests.faults.store_faults import ACME, Site
+from tests.faults.store_faults import ACME, Site, kill_worker
 from tests.steps import wait_until
 from tests.workers import LiveService
 
@@ -70,8 +70,8 @@ def test_a_replica_without_the_note_of_a_refresh_takes_the_pair(site: Site) -> N
     assert site.refreshes() == 1
 
 
-def test_a_replica_without_the_last_pair_says_that_its_answer_is_lost(site: Site) -> None:
-    admin = site.connected()
+def refreshed(admin: LiveAdmin, site: Site) -> bytes:
+    """Have the first group refresh; return the record as it was before the pair was stored."""
     site.expire()
     site.meets({"where": "token", "kind": "hold"})
     with ThreadPoolExecutor(1) as pool:
@@ -81,6 +81,26 @@ def test_a_replica_without_the_last_pair_says_that_its_answer_is_lost(site: Site
         site.meets()
         site.simulator.release()
         assert listing.result().status_code == 200
+    return before
+
+
+def test_a_replica_without_the_last_pair_is_given_it_by_the_process_that_stored_it(site: Site) -> None:
+    admin = site.connected()
+    site.put_back(refreshed(admin, site))
+    # Nobody calls.
+    wait_until(site.has_live_pair)
+    assert site.refreshes() == 1
+    for service in site.groups:
+        assert admin.list_fresh(service).status_code == 200
+        assert admin.connection(service) == ("connected", None)
+    assert site.refreshes() == 1
+
+
+def test_a_replica_without_the_last_pair_whose_process_has_gone_says_that_the_answer_is_lost(site: Site) -> None:
+    admin = site.connected()
+    before = refreshed(admin, site)
+    kill_worker(site.one)
+    site.one.wait_until_ready()
     site.put_back(before)
     for service in site.groups:
         assert refusal(admin.list_fresh(service)) == (409, "authorization_required")
