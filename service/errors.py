@@ -86,7 +86,7 @@ class IntegrationRequired(ServiceError):
 
 
 class Unauthenticated(ServiceError):
-    """The signed token or the session token is missing, invalid or expired."""
+    """The signed request, session token, machine token or metrics token is missing, invalid or expired."""
 
     status, code, title = 401, "unauthenticated", "The session or token is not valid"
 

@@ -79,8 +79,8 @@ def addresses_of(port: str) -> list[str]:
 if os.environ.get("PORT"):
     bind = addresses_of(os.environ["PORT"])
 worker_class = Worker
-# Far above the cores: the work is waiting for Zendesk and Redis. In the first three seconds in which an account hangs
-# its callers may hold as many as come, so there are more than one account is likely to fill.
+# Far above the cores: the work is waiting for Zendesk and Redis. An account that hangs may hold half of them
+# (`zendesk.bulkhead`), so there are enough for the others beside it.
 MOST_THREADS = 128
 FEWEST_THREADS = 16
 # Of a worker: gunicorn's own, those that look up addresses (of accounts and of Redis), the watchdog, upkeep.
