@@ -35,14 +35,14 @@ BULK_SECONDS = 90
 # Beyond either a bulk goes on in an entry of its own, because each further name writes the whole entry anew.
 MOST_ITEMS = 1000
 MOST_ITEMS_CHARACTERS = 64 * 1024
-# Of somebody else's entry at the head; then this one stands by itself.
+# How often a merge is tried while others write the newest entry; then this one is written by itself.
 MERGE_TRIES = 5
 LIFE_SECONDS = 90 * 86_400
 OK = "ok"
 
 Action = Literal["connected", "disconnected", "installed", "uninstalled", "rearmed", "reauthorization_required"]
 
-# One script, so that the list is never longer than it may be, and never without a life.
+# One script, so that the list is never longer than it may be, and never without an expiry.
 _PUSH = """
 local first = 7
 if ARGV[5] ~= '' then
@@ -75,7 +75,7 @@ redis.call('EXPIRE', KEYS[1], ARGV[3])
 return 1
 """
 
-# New entries push the others on meanwhile, so an item is found by itself and not by its place.
+# New entries move the others meanwhile, so an item is found by its value and not by its place.
 _RESEAL = """
 local place = redis.call('LPOS', KEYS[1], ARGV[1])
 if not place then return 0 end
@@ -84,10 +84,10 @@ return 1
 """
 
 _CONNECTIONS = frozenset({"connected", "disconnected", "reauthorization_required"})
-# What makes a change one of the same kind, beside who made it.
+# What two changes by the same person have to share to be counted in one entry.
 _SAME = ("action", "integration", "result")
 
-# What the log calls an action that failed: nobody is to take `installed` at warning for an installation.
+# The log's names for actions that failed, so that nobody takes `installed` at warning for an installation.
 _FAILED: dict[Action, str] = {
     "connected": "connect_failed",
     "disconnected": "disconnect_failed",
@@ -112,7 +112,7 @@ class Author:
 
     @property
     def is_known(self) -> bool:
-        """Whether two deeds of this author are certain to be by the same one."""
+        """Whether two events of this author are certain to be by the same one."""
         return self.is_operator or self.id is not None or self.name is not None
 
     def to_json(self) -> dict[str, Any] | str:
@@ -125,7 +125,7 @@ OPERATOR = Author(is_operator=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Deed:
+class Event:
     """What was done, or attempted."""
 
     action: Action
@@ -138,9 +138,9 @@ class Deed:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """What one entry says of deeds of one kind."""
+    """What one entry says of events of one kind."""
 
-    deed: Deed
+    event: Event
     """The last of them."""
     count: int
     items: tuple[str, ...] | None = None
@@ -148,10 +148,10 @@ class _Entry:
 
     def to_members(self) -> dict[str, Any]:
         return {
-            "action": self.deed.action,
-            "integration": self.deed.integration,
-            "job_spec": self.deed.job_spec if self.items is None else None,
-            "result": self.deed.result,
+            "action": self.event.action,
+            "integration": self.event.integration,
+            "job_spec": self.event.job_spec if self.items is None else None,
+            "result": self.event.result,
             "count": self.count,
             "items": self.items,
         }
@@ -161,14 +161,14 @@ class _Entry:
         """The names of its job specs, each once."""
         if self.items is not None:
             return self.items
-        return () if self.deed.job_spec is None else (self.deed.job_spec,)
+        return () if self.event.job_spec is None else (self.event.job_spec,)
 
     def with_more(self, count: int, names: tuple[str, ...]) -> "_Entry | None":
-        """Return the entry after as many deeds of its kind before; None: it would be too long."""
+        """Return the entry after as many events of its kind before; None: it would be too long."""
         both = tuple(dict.fromkeys((*names, *self.names)))
         if len(both) > MOST_ITEMS or sum(map(len, both)) > MOST_ITEMS_CHARACTERS:
             return None
-        return _Entry(self.deed, self.count + count, both if len(both) > 1 else None)
+        return _Entry(self.event, self.count + count, both if len(both) > 1 else None)
 
 
 @contextmanager
@@ -234,23 +234,23 @@ class Activity:
     ) -> Iterator[dict[str, object]]:
         """Note what becomes of the block; what it puts into the dict is told to the log alone."""
         told: dict[str, object] = {}
-        with outcome(lambda result: self.note(account, author, Deed(action, integration, job_spec, result), **told)):
+        with outcome(lambda result: self.note(account, author, Event(action, integration, job_spec, result), **told)):
             yield told
 
-    def note(self, account: Subdomain, author: Author, *deeds: Deed, **told: object) -> None:
-        """Log what was done, and keep it; the last deed is the newest. A failure of the store is logged, not raised."""
+    def note(self, account: Subdomain, author: Author, *events: Event, **told: object) -> None:
+        """Log what was done, and keep it; the last event is the newest. A failure of the store is only logged."""
         by = "operator" if author.is_operator else author.name if author.id is None else author.id
-        for deed in deeds:
-            about = {"integration": deed.integration, "job_spec": deed.job_spec} if deed.job_spec else {}
-            is_done = deed.result == OK
-            level = logging.INFO if is_done else error_class(deed.result).log_level
-            event = deed.action if is_done else _FAILED.get(deed.action, deed.action)
-            _log.log(level, event, account=account, by=by, **about, result=deed.result, **told)
-        self._keep(account, author, deeds)
+        for event in events:
+            about = {"integration": event.integration, "job_spec": event.job_spec} if event.job_spec else {}
+            is_done = event.result == OK
+            level = logging.INFO if is_done else error_class(event.result).log_level
+            said = event.action if is_done else _FAILED.get(event.action, event.action)
+            _log.log(level, said, account=account, by=by, **about, result=event.result, **told)
+        self._keep(account, author, events)
 
     def note_reauthorization(self, account: Subdomain) -> None:
         """Keep that the account has to be connected again, which nobody did; whoever found out logs why."""
-        self._keep(account, NOBODY, (Deed("reauthorization_required"),))
+        self._keep(account, NOBODY, (Event("reauthorization_required"),))
 
     def reading(self, account: Subdomain, limit: int) -> Command:
         """Return the command whose reply `opened` takes; for callers that read more in the same round trip."""
@@ -308,22 +308,22 @@ class Activity:
         """
         self._store.write(("DEL", activity_key(account)))
 
-    def _keep(self, account: Subdomain, author: Author, deeds: tuple[Deed, ...]) -> None:
+    def _keep(self, account: Subdomain, author: Author, events: tuple[Event, ...]) -> None:
         """Write entries by one script; where Redis does not take them, or has better use for its room, say so."""
-        for deed in deeds:
-            metrics.CHANGES.labels(deed.action, deed.result).inc()
-        if not deeds:
+        for event in events:
+            metrics.CHANGES.labels(event.action, event.result).inc()
+        if not events:
             return
         at = int(self._clock())
-        entries = _folded(deeds)[-MOST_ENTRIES:]
+        entries = _folded(events)[-MOST_ENTRIES:]
         try:
             if self._store.has_room(ACTIVITY_GIVES_WAY_AT):
                 self._push(account, at, author, entries)
             else:
-                _log.warning("activity_not_kept", account=account, entries=len(deeds), reason="store nearly full")
+                _log.warning("activity_not_kept", account=account, entries=len(events), reason="store nearly full")
         except StoreUnavailable as failure:
             # What was done is done, and its answer does not depend on this.
-            _log.warning("activity_not_kept", account=account, entries=len(deeds), code=failure.code)
+            _log.warning("activity_not_kept", account=account, entries=len(events), code=failure.code)
 
     def _push(self, account: Subdomain, at: int, author: Author, entries: list[_Entry]) -> None:
         """Write entries; the first takes the place of the newest one there, if it goes on with that.
@@ -353,7 +353,7 @@ class Activity:
             before = self._vault.parsed(activity_key(account), head.partition(b":")[2], _entry)
         except KeyMissing:
             return b"", None
-        kind = (_identity(author.to_json()), *(getattr(entry.deed, name) for name in _SAME))
+        kind = (_identity(author.to_json()), *(getattr(entry.event, name) for name in _SAME))
         if (_identity(before["actor"]), *(before[name] for name in _SAME)) != kind:
             return b"", None
         names = tuple(before["items"] or ([] if before["job_spec"] is None else [before["job_spec"]]))
@@ -364,7 +364,7 @@ class Activity:
         return (b"", None) if merged is None else (head, merged)
 
     def _item(self, account: Subdomain, at: int, author: Author, entry: _Entry) -> str:
-        mark = ".c" if entry.deed.action in _CONNECTIONS else ""
+        mark = ".c" if entry.event.action in _CONNECTIONS else ""
         return f"{at}{mark}:{self._sealed(account, at, author, entry)}"
 
     def _sealed(self, account: Subdomain, at: int, author: Author, entry: _Entry) -> str:
@@ -378,13 +378,13 @@ class Activity:
         return self._vault.seal(activity_key(account), records.write(members))
 
 
-def _folded(deeds: tuple[Deed, ...]) -> list[_Entry]:
-    """Return the deeds in their order, those of one kind that follow each other as one entry."""
+def _folded(events: tuple[Event, ...]) -> list[_Entry]:
+    """Return the events in their order, those of one kind that follow each other as one entry."""
     entries: list[_Entry] = []
-    for deed in deeds:
-        entry = _Entry(deed, 1)
+    for event in events:
+        entry = _Entry(event, 1)
         last = entries[-1] if entries else None
-        is_same = last is not None and all(getattr(last.deed, name) == getattr(deed, name) for name in _SAME)
+        is_same = last is not None and all(getattr(last.event, name) == getattr(event, name) for name in _SAME)
         merged = entry.with_more(last.count, last.names) if last is not None and is_same else None
         if merged is None:
             entries.append(entry)

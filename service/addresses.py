@@ -13,7 +13,7 @@ from typing import Any
 
 from urllib3.util.connection import allowed_gai_family
 
-# The system's look-up cannot be broken off: it takes 5 to 30 s where name servers are silent. So many of them may hang.
+# The system's look-up cannot be interrupted: it takes 5 to 30 s where name servers are silent. At most this many hang.
 THREADS = 4
 # A look-up that takes longer is not waited for where the addresses found last are known.
 PATIENCE_SECONDS = 1.0

@@ -36,11 +36,11 @@ SEND_SECONDS = 10.0
 FIRST_RETRY_SECONDS = 15.0
 LONGEST_RETRY_SECONDS = 300.0
 GIVE_UP_SECONDS = 3600.0
-# The same is noticed with every request; this process looks at it again after so long.
+# Every request notices the same fault; this process asks Redis about it again after this time.
 QUIET_SECONDS = 600.0
 # A thread that has nothing to do ends.
 IDLE_SECONDS = 10.0
-# Of more than these at once nobody reads all.
+# Nobody reads more than this at once.
 MOST_WAITING = 500
 MOST_REMEMBERED = 4096
 # These are about this service, not about one account.
@@ -254,7 +254,7 @@ class Alerts:
 
     @cached_property
     def _adapter(self) -> ZendeskAdapter:
-        # Not Zendesk's: a webhook that hangs holds none of its connections, threads and look-ups.
+        # An adapter of its own: a webhook that hangs holds none of Zendesk's connections, threads and look-ups.
         return ZendeskAdapter(self._settings.outbound_proxy, self._settings.zendesk_ca_file)
 
 

@@ -75,7 +75,7 @@ def _require_readable_query() -> None:
     except UnicodeDecodeError:
         # The answer's headers look at it, too.
         request.query_string = b""
-        raise InvalidRequest("The address's parameters are no UTF-8 text.") from None
+        raise InvalidRequest("The parameters in the address are not valid UTF-8.") from None
 
 
 def _read_body() -> None:
@@ -230,7 +230,7 @@ def answer_outside_flask(settings: Settings, is_unreadable: bool) -> bytes:
     `is_unreadable`: it is no request of HTTP, or its line or headers are too long; else the server failed.
     """
     error = (
-        InvalidRequest("This is no request that can be read, or its address or headers are too long.")
+        InvalidRequest("The request cannot be read, or its address or headers are too long.")
         if is_unreadable
         else InternalError(_UNFORESEEN)
     )

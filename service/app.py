@@ -61,7 +61,7 @@ from service.sidebar.sessions import Sessions
 from service.sidebar.zaf_jwt import ZAFTokens
 from service.store import Store
 from service.vault import Vault
-from service.web import hand_over, request_id_if_any
+from service.web import request_id_if_any, set_collaborators
 from service.zendesk.bulkhead import Bulkhead
 from service.zendesk.calls import ZendeskCalls
 from service.zendesk.transport import ZendeskAdapter
@@ -222,7 +222,7 @@ def _assemble(app: Flask, settings: Settings, store: Store, collection: Collecti
         activity=activity,
         uninstall_all=changes.uninstall_all,
     )
-    hand_over(
+    set_collaborators(
         app,
         settings,
         store,

@@ -19,7 +19,7 @@ from service.subdomains import Subdomain
 
 T = TypeVar("T")
 
-# Where gunicorn does not say how many (`set_threads`).
+# Used where gunicorn does not say how many (`set_threads`).
 DEFAULT_THREADS = 32
 # So that a burst leaves no threads behind.
 IDLE_SECONDS = 10.0
@@ -81,7 +81,7 @@ class Executor:
             return False
         with self._lock:
             self._to_tell[when_free] = None
-        # Whoever held it may have ended before this was noted.
+        # A place may have become free before this was noted.
         return self._places.take(account)
 
     def side_by_side(self, account: Subdomain, name: str, works: Sequence[Callable[[], T]]) -> list[T]:
@@ -101,7 +101,7 @@ class Executor:
         outcome = _done(work)
         fault = outcome.exception()
         if fault is not None and not isinstance(fault, ServiceError):
-            # Nobody may be waiting for it.
+            # Logged, because nobody may be waiting for the result.
             _log.error("unforeseen", thread=name, exc_info=fault)
         thread.name = _IDLE_NAME
         with self._lock:
@@ -121,7 +121,7 @@ class Executor:
                     if self._idle:
                         self._idle -= 1
                         return
-                # Somebody counts on this thread: the work is on its way.
+                # `begin` counts on this thread: the work is on its way.
                 continue
             work()
             self._tell()

@@ -34,8 +34,8 @@ from service.zendesk.calls import ZendeskCalls
 
 _log = structlog.get_logger("service.access")
 
-# A new folder: another gunicorn has another one, also the one that SIGUSR2 starts, and nothing is left over from the
-# last. None where nobody can ask for what is counted.
+# A new folder for each gunicorn, also for the one that SIGUSR2 starts, so that no old counts are in it. Without
+# METRICS_TOKEN nobody can ask for the counts, so there is none.
 if os.environ.get("METRICS_TOKEN", "").strip():
     COUNTS.share()
 
@@ -83,14 +83,14 @@ worker_class = Worker
 # (`zendesk.bulkhead`), so there are enough for the others beside it.
 MOST_THREADS = 128
 FEWEST_THREADS = 16
-# Of a worker: gunicorn's own, those that look up addresses (of accounts and of Redis), the watchdog, upkeep.
+# Other threads of a worker: gunicorn's own, look-ups of addresses (of accounts and of Redis), the watchdog, upkeep.
 OTHER_THREADS = 12
 # gunicorn's master, and whatever else the platform runs for the same user.
 OTHER_PROCESSES = 8
-# gunicorn's greatest. A name of a job spec travels in the address, where a character takes up to 12 bytes.
+# The most that gunicorn allows. A job spec's name is in the address, where a character takes up to 12 bytes.
 limit_request_line = 8190
 threads = threads_within(resource.getrlimit(resource.RLIMIT_NPROC)[0], os.environ.get("WEB_CONCURRENCY", "1"))
-# Those that say nothing, or wait for their next request, hold no thread: only memory, some 5 KB each.
+# Connections that say nothing, or wait for their next request, hold no thread, only some 5 KB of memory each.
 MOST_CONNECTIONS = 8192
 # Connections to accounts (five to each of the 256 asked last) and to Redis, and what Python itself has open.
 OTHER_FILES = 1536
@@ -102,15 +102,15 @@ graceful_timeout = 27
 # Above the 90 s for which the router keeps idle connections.
 keepalive = 95
 # Only a proxy on this machine may say what a client's request was; the addresses come from TRUSTED_PROXIES alone.
-# The last is the first as an IPv6 socket sees it.
+# The last entry is 127.0.0.1 as an IPv6 socket sees it.
 forwarded_allow_ips = "127.0.0.1,::1,::ffff:127.0.0.1"
 forwarder_headers = ""
 control_socket_disable = True
-# The files by which workers say that they live, where a full or cleaned /tmp does not matter.
+# The workers' heartbeat files go where a full or cleaned /tmp does not matter.
 if os.access("/dev/shm", os.W_OK | os.X_OK):  # noqa: S108 - gunicorn makes files of its own in it
     worker_tmp_dir = "/dev/shm"  # noqa: S108 - likewise
 accesslog = "-"
-# Time for a pair that Redis does not take, of the graceful time-out.
+# How much of the graceful time-out is spent on storing pairs that Redis has not taken yet.
 UNSAVED_SECONDS = 20.0
 
 
@@ -127,7 +127,7 @@ class ServerLog(Logger):
             "request",
             method=environ["REQUEST_METHOD"],
             path=environ["RAW_URI"].partition("?")[0],
-            # The text, because a request that gunicorn refuses by itself has no more.
+            # Parsed, because a request that gunicorn refuses by itself has a text alone.
             status=int(str(resp.status).partition(" ")[0]),
             bytes=resp.sent,
             milliseconds=round(request_time / timedelta(milliseconds=1), 1),
@@ -160,12 +160,12 @@ def _collaborator(worker: Any, kind: type) -> Any:
 
 
 def _remove_counts(master: int) -> None:
-    # Workers take the promise along, but it is not theirs to keep.
+    # Workers inherit this exit handler, but only the master may remove the folder.
     if os.getpid() == master:
         COUNTS.remove()
 
 
-# For whoever imports this module and starts nothing, or fails before it starts.
+# Also where gunicorn fails before it starts, or this module is only imported.
 atexit.register(_remove_counts, os.getpid())
 
 
@@ -202,14 +202,14 @@ def post_worker_init(worker: Any) -> None:
     gc.collect()
     gc.freeze()
     COUNTS.open()
-    # So that the worker is among the living before its first request.
+    # So that the worker counts as alive before its first request.
     metrics.REQUESTS_IN_PROGRESS.set(0)
     threading.excepthook = log_thread_crash
     worker.refusal = partial(answer_outside_flask, _collaborator(worker, Settings))
     worker.tell_threads = _collaborator(worker, Bulkhead).set_threads
     worker.tell_threads(worker.cfg.threads)
     _collaborator(worker, Executor).set_threads(executor_threads(worker.cfg.threads))
-    # Before requests take what the machine gives.
+    # Before the threads of requests use up the machine's limit.
     _collaborator(worker, ZendeskCalls).prepare()
     _collaborator(worker, Upkeep).start()
     _collaborator(worker, AccessTokens).stored.start()
@@ -221,11 +221,11 @@ def worker_exit(_server: Any, worker: Any) -> None:
         _collaborator(worker, Upkeep).stop()
         access_tokens = _collaborator(worker, AccessTokens)
         unsaved = access_tokens.unsaved
-        # A thread of no request (a role's question, upkeep) may be just before a refresh that nobody would wait for.
+        # A background thread (a role's question, upkeep) may be about to begin a refresh that nobody would wait for.
         unsaved.begin_no_more()
         unsaved.finish(UNSAVED_SECONDS)
         access_tokens.stored.stop()
-        # What could not be told is another process's to tell.
+        # Another process sends what could not be sent.
         _collaborator(worker, Alerts).finish(0)
 
 

@@ -28,11 +28,11 @@ _log = structlog.get_logger(__name__)
 _DEFER: object = gthread._DEFER  # type: ignore[attr-defined]  # noqa: SLF001 - nothing public stands for it
 # A request comes with its connection. One that does not is waited for by the poller, which needs no thread for it.
 FIRST_WAIT_SECONDS = 0.01
-# For the first byte of a new connection.
+# The time a new connection has for its first byte.
 SILENT_SECONDS = 10
-# From a request's first byte to its last, however many pieces it comes in.
+# The time from a request's first byte to its last, however many pieces it comes in.
 ARRIVAL_SECONDS = 15
-# For the caller to take the next piece of an answer.
+# The time a caller has to take the next piece of an answer.
 SEND_SECONDS = 10
 # For the caller to see the end of the connection (RFC 9112, section 9.6); as long as gunicorn gives. What comes
 # meanwhile is read and thrown away: closed on it, a connection is reset, and a proxy that was still handing on a long
@@ -40,7 +40,7 @@ SEND_SECONDS = 10
 LINGER_SECONDS = 2
 LINGER_BYTES = 4 * 1024 * 1024
 PIECE_BYTES = 64 * 1024
-# Silent connections that are closed at once where there is no room for new ones.
+# How many silent connections are closed together where there is no room for a new one.
 MADE_ROOM = 64
 
 
@@ -85,7 +85,7 @@ class ThreadPool(ThreadPoolExecutor):
         except RuntimeError:
             if not self._threads:
                 raise
-            # Not tried again for every request.
+            # Otherwise every request would try again.
             self._max_workers = len(self._threads)
             _log.error("no_thread", threads=self._max_workers)
             self.__told(self._max_workers)
@@ -112,7 +112,7 @@ class Worker(ThreadWorker):
 
     def get_thread_pool(self) -> ThreadPool:
         pool = ThreadPool(self.cfg.threads, self.__told)
-        # The first one is there before others of this process can take what the machine gives.
+        # The first thread is started before others of this process use up the machine's limit.
         pool.submit(int)
         return pool
 

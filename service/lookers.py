@@ -19,7 +19,7 @@ LEFT_WHEN_FULL = 900
 # What `lookers_key` returns, as a pattern; for whoever goes through everything that is sealed.
 KEY_PATTERN = "zis:{*}:lookers"
 
-# One script, so that the hash is never larger than it may be, and never without a life.
+# One script, so that the hash is never larger than it may be, and never without an expiry.
 _REMEMBER = """
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 redis.call('EXPIRE', KEYS[1], ARGV[3])

@@ -1,4 +1,4 @@
-"""What this process remembers so that it need not make it again: values of exact inputs, never of a moment."""
+"""A bounded cache in this process's memory, for values that follow from their key alone and never change."""
 
 import threading
 from collections.abc import Callable, Hashable

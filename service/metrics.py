@@ -10,13 +10,13 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metr
 
 from service.shared_counts import COUNTS, SharedValue
 
-# Whatever PROMETHEUS_MULTIPROC_DIR says, which is meant for somebody else.
+# PROMETHEUS_MULTIPROC_DIR is ignored: our workers share their counts through `shared_counts` alone.
 values.ValueClass = SharedValue
-# When each series began: of no use to Prometheus, and as many lines again.
+# The `_created` series double the lines, and Prometheus does not use them.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # prometheus_client leaves it so
 
 _registry = CollectorRegistry()
-# Anything else is a word that some caller made up.
+# A caller may send any word as the method; others than these are counted together.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 _requests = Counter("zis_requests", "Requests answered.", ("method", "route", "status"), registry=_registry)
@@ -31,7 +31,7 @@ _request_duration = Histogram(
 REQUESTS_IN_PROGRESS = Gauge(
     "zis_requests_in_progress",
     "Requests that have not been answered yet: threads in use.",
-    # Only of workers that live: one that was killed does not take its requests off again.
+    # Live workers only: a killed one never took its requests off again.
     multiprocess_mode="livesum",
     registry=_registry,
 )
@@ -61,7 +61,7 @@ _lists = Counter("zis_lists", "Lists of an integration, by where each came from.
 _redis_errors = Counter("zis_redis_errors", "Failures of Redis, the repeated ones too.", ("kind",), registry=_registry)
 CHANGES = Counter("zis_changes", "What was done to accounts, or attempted.", ("action", "result"), registry=_registry)
 
-# Bound once: there from the beginning, at 0, so that Prometheus sees the first of each as an increase.
+# Each series exists from the beginning, at 0, so that Prometheus sees its first count as an increase.
 LISTS = {source: _lists.labels(source) for source in ("hit", "asked", "coalesced", "stale", "none")}
 REDIS_ERRORS = {
     kind: _redis_errors.labels(kind)
@@ -77,7 +77,7 @@ for _cause in ("stale", "expired", "refused", "upkeep"):
         "zendesk_unavailable",
     ):
         REFRESHES.labels(_cause, _result)
-for _action in ("connected", "disconnected", "installed", "uninstalled", "reauthorization_required"):
+for _action in ("connected", "disconnected", "installed", "uninstalled", "rearmed", "reauthorization_required"):
     CHANGES.labels(_action, "ok")
 for _turn in ("refresh", "mint"):
     TURN_WAIT.labels(_turn)

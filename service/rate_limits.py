@@ -48,7 +48,7 @@ class RateLimits:
         self._is_on = settings.rate_limits
         self._store = store
         storage = RedisStorage("redis://", connection_pool=store.redis.connection_pool, key_prefix="zis:limit")
-        # The client itself, which in a Cluster finds the node of each key, and not one made around its pool.
+        # Our own client: in a Cluster it finds the node of each key; the library would make one around its pool.
         storage.storage = store.redis
         storage.initialize_storage("redis://")
         self._shared = FixedWindowRateLimiter(storage)

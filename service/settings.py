@@ -284,7 +284,7 @@ def parse_public_url(text: str) -> str:
     if parts.path or parts.query or parts.fragment or "@" in parts.netloc or "?" in text or "#" in text:
         raise ValueError("must be an origin alone: scheme, host and port, no path")
     if not HOST.fullmatch(parts.hostname):
-        raise ValueError("has characters in its host that no host has")
+        raise ValueError("has characters in its host that are not allowed there")
     return origin_of(text)
 
 

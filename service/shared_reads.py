@@ -19,7 +19,7 @@ from service.memo import Memo
 
 _Command = tuple[object, ...]
 
-# So that Redis never holds more replies than these for a process that is slow to take them.
+# The most replies that Redis holds for a process that is slow to read them.
 MOST_AT_ONCE = 16
 # For a place in a round trip, as for a connection of the pool. While Redis says nothing each one lasts as long as its
 # time limits let it, and whoever waited for several of them in turn would outlive the request it is for.
@@ -90,13 +90,13 @@ class SharedReads:
         if mine.turn.acquire(timeout=TURN_SECONDS):
             return
         with self._lock:
-            # Told just now, after all.
+            # The reply came in this very moment.
             if mine.turn.acquire(blocking=False):
                 return
             if mine in self._waiting:
                 self._waiting.remove(mine)
                 raise RedisTimeoutError("Redis is slow, and others wait for it already")
-        # In the round trip that is under way: it ends within Redis's time limits.
+        # Our commands are in the round trip under way, which ends within Redis's time limits.
         mine.turn.acquire()
 
     def _lead(self, mine: _Read) -> None:
@@ -111,7 +111,7 @@ class SharedReads:
                 successor = self._waiting[0] if self._waiting else None
                 self._is_led = successor is not None
                 if successor is not None:
-                    # Told before it could give up: then nobody would lead.
+                    # Under the lock, before it can give up: then nobody would lead.
                     successor.turn.release()
             for one in together:
                 one.is_done = True
@@ -129,7 +129,7 @@ class SharedReads:
                 for one in together:
                     one.take(lambda command: redis.parse_response(connection, command[0]))  # type: ignore[no-untyped-call]  # likewise
             except BaseException:
-                # Replies that nobody took would be the next reader's.
+                # Otherwise the next reader would get the replies that were not read.
                 connection.disconnect()  # type: ignore[no-untyped-call]  # likewise
                 raise
             finally:

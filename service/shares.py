@@ -1,4 +1,4 @@
-"""Places that several share and none may fill: a dynamic threshold, without quotas, clocks or reservations."""
+"""Places shared so that no holder takes them all: a dynamic threshold, without quotas, clocks or reservations."""
 
 import threading
 from collections import Counter

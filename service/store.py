@@ -45,12 +45,12 @@ LISTS_GIVE_WAY_AT = 0.7
 STATES_GIVE_WAY_AT = 0.8
 ACTIVITY_GIVES_WAY_AT = 0.95
 MEMORY_LOOK_SECONDS = 5.0
-# A monitor is not told of a Redis that is silent for less: one ping that was slow or lost is no outage.
+# A shorter silence of Redis is not reported to a monitor: one slow or lost ping is no outage.
 GRACE_SECONDS = 5.0
-# Keys that Redis goes through for one handful: a fraction of a millisecond of its time.
+# Keys that Redis looks at for one SCAN: a fraction of a millisecond of its time.
 SCANNED_AT_ONCE = 1000
 
-# A lasting failure is told so often.
+# How often a lasting failure is logged.
 TELL_EVERY_SECONDS = 60.0
 
 _log = structlog.get_logger(__name__)
@@ -101,12 +101,12 @@ class Store:
             tls = {"ssl_ca_certs": str(settings.redis_tls_ca)}
         shared: dict[str, Any] = {
             "retry": Retry(NoBackoff(), 0),
-            # Else the package's metadata is read and parsed for every connection: 2 ms of the 3 that one takes.
+            # Otherwise redis-py reads the package's metadata for every connection: 2 ms of the 3 that one takes.
             "driver_info": DriverInfo(lib_version=redis_py_version),
             **tls,
         }
         if not address.url.startswith("unix://"):
-            # Not the addresses of Zendesk's hosts: name servers that are silent for those would hold Redis up.
+            # Its own look-ups: name servers that are silent for Zendesk's hosts would hold Redis up.
             shared |= {"addresses": Addresses(), "socket_connect_timeout": CONNECT_SECONDS}
         options: dict[str, Any] = {
             **shared,
@@ -345,7 +345,9 @@ class Store:
         self.note_failure(fault)
         if isinstance(fault, (RedisConnectionError, RedisTimeoutError)):
             return StoreUnavailable("The store (Redis) did not answer. Try again in a moment.", retry_after=2)
-        return StoreRefused("The store (Redis) refused what must be kept. Its operator has to look.", retry_after=10)
+        return StoreRefused(
+            "The store (Redis) refused a write. Its operator has to look into it; the log says why.", retry_after=10
+        )
 
 
 def _cluster(address: RedisAddress, options: dict[str, Any]) -> Cluster:

@@ -27,17 +27,17 @@ Q = TypeVar("Q", bound=Query)
 
 # A router's id is taken over if it can do no harm in a log line or a header.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
-# Where pydantic's own words make no sentence with the parameter's name.
+# In place of pydantic's words that make no sentence with the parameter's name.
 _REASONS = {"missing": "is missing", "string_too_short": "is empty"}
 _COLLABORATORS = "zis_collaborators"
 
 
-def hand_over(app: Flask, *collaborators: object) -> None:
+def set_collaborators(app: Flask, *collaborators: object) -> None:
     """Give the application its collaborators, one of a class."""
     app.extensions[_COLLABORATORS] = {type(one): one for one in collaborators}
 
 
-class _Withheld(dict[type, object]):
+class _NoCollaborators(dict[type, object]):
     """Has no collaborators, and says why to whoever asks."""
 
     def __init__(self, fault: Exception) -> None:
@@ -45,13 +45,13 @@ class _Withheld(dict[type, object]):
         self.__fault = fault
 
     def __missing__(self, kind: type) -> object:
-        # Not the object that is kept: each raise would add its frames to it.
+        # A copy, because each raise of one object adds frames to it.
         raise copy(self.__fault)
 
 
-def withhold(app: Flask, fault: Exception) -> None:
+def refuse_collaborators(app: Flask, fault: Exception) -> None:
     """Give the application no collaborators; asking for one raises `fault`."""
-    app.extensions[_COLLABORATORS] = _Withheld(fault)
+    app.extensions[_COLLABORATORS] = _NoCollaborators(fault)
 
 
 def collaborator(kind: type[T]) -> T:
@@ -62,7 +62,7 @@ def collaborator(kind: type[T]) -> T:
 def begin_request() -> None:
     """Note when the request arrived and what it is called."""
     g.began = time.perf_counter()
-    # Not by request.headers, which takes longer to find a name than all of this.
+    # request.headers takes longer to find a name than all of this.
     g.deadline = Deadline.of_request(request.environ.get("HTTP_X_REQUEST_START"))
     g.request_id = request_id_of(request.environ)
     bind_contextvars(request_id=g.request_id)

@@ -4,7 +4,7 @@ import time
 
 from flask import Flask
 
-from service.activity import Activity, Author, Deed
+from service.activity import Activity, Author, Event
 from service.lookers import Lookers
 from service.oauth import probes
 from service.oauth.authorization_server import ACCESS_TOKEN_SECONDS, REFRESH_TOKEN_SECONDS, TokenPair
@@ -53,5 +53,5 @@ def seed(app: Flask, simulator: Simulator, account: str, user_id: int) -> Grant:
     for name in settings.integrations_of(subdomain):
         collaborator(app, Store).write(*probes.recording(subdomain, name, None))
     collaborator(app, Lookers).remember(subdomain, user_id)
-    collaborator(app, Activity).note(subdomain, Author(person.id, person.name), Deed("connected"))
+    collaborator(app, Activity).note(subdomain, Author(person.id, person.name), Event("connected"))
     return grant

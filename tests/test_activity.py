@@ -20,7 +20,7 @@ from service.activity import (
     RUN_SECONDS,
     Activity,
     Author,
-    Deed,
+    Event,
     activity_key,
     outcome,
 )
@@ -71,9 +71,9 @@ def outcome_of(reply: TestResponse) -> tuple[int, str]:
     return reply.status_code, reply.get_json()["code"]
 
 
-def deeds(count: int, first: int = 0) -> list[Deed]:
-    """Return deeds that nothing folds into one entry."""
-    return [Deed("installed", f"integration_{number}", f"spec_{number}") for number in range(first, first + count)]
+def events(count: int, first: int = 0) -> list[Event]:
+    """Return events that nothing folds into one entry."""
+    return [Event("installed", f"integration_{number}", f"spec_{number}") for number in range(first, first + count)]
 
 
 def changed(found: Entries) -> list[str]:
@@ -258,7 +258,7 @@ def test_a_manager_by_name_is_called_what_zendesk_has_called_them(make_admin: Ma
 
 
 def test_what_a_command_does_is_the_operators(admin: Admin) -> None:
-    activity(admin).note(ACME, OPERATOR, Deed("disconnected"))
+    activity(admin).note(ACME, OPERATOR, Event("disconnected"))
     entry = entries(admin)[0]
     assert (entry["actor"], entry["installation_id"], entry["request_id"]) == ("operator", None, None)
 
@@ -476,7 +476,7 @@ def test_the_activity_survives_a_disconnect_and_goes_when_it_is_purged(admin: Ad
     admin.disconnect()
     admin.connect("acme")
     assert told(admin) == [("connected", "ok"), ("disconnected", "ok"), ("connected", "ok")]
-    activity(admin).note(GLOBEX, NOBODY, Deed("connected"))
+    activity(admin).note(GLOBEX, NOBODY, Event("connected"))
     activity(admin).purge(ACME)
     assert entries(admin) == []
     assert redis.exists(activity_key(GLOBEX))
@@ -487,7 +487,7 @@ def test_the_activity_survives_a_disconnect_and_goes_when_it_is_purged(admin: Ad
 
 @pytest.mark.parametrize(("query", "count"), [("", 50), ("?limit=1", 1), ("?limit=7", 7), ("?limit=200", 200)])
 def test_as_many_are_shown_as_were_asked_for(query: str, count: int, admin: Admin) -> None:
-    activity(admin).note(ACME, NOBODY, *deeds(220))
+    activity(admin).note(ACME, NOBODY, *events(220))
     assert names(entries(admin, query)) == [f"spec_{number}" for number in range(219, 219 - count, -1)]
 
 
@@ -509,8 +509,8 @@ def test_the_answer_is_not_for_caches(admin: Admin) -> None:
 
 
 def test_only_the_last_500_changes_are_kept_and_the_connections_beside_them(admin: Admin, redis: Redis) -> None:
-    activity(admin).note(ACME, NOBODY, *deeds(300))
-    activity(admin).note(ACME, NOBODY, *deeds(300, first=300))
+    activity(admin).note(ACME, NOBODY, *events(300))
+    activity(admin).note(ACME, NOBODY, *events(300, first=300))
     assert names(activity(admin).latest(ACME)) == [*(f"spec_{number}" for number in range(599, 99, -1)), None]
     assert redis.llen(KEY) == MOST_ENTRIES + 1
     assert told(admin)[0] == ("installed", "ok")
@@ -518,9 +518,9 @@ def test_only_the_last_500_changes_are_kept_and_the_connections_beside_them(admi
 
 
 def test_connections_push_out_no_change_and_only_the_last_100_are_kept(admin: Admin) -> None:
-    activity(admin).note(ACME, NOBODY, *deeds(450))
+    activity(admin).note(ACME, NOBODY, *events(450))
     for number in range(120):
-        activity(admin).note(ACME, Author(number + 1), Deed("disconnected"))
+        activity(admin).note(ACME, Author(number + 1), Event("disconnected"))
     found = activity(admin).latest(ACME)
     assert [entry["actor"]["id"] for entry in found[:100]] == list(range(120, 20, -1))
     assert names(found[100:]) == [f"spec_{number}" for number in range(449, -1, -1)]
@@ -528,7 +528,7 @@ def test_connections_push_out_no_change_and_only_the_last_100_are_kept(admin: Ad
 
 def test_500_times_the_same_change_by_the_same_person_is_one_entry(admin: Admin, redis: Redis) -> None:
     ada, eve = Author(101, "Ada Morgan", 7), Author(105, "Eve Lindqvist")
-    same = Deed("installed", "acme_orders", VIP)
+    same = Event("installed", "acme_orders", VIP)
     activity(admin).note(ACME, eve, same)
     for _ in range(500):
         activity(admin).note(ACME, ada, same)
@@ -544,13 +544,13 @@ def test_500_times_the_same_change_by_the_same_person_is_one_entry(admin: Admin,
 
 @pytest.mark.parametrize(
     "other",
-    [Deed("uninstalled", "acme_orders", VIP), Deed("installed", "acme_shipping", VIP),
-     Deed("rearmed", "acme_orders", VIP), Deed("installed", "acme_orders", VIP, "rate_limited")],
+    [Event("uninstalled", "acme_orders", VIP), Event("installed", "acme_shipping", VIP),
+     Event("rearmed", "acme_orders", VIP), Event("installed", "acme_orders", VIP, "rate_limited")],
 )  # fmt: skip
-def test_another_change_or_the_same_one_later_is_an_entry_of_its_own(other: Deed, admin: Admin) -> None:
-    ada, same = Author(101, "Ada Morgan"), Deed("installed", "acme_orders", VIP)
-    for deed in (same, other, same):
-        activity(admin).note(ACME, ada, deed)
+def test_another_change_or_the_same_one_later_is_an_entry_of_its_own(other: Event, admin: Admin) -> None:
+    ada, same = Author(101, "Ada Morgan"), Event("installed", "acme_orders", VIP)
+    for event in (same, other, same):
+        activity(admin).note(ACME, ada, event)
     assert [entry["count"] for entry in activity(admin).latest(ACME)] == [1, 1, 1, 1]
     with time_machine.travel(time.time() + RUN_SECONDS + 60, tick=False):
         activity(admin).note(ACME, ada, same)
@@ -582,8 +582,8 @@ def test_installing_what_is_listed_as_installed_is_a_rearming(admin: Admin, name
 ADA_HERSELF = Author(101, "Ada Morgan")
 
 
-def bulk(count: int, first: int = 0, result: str = "ok") -> list[Deed]:
-    return [Deed("installed", "acme_orders", f"spec_{number:03}", result) for number in range(first, first + count)]
+def bulk(count: int, first: int = 0, result: str = "ok") -> list[Event]:
+    return [Event("installed", "acme_orders", f"spec_{number:03}", result) for number in range(first, first + count)]
 
 
 def shape(person: Admin) -> list[tuple[str, int, int | None]]:
@@ -593,8 +593,8 @@ def shape(person: Admin) -> list[tuple[str, int, int | None]]:
 
 
 def test_a_bulk_of_200_is_one_entry_with_its_names(admin: Admin, redis: Redis) -> None:
-    for deed in bulk(200):
-        activity(admin).note(ACME, ADA_HERSELF, deed)
+    for event in bulk(200):
+        activity(admin).note(ACME, ADA_HERSELF, event)
     (entry, _) = entries(admin)
     assert (entry["action"], entry["integration"], entry["job_spec"]) == ("installed", "acme_orders", None)
     assert (entry["count"], entry["items"]) == (200, [f"spec_{number:03}" for number in range(200)])
@@ -607,7 +607,7 @@ def test_a_bulk_by_several_requests_at_once_is_one_entry_or_few(admin: Admin) ->
     activity(admin).note(ACME, ADA_HERSELF, *bulk(1))
     at_once(4, lambda number: activity(admin).note(ACME, ADA_HERSELF, *bulk(5, first=10 * number)))
     found = activity(admin).latest(ACME)
-    assert {*changed(found)} - {None} == {"spec_000"} | {deed.job_spec for n in range(4) for deed in bulk(5, 10 * n)}
+    assert {*changed(found)} - {None} == {"spec_000"} | {event.job_spec for n in range(4) for event in bulk(5, 10 * n)}
     assert len(found) <= 3
 
 
@@ -640,7 +640,7 @@ def test_an_entry_does_not_grow_without_end(admin: Admin) -> None:
     activity(admin).note(ACME, ADA_HERSELF, *bulk(1000))
     activity(admin).note(ACME, ADA_HERSELF, *bulk(2, first=1000))
     assert shape(admin) == [("ok", 2, 2), ("ok", 1000, 1000)]
-    long_names = [Deed("rearmed", "acme_orders", f"{number}{'x' * 40_000}") for number in range(2)]
+    long_names = [Event("rearmed", "acme_orders", f"{number}{'x' * 40_000}") for number in range(2)]
     activity(admin).note(ACME, ADA_HERSELF, *long_names)
     assert shape(admin)[:2] == [("ok", 1, None), ("ok", 1, None)]
 
@@ -659,19 +659,19 @@ def test_an_entry_of_an_older_release_counts_as_one_and_is_repeated(admin: Admin
     sealed = collaborator(admin.app, Vault).seal(KEY, json.dumps(older).encode())
     redis.lpush(KEY, f"{int(time.time())}:{sealed}")
     assert (entries(admin)[0]["count"], entries(admin)[0]["items"]) == (1, None)
-    activity(admin).note(ACME, Author(101), Deed("installed", "acme_orders", VIP))
+    activity(admin).note(ACME, Author(101), Event("installed", "acme_orders", VIP))
     assert [entry["count"] for entry in entries(admin)] == [2, 1]
 
 
 def test_repetitions_at_once_are_all_counted(admin: Admin) -> None:
-    same = Deed("installed", "acme_orders", VIP)
+    same = Event("installed", "acme_orders", VIP)
     at_once(8, lambda _: activity(admin).note(ACME, Author(101), same))
     assert sum(entry["count"] for entry in activity(admin).latest(ACME) if entry["action"] == "installed") == 8
 
 
 def test_of_more_than_500_at_once_the_last_are_kept(admin: Admin, redis: Redis) -> None:
     redis.config_resetstat()
-    activity(admin).note(ACME, NOBODY, *deeds(510))
+    activity(admin).note(ACME, NOBODY, *events(510))
     assert redis.info("commandstats")["cmdstat_lpush"]["calls"] == MOST_ENTRIES
     assert names(activity(admin).latest(ACME)) == [*(f"spec_{number}" for number in range(509, 9, -1)), None]
     assert redis.llen(KEY) == MOST_ENTRIES + 1
@@ -679,29 +679,29 @@ def test_of_more_than_500_at_once_the_last_are_kept(admin: Admin, redis: Redis) 
 
 def test_nothing_older_than_90_days_is_shown_and_the_next_entry_drops_it(admin: Admin, redis: Redis) -> None:
     began = time.time()
-    activity(admin).note(ACME, NOBODY, *deeds(3))
+    activity(admin).note(ACME, NOBODY, *events(3))
     assert redis.llen(KEY) == 4
     with time_machine.travel(began + LIFE_SECONDS - 60, tick=False):
         assert len(activity(admin).latest(ACME)) == 4
-        activity(admin).note(ACME, NOBODY, *deeds(2, first=3))
+        activity(admin).note(ACME, NOBODY, *events(2, first=3))
         assert redis.llen(KEY) == 6
     with time_machine.travel(began + LIFE_SECONDS + 60, tick=False):
         assert names(activity(admin).latest(ACME)) == ["spec_4", "spec_3"]
-        activity(admin).note(ACME, NOBODY, *deeds(1, first=5))
+        activity(admin).note(ACME, NOBODY, *events(1, first=5))
         assert redis.llen(KEY) == 3
 
 
 def test_the_whole_goes_90_days_after_its_last_entry(admin: Admin, redis: Redis) -> None:
     assert LIFE_SECONDS - 60 < int(redis.ttl(KEY)) <= LIFE_SECONDS
     redis.expire(KEY, 1000)
-    activity(admin).note(ACME, NOBODY, *deeds(1))
+    activity(admin).note(ACME, NOBODY, *events(1))
     assert LIFE_SECONDS - 60 < int(redis.ttl(KEY)) <= LIFE_SECONDS
 
 
 @pytest.mark.parametrize("count", [1, 60])
 def test_any_number_is_written_by_one_script(count: int, admin: Admin, redis: Redis) -> None:
     redis.config_resetstat()
-    activity(admin).note(ACME, NOBODY, *deeds(count))
+    activity(admin).note(ACME, NOBODY, *events(count))
     calls = redis.info("commandstats")
     assert calls["cmdstat_evalsha"]["calls"] == 1
     assert calls["cmdstat_lpush"]["calls"] == count
@@ -740,7 +740,7 @@ def test_an_entry_no_key_opens_is_left_out_and_the_log_says_so(
 ) -> None:
     newer = "a-newer-key-of-the-tests-0123456789abcdef"
     rotated = make_admin(SECRET_KEYS=f"{newer},{FIRST_KEY}")
-    activity(rotated).note(ACME, NOBODY, *deeds(1))
+    activity(rotated).note(ACME, NOBODY, *events(1))
     assert len(activity(rotated).latest(ACME)) == 2
     assert [entry["action"] for entry in entries(admin)] == ["connected"]
     assert "event=activity_not_opened account=acme entries=1" in capsys.readouterr().out
@@ -763,12 +763,12 @@ def test_what_somebody_planted_there_does_no_harm(planted: str, admin: Admin, re
 def test_many_at_once_lose_nothing_and_keep_the_bound(admin: Admin, make_admin: MakeAdmin, redis: Redis) -> None:
     both = [activity(admin), activity(make_admin())]
     activity(admin).purge(ACME)
-    at_once(12, lambda number: both[number % 2].note(ACME, Author(number), *deeds(30, first=30 * number)))
+    at_once(12, lambda number: both[number % 2].note(ACME, Author(number), *events(30, first=30 * number)))
     found = both[0].latest(ACME)
     assert sorted(names(found)) == sorted(f"spec_{number}" for number in range(360))
     # What was written together stays together, in its order.
     assert [entry["actor"]["id"] for entry in found[::30]] == [entry["actor"]["id"] for entry in found[29::30]]
-    at_once(12, lambda number: both[number % 2].note(ACME, Author(number), *deeds(30, first=30 * number)))
+    at_once(12, lambda number: both[number % 2].note(ACME, Author(number), *events(30, first=30 * number)))
     assert redis.llen(KEY) == MOST_ENTRIES
 
 
@@ -822,7 +822,7 @@ def test_a_store_that_takes_nothing_more_is_logged(
 ) -> None:
     assert collaborator(admin.app, Store).has_room(ACTIVITY_GIVES_WAY_AT)
     redis.config_set("maxmemory", 1)
-    activity(admin).note(ACME, NOBODY, *deeds(2))
+    activity(admin).note(ACME, NOBODY, *events(2))
     redis.config_set("maxmemory", 0)
     assert "event=activity_not_kept account=acme entries=2 code=store_unavailable" in capsys.readouterr().out
     assert len(activity(admin).latest(ACME)) == 1
@@ -851,7 +851,7 @@ def test_without_a_store_nothing_is_shown_and_writing_raises_nothing(admin: Admi
     apart = make_admin(REDIS_URL="redis://127.0.0.1:1/0")
     apart.session_token = admin.session_token
     assert outcome_of(apart.call("GET", "/activity")) == (503, "store_unavailable")
-    activity(apart).note(ACME, NOBODY, *deeds(1))
+    activity(apart).note(ACME, NOBODY, *events(1))
     activity(apart).note_reauthorization(ACME)
     with pytest.raises(StoreUnavailable):
         activity(apart).latest(ACME)
@@ -893,5 +893,5 @@ def test_the_log_has_one_line_an_event_with_its_author(
 
 
 def test_the_log_tells_an_operators_command_apart(admin: Admin, capsys: pytest.CaptureFixture[str]) -> None:
-    activity(admin).note(ACME, OPERATOR, Deed("disconnected"))
+    activity(admin).note(ACME, OPERATOR, Event("disconnected"))
     assert "event=disconnected account=acme by=operator result=ok" in capsys.readouterr().out

@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 
 from service.deadlines import Deadline
 from service.errors import Failure, ServiceError, ZendeskUnavailable
-from service.job_specs.listing import Listing, Wanted
+from service.job_specs.listing import Listing, ListRequest
 from service.oauth.cool_down import CoolDown
 from service.oauth.grants import Grants
 from service.sandbox.simulator import APP_ID
@@ -24,7 +24,7 @@ from service.sidebar.app_keys import AppKeys
 from service.store import Store
 from service.subdomains import Subdomain
 from service.web import collaborator as given
-from service.web import withhold
+from service.web import refuse_collaborators
 from service.zendesk.calls import ReplyLate
 from service.zendesk.flights import Flights
 from tests.conftest import MakeAdmin, MakeApp
@@ -115,7 +115,7 @@ def test_a_remembered_list_failure_is_told_anew(admin: Admin) -> None:
 
     def ask(_: int) -> None:
         now, kept = listing.look(ACME, [ORDERS], grant.id)
-        error = listing.answer(Wanted(ACME, ORDERS, grant.id, None, Deadline.after(20)), kept[0], now).error
+        error = listing.answer(ListRequest(ACME, ORDERS, grant.id, None, Deadline.after(20)), kept[0], now).error
         assert error is not None
         faults.append(error)
 
@@ -134,7 +134,7 @@ def test_a_wait_before_the_next_refresh_is_told_anew(make_app: MakeApp) -> None:
 
 def test_faulty_settings_are_told_anew_to_every_command() -> None:
     app = Flask("faulty")
-    withhold(app, SettingsError(["PUBLIC_URL is missing"]))
+    refuse_collaborators(app, SettingsError(["PUBLIC_URL is missing"]))
     with app.app_context():
         faults = raised(lambda: given(Store))
     assert_each_is_new(faults)

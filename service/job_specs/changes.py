@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from service.activity import Action, Activity, Author, Deed, outcome
+from service.activity import Action, Activity, Author, Event, outcome
 from service.deadlines import Deadline
 from service.errors import (
     AccountGone,
@@ -27,7 +27,7 @@ from service.errors import (
 )
 from service.executor import Executor
 from service.job_specs import kept_lists
-from service.job_specs.listing import Answer, Listing, Wanted
+from service.job_specs.listing import Answer, Listing, ListRequest
 from service.oauth import signs
 from service.oauth.zis_tokens import ZISTokens
 from service.settings import Settings
@@ -104,7 +104,7 @@ class Changes:
             raise NotFound(f"{account} has no integration {integration} here.")
         if spec.integration is not None:
             if spec.integration not in ours:
-                raise JobSpecNotFound(f"The integration {spec.integration} is not one of {account}'s here.")
+                raise JobSpecNotFound(f"{account} has no integration {spec.integration} here.")
             if integration not in {None, spec.integration}:
                 raise InvalidRequest("The qualified name and the parameter integration name different integrations.")
             return spec
@@ -153,7 +153,8 @@ class Changes:
         """
         names = list(self._settings.integrations_of(account))
         now, kept = self._listing.look(account, names, grant_id)
-        answers = self._listing.answers([Wanted(account, name, grant_id, now, deadline) for name in names], kept, now)
+        requests = [ListRequest(account, name, grant_id, now, deadline) for name in names]
+        answers = self._listing.answers(requests, kept, now)
         for answer in answers:
             if answer.list is None:
                 raise answer.error or _unsettled()
@@ -184,13 +185,13 @@ class Changes:
         self, account: Subdomain, integration: str, names: list[str], author: Author, deadline: Deadline
     ) -> None:
         kept_lists.mark_changed(self._store, account, integration)
-        done: list[Deed] = []
+        done: list[Event] = []
 
         def uninstall(name: str) -> None:
             if deadline.left() < READ_BACK_NEEDS_SECONDS:
                 raise ZendeskTimeout("Not all job specs could be uninstalled in time. Repeat it: the rest will follow.")
             # A 404 means that it is not installed, which is what is wanted.
-            with outcome(lambda result: done.append(Deed("uninstalled", integration, name, result))):
+            with outcome(lambda result: done.append(Event("uninstalled", integration, name, result))):
                 self.send(account, SpecName(name, integration), install=False, deadline=deadline)
 
         left = deque(names)
@@ -250,7 +251,7 @@ class Changes:
         names = [spec.integration] if spec.integration else list(self._settings.integrations_of(account))
         for fresh in (False, True):
             now, kept = self._listing.look(account, names, grant_id)
-            wanted = [Wanted(account, name, grant_id, now if fresh else None, deadline) for name in names]
+            wanted = [ListRequest(account, name, grant_id, now if fresh else None, deadline) for name in names]
             answers = self._listing.answers(wanted, kept, now)
             found = [rows for answer in answers if (rows := _find(answer, spec.name))]
             if len(found) > 1:
@@ -312,7 +313,7 @@ class Changes:
             now, kept = self._listing.look(account, [integration], grant_id)
         except StoreUnavailable as failure:
             return Answer(integration, None, failure)
-        return self._listing.answer(Wanted(account, integration, grant_id, now, deadline), kept[0], now)
+        return self._listing.answer(ListRequest(account, integration, grant_id, now, deadline), kept[0], now)
 
 
 def is_outcome_unknown(failure: ServiceError) -> bool:

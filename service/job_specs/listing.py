@@ -56,7 +56,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ListRequest:
     """What a caller wants to know of one integration."""
 
     account: Subdomain
@@ -80,7 +80,7 @@ class _Result:
     is_found: bool = False
     """Brought by another process."""
 
-    def suits(self, wanted: Wanted, floor: int) -> bool:
+    def suits(self, wanted: ListRequest, floor: int) -> bool:
         """Return whether it is young enough for a caller who knows of a change sent at `floor`."""
         return self.asked_at >= max(wanted.not_before or 0, floor)
 
@@ -113,7 +113,7 @@ class Listing:
         self._executor = executor
         self._flights: Flights[_Result] = Flights()
 
-    def answer(self, wanted: Wanted, kept: Kept, now: int) -> Answer:
+    def answer(self, wanted: ListRequest, kept: Kept, now: int) -> Answer:
         """Return the list from what is `kept`, else ask; `now` in microseconds of Redis's clock.
 
         A failure is in the answer, not raised; a list under ten minutes old then stands in, unless the caller wants
@@ -125,24 +125,24 @@ class Listing:
             if wanted.not_before is None:
                 young = kept.young(now, self._seconds)
                 if young is not None:
-                    return _had(wanted, young, "hit")
+                    return _listed(wanted, young, "hit")
                 if kept.failure is not None:
-                    return _stood_in(wanted, kept, now, kept.failure)
+                    return _stale(wanted, kept, now, kept.failure)
             result, asked = self._ask_once(wanted, kept.floor)
         except ServiceError as failure:
-            return _stood_in(wanted, kept, now, failure)
+            return _stale(wanted, kept, now, failure)
         if result.failure is not None:
-            return _stood_in(wanted, kept, now, result.failure.error())
-        return _had(wanted, result.list, "asked" if asked else "coalesced")
+            return _stale(wanted, kept, now, result.failure.error())
+        return _listed(wanted, result.list, "asked" if asked else "coalesced")
 
-    def _answer_unkept(self, wanted: Wanted, kept: Kept, now: int) -> Answer:
+    def _answer_unkept(self, wanted: ListRequest, kept: Kept, now: int) -> Answer:
         """Return the list as Zendesk gives it now: nothing is kept, shared, stale or remembered."""
         try:
-            return _had(wanted, self._fetch(wanted, now, is_noted_ready=kept.is_noted_ready), "asked")
+            return _listed(wanted, self._fetch(wanted, now, is_noted_ready=kept.is_noted_ready), "asked")
         except ServiceError as failure:
             return _missing(wanted, failure)
 
-    def answers(self, wanted: list[Wanted], kept: list[Kept], now: int) -> list[Answer]:
+    def answers(self, wanted: list[ListRequest], kept: list[Kept], now: int) -> list[Answer]:
         """Return an answer for each integration, those that have to be asked side by side.
 
         They are asked under one place of the account's; where there is none, what is at hand stands in.
@@ -157,7 +157,7 @@ class Listing:
                 with self._bulkhead.holding(account):
                     answers = dict(zip(slow, self._executor.side_by_side(account, "list", asking), strict=True))
             except Busy as failure:
-                answers = {position: _stood_in(*parts[position], now, failure) for position in slow}
+                answers = {position: _stale(*parts[position], now, failure) for position in slow}
         return [answers.get(position) or self.answer(*part, now) for position, part in enumerate(parts)]
 
     def certain_to_ask(self, integrations: list[str]) -> list[str]:
@@ -208,12 +208,12 @@ class Listing:
         now = microseconds(time)
         return now, self.kept(replies, grant_id, now)
 
-    def _is_quick(self, wanted: Wanted, kept: Kept, now: int) -> bool:
+    def _is_quick(self, wanted: ListRequest, kept: Kept, now: int) -> bool:
         if self._seconds == 0 or wanted.not_before is not None:
             return False
         return kept.failure is not None or kept.young(now, self._seconds) is not None
 
-    def _ask_once(self, wanted: Wanted, floor: int) -> tuple[_Result, bool]:
+    def _ask_once(self, wanted: ListRequest, floor: int) -> tuple[_Result, bool]:
         """Return the result of one question that everybody waiting shares, and whether this thread asked it."""
         while True:
             # Not shared with another grant's callers: its failures are not ours.
@@ -225,7 +225,7 @@ class Listing:
             if asked or result.suits(wanted, floor):
                 return result, asked and not result.is_found
 
-    def _ask_among_processes(self, wanted: Wanted) -> _Result:
+    def _ask_among_processes(self, wanted: ListRequest) -> _Result:
         while True:
             with self._lease(wanted) as our_lease:
                 # Looked at with the lease in hand: whoever had it before may have brought what is wanted.
@@ -237,7 +237,7 @@ class Listing:
             self._turns.nap(wanted.deadline)
 
     @contextmanager
-    def _lease(self, wanted: Wanted) -> Iterator[bool]:
+    def _lease(self, wanted: ListRequest) -> Iterator[bool]:
         """Try to be the one who asks; where Redis is too full for a lease, everybody asks."""
         with ExitStack() as stack:
             try:
@@ -246,7 +246,7 @@ class Listing:
                 is_ours = True
             yield is_ours
 
-    def _found(self, wanted: Wanted) -> _Result | None:
+    def _found(self, wanted: ListRequest) -> _Result | None:
         """Return what another process has brought meanwhile; None: nothing that will do."""
         now, (kept,) = self.look(wanted.account, [wanted.integration], wanted.grant_id)
         if wanted.not_before is None:
@@ -257,7 +257,7 @@ class Listing:
             held = kept.list if kept.list and kept.list.asked_at >= max(wanted.not_before, kept.floor) else None
         return None if held is None else _Result(held, None, held.asked_at, is_found=True)
 
-    def _ask(self, wanted: Wanted) -> _Result:
+    def _ask(self, wanted: ListRequest) -> _Result:
         asked_at = kept_lists.instant(self._store, wanted.account, wanted.integration)
         try:
             held = self._fetch(wanted, asked_at)
@@ -274,7 +274,7 @@ class Listing:
                 kept_lists.keep(self._store, wanted.account, wanted.integration, wanted.grant_id, held)
         return _Result(held, None, asked_at)
 
-    def _has_room_for(self, wanted: Wanted, held: KeptList) -> bool:
+    def _has_room_for(self, wanted: ListRequest, held: KeptList) -> bool:
         if not kept_lists.fits(self._store, len(self._settings.integrations_of(wanted.account)), held):
             _log.warning(
                 "list_not_kept",
@@ -286,7 +286,7 @@ class Listing:
             return False
         return self._store.has_room(LISTS_GIVE_WAY_AT)
 
-    def _remember(self, wanted: Wanted, failure: ServiceError) -> None:
+    def _remember(self, wanted: ListRequest, failure: ServiceError) -> None:
         seconds = min(self._seconds, failure.retry_after or FAILURE_SECONDS)
         with self._forgone(wanted):
             self._store.write(
@@ -294,14 +294,14 @@ class Listing:
             )
 
     @contextmanager
-    def _forgone(self, wanted: Wanted) -> Iterator[None]:
+    def _forgone(self, wanted: ListRequest) -> Iterator[None]:
         """Log and ignore a failed cache write."""
         try:
             yield
         except StoreUnavailable as failure:
             _log.warning("list_not_kept", account=wanted.account, integration=wanted.integration, code=failure.code)
 
-    def _fetch(self, wanted: Wanted, asked_at: int, *, is_noted_ready: bool = False) -> KeptList:
+    def _fetch(self, wanted: ListRequest, asked_at: int, *, is_noted_ready: bool = False) -> KeptList:
         """Return the list as Zendesk gives it, and note what that says of the integration, if it is new."""
         account, integration, deadline = wanted.account, wanted.integration, wanted.deadline
         # For the first page alone: by the second, what was read has grown old.
@@ -328,7 +328,7 @@ class Listing:
             self._record(wanted, None)
         return KeptList.of(specs, asked_at, self._bundles.known(account, integration, specs))
 
-    def _record(self, wanted: Wanted, failure: ServiceError | None) -> None:
+    def _record(self, wanted: ListRequest, failure: ServiceError | None) -> None:
         """Record what a list, or its failure, says of the integration; other processes may have recorded otherwise."""
         if isinstance(failure, AdminRequired | AccountGone):
             is_gone = isinstance(failure, AccountGone)
@@ -344,7 +344,7 @@ def _is_own_hurry(failure: ServiceError, deadline: Deadline) -> bool:
     return not isinstance(failure, ReplyLate | NotReached) or deadline.left() < 1
 
 
-def _stood_in(wanted: Wanted, kept: Kept, now: int, failure: ServiceError) -> Answer:
+def _stale(wanted: ListRequest, kept: Kept, now: int, failure: ServiceError) -> Answer:
     """Return the stale list with its error, or the error alone."""
     if wanted.not_before is None:
         held = kept.stale(now)
@@ -354,12 +354,12 @@ def _stood_in(wanted: Wanted, kept: Kept, now: int, failure: ServiceError) -> An
     return _missing(wanted, failure)
 
 
-def _had(wanted: Wanted, held: KeptList | None, source: str) -> Answer:
+def _listed(wanted: ListRequest, held: KeptList | None, source: str) -> Answer:
     """Return a list that is as young as was wanted."""
     metrics.LISTS[source].inc()
     return Answer(wanted.integration, held, None)
 
 
-def _missing(wanted: Wanted, failure: ServiceError) -> Answer:
+def _missing(wanted: ListRequest, failure: ServiceError) -> Answer:
     metrics.LISTS["none"].inc()
     return Answer(wanted.integration, None, failure)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from service.activity import OK, Action, Activity, Author, Deed
+from service.activity import OK, Action, Activity, Author, Event
 from service.deadlines import Deadline
 from service.errors import (
     AccountGone,
@@ -28,7 +28,7 @@ from service.errors import (
 from service.job_specs import kept_lists
 from service.job_specs.bundles import Bundles
 from service.job_specs.changes import READ_BACK_NEEDS_SECONDS, SECOND_LOOK_SECONDS, Changes, is_outcome_unknown
-from service.job_specs.listing import Answer, Listing, Wanted
+from service.job_specs.listing import Answer, Listing, ListRequest
 from service.job_specs.plans import SENT, Change, Kind, Listed, make_plan
 from service.settings import Settings
 from service.store import Store
@@ -137,7 +137,7 @@ class Reconciler:
         now, kept = self._listing.look(account, names, grant_id)
         lists = Lists({}, {})
         for answer in self._listing.answers(
-            [Wanted(account, name, grant_id, now, deadline) for name in names], kept, now
+            [ListRequest(account, name, grant_id, now, deadline) for name in names], kept, now
         ):
             if answer.list is not None:
                 lists.rows[answer.integration] = _rows(answer)
@@ -230,7 +230,7 @@ class Reconciler:
             now, kept = self._listing.look(account, [integration], grant_id)
         except StoreUnavailable:
             return None
-        answer = self._listing.answer(Wanted(account, integration, grant_id, now, deadline), kept[0], now)
+        answer = self._listing.answer(ListRequest(account, integration, grant_id, now, deadline), kept[0], now)
         if answer.list is None:
             return None
         rows = _rows(answer)
@@ -238,8 +238,8 @@ class Reconciler:
 
     def _record(self, account: Subdomain, author: Author, changes: Iterable[Change]) -> None:
         """Note what was done, equal things together, so that the activity tells of them in one entry."""
-        deeds = [Deed(_ACTIONS[one.change], one.integration, one.name, one.result) for one in changes if one.result]
-        self._activity.note(account, author, *sorted(deeds, key=lambda deed: (deed.action, deed.result)))
+        events = [Event(_ACTIONS[one.change], one.integration, one.name, one.result) for one in changes if one.result]
+        self._activity.note(account, author, *sorted(events, key=lambda event: (event.action, event.result)))
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from service.documents.queries import ChangeQuery, ListQuery, NamedChangeQuery
 from service.errors import NotFound
 from service.job_specs.changes import Changes
 from service.job_specs.kept_lists import microseconds
-from service.job_specs.listing import Listing, Wanted
+from service.job_specs.listing import Listing, ListRequest
 from service.job_specs.replies import list_reply
 from service.oauth.access_tokens import AccessTokens
 from service.oauth.conditions import Conditions
@@ -58,7 +58,7 @@ def list_job_specs() -> ResponseReturnValue:
         minted = grants.minted_in(session.account, grant_reply, *asked)
         seen = dict(zip(asked, (Seen(grant, token) for token in minted), strict=True))
     wanted = [
-        Wanted(session.account, name, grant.id, now if is_fresh else None, deadline(), seen.get(name))
+        ListRequest(session.account, name, grant.id, now if is_fresh else None, deadline(), seen.get(name))
         for name in integrations
     ]
     listed = list_reply(listing.answers(wanted, kept, now), wish.installed, now)

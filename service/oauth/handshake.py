@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from service.activity import NOBODY, Activity, Author, Deed
+from service.activity import NOBODY, Activity, Author, Event
 from service.deadlines import Deadline
 from service.errors import (
     AccountGone,
@@ -188,7 +188,7 @@ class Handshake:
     def _note(self, account: Subdomain, grant: Grant) -> None:
         """Remember that the account was connected, and by whom."""
         by = grant.authorized_by
-        self._activity.note(account, Author(by.id, by.name) if by else NOBODY, Deed("connected"))
+        self._activity.note(account, Author(by.id, by.name) if by else NOBODY, Event("connected"))
         with _nothing_undone(account):
             self._grants.note_connection()
             if by is not None:

@@ -27,4 +27,4 @@ def export(account: Subdomain) -> None:
     for entry in entries:
         click.echo(json.dumps(entry))
     if not entries:
-        click.echo(f"Nothing that can be opened is kept of {account}.", err=True)
+        click.echo(f"No activity of {account} is stored that a key in SECRET_KEYS opens.", err=True)

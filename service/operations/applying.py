@@ -91,7 +91,7 @@ def confirmed(account: Subdomain, changes: tuple[Change, ...]) -> bool:
     try:
         agrees = click.confirm(f"Make {number_of('changes', number)} in {account}?", err=True)
     except click.Abort:
-        click.echo("\nNobody can be asked here, so nothing was changed. With --yes nobody is.", err=True)
+        click.echo("\nThere is nobody to ask here, so nothing was changed. Give --yes to be asked nothing.", err=True)
         return False
     if not agrees:
         click.echo("Nothing was changed.", err=True)

@@ -56,7 +56,7 @@ class OperatorCommand(click.Command):
                     raise
                 # Python writes what is left once more at its end, and would end with 120 and a complaint.
                 sys.stdout = io.StringIO()
-                raise click.ClickException(f"The answer could not be written: {fault.strerror}.") from fault
+                raise click.ClickException(f"The output could not be written: {fault.strerror}.") from fault
             finally:
                 self.__finish()
 

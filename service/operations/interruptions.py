@@ -28,7 +28,7 @@ class Interruption:
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
         # Raised here, it would end the step under way, wherever that is.
         with suppress(OSError):
-            click.echo("Stopping after the step under way; once more, and it stops at once.", err=True)
+            click.echo("Stopping after the current step. Interrupt again to stop at once.", err=True)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from service.errors import (
 )
 from service.job_specs.bundles import Bundles
 from service.job_specs.changes import Changed, Changes
-from service.job_specs.listing import Listing, Wanted
+from service.job_specs.listing import Listing, ListRequest
 from service.job_specs.reconciling import BUNDLES_SECONDS
 from service.job_specs.replies import list_reply
 from service.oauth.access_tokens import AccessTokens
@@ -93,7 +93,7 @@ def list_job_specs(
     deadline = Deadline.after(REQUEST_BUDGET_SECONDS)
     with Progress(f"Listing job specs of {account}"):
         now, kept = listing.look(account, integrations, grant_id)
-        wanted = [Wanted(account, name, grant_id, now, deadline) for name in integrations]
+        wanted = [ListRequest(account, name, grant_id, now, deadline) for name in integrations]
         document = json.loads(list_reply(listing.answers(wanted, kept, now), None, now).body)
         _mark_left_over(account, document, deadline)
     missing = []

@@ -1,4 +1,4 @@
-"""What this service's processes use, by the kernel's account (Linux's /proc; elsewhere nothing is told).
+"""CPU time, memory and open files of this service's processes, read from Linux's /proc (elsewhere: nothing).
 
 prometheus_client tells it of one process only. Under gunicorn any worker answers a scrape, and means all of them.
 """

@@ -22,7 +22,7 @@ def refresh_tokens(as_json: bool) -> None:
     """
     refreshed: list[Subdomain] = []
     failed: dict[Subdomain, ServiceError] = {}
-    with Progress("Refreshing the accounts that are past half of their life"):
+    with Progress("Refreshing accounts past half of their refresh token's life"):
         for outcome in collaborator(Upkeep).refresh_ageing():
             if outcome.failure is None:
                 refreshed.append(outcome.account)

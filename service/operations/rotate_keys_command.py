@@ -75,8 +75,8 @@ def _advise(counted: Tally) -> None:
         click.echo(f"No key opens it, so it was kept: {what}.", err=True)
     if counted.closed:
         click.echo(
-            "Put the key back that sealed these (KEY tells which) and run this again; or let them be: an account is "
-            "connected again, and roles, app keys and states end by themselves within a week.",
+            "Put back the key that sealed these (see KEY) and run this again; or leave them: their accounts have to "
+            "be connected again, and roles, app keys and states expire within a week.",
             err=True,
         )
     if counted.behind:

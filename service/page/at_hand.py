@@ -1,4 +1,4 @@
-"""Status and list for a page that is being opened, as far as Redis has them: nobody is asked and nothing waited for."""
+"""Status and list for a page that is being opened, as far as Redis has them; Zendesk is not asked."""
 
 import time
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from service.sidebar.managers import Managers
 from service.sidebar.sessions import Session
 from service.store import Command, Store
 
-# A Redis that does not answer would cost every opening its time-out; the page asks for itself what it lacks.
+# How long Redis is not asked again after a failure, which would cost every opening its time-out.
 AWAY_SECONDS = 2.0
 
 

@@ -7,7 +7,7 @@ from service.files.collection import Collection
 from service.page.routes import language_of
 from service.web import collaborator
 
-# Public: what it shows, the API gives to whoever shows it a session.
+# Public: the page holds no data; its script asks the API with a session.
 blueprint = Blueprint("console", __name__)
 
 

@@ -15,12 +15,12 @@ from service.sidebar.sessions import Sessions
 from service.sidebar.zaf_jwt import ZAFTokens
 from service.web import collaborator, deadline, name_account
 
-# Public, but of use only with a signed token.
+# Public: the view itself checks Zendesk's signed token.
 blueprint = Blueprint("sidebar", __name__)
 
 # As Zendesk names them in the frame's address (dark-mode guide, 2026-11).
 SCHEMES = frozenset({"light", "dark"})
-# Stands in the rendered page where the bootstrap document goes.
+# Marks the place in the rendered page where the bootstrap document goes.
 _PLACE = "bootstrap-document"
 
 
@@ -28,7 +28,7 @@ _PLACE = "bootstrap-document"
 def open_sidebar() -> ResponseReturnValue:
     """Answer Zendesk's signed request with the page; a redirect would lose the token."""
     asker = address_group(request.remote_addr)
-    # Before the signature is looked at. Whoever was not over the limit is asked about again where a key is fetched.
+    # Checked before the signature; the limit is checked again where a key has to be fetched.
     collaborator(RateLimits).look_if_over(REFUSED_REQUESTS, asker)
     signed = collaborator(ZAFTokens).verify(request.form.get("token"), deadline(), asker)
     g.framing_account = signed.account
@@ -81,7 +81,7 @@ def language_of(files: Files) -> str:
     return next((known[name] for name in known if name.partition("-")[0] == parts[0]), FALLBACK_LANGUAGE)
 
 
-# There are as many as languages and colours. The files' addresses are in it.
+# One page for each language and colour scheme; the digest is in it, by the files' addresses.
 @lru_cache(maxsize=64)
 def _rendered_once(_digest: str, language: str, scheme: str | None, parts: Parts) -> tuple[bytes, bytes]:
     return _rendered(language, scheme, parts)

@@ -41,7 +41,7 @@ def require_session() -> None:
     token = bearer()
     if token is not None and token.startswith(PREFIX):
         raise Unauthenticated(
-            "A machine token is good for the list of job specs, plan, apply, install and uninstall alone."
+            "A machine token may list job specs, plan, apply, install and uninstall, and nothing else."
         )
     session = collaborator(Sessions).read(token)
     name_account(session.account)

@@ -107,7 +107,9 @@ class MachineTokens:
             StoreUnavailable: Redis did not take it.
         """
         if not _NAME.fullmatch(name):
-            raise InvalidRequest("A name has 1 to 64 letters, digits, spaces, dots, - or _, and begins with no mark.")
+            raise InvalidRequest(
+                "A name has 1 to 64 letters, digits, spaces, dots, - or _, and begins with a letter or digit."
+            )
         living = dict(self._living(account))
         if any(machine.name == name for machine in living.values()):
             raise InvalidRequest(f"{account} has a token of this name already. Revoke it, or choose another name.")

@@ -226,7 +226,7 @@ def test_a_person_can_stop_it_and_go_on_later(connected: Workspace) -> None:
     connected.shot("bulk_stopping")
     connected.meets()
     # The names that were on their way together are finished, and nothing else is begun.
-    expect_result(connected, "Ended before its time", "20 job specs are now installed.", "36 were not tried.")
+    expect_result(connected, "Stopped early", "20 job specs are now installed.", "36 were not tried.")
     connected.shot("bulk_stopped")
     assert len(connected.simulator.world.calls(path_contains="/job_specs/install")) == 20
     connected.see("bulk-again").click()
@@ -238,7 +238,7 @@ def test_a_limit_is_waited_for_and_then_it_goes_on(connected: Workspace) -> None
     connected.open_app()
     connected.meets({"where": "change", "kind": "http_429", "retry_after": 50, "times": 1})
     do(connected, "install")
-    expect(connected.see("bulk-sentence")).to_contain_text("Too many for a minute: going on in")
+    expect(connected.see("bulk-sentence")).to_contain_text("The limit of changes a minute is reached: continuing in")
     connected.shot("bulk_waiting")
     assert installed(connected) == INSTALLED
     connected.page.clock.run_for(51_000)
@@ -254,9 +254,11 @@ def test_our_own_limit_is_waited_for_and_can_be_stopped(connected: Workspace, re
     redis.incrby(counter, 57)
     redis.expire(counter, 600)
     do(connected, "install", "archive_form_00")
-    expect(connected.see("bulk-sentence")).to_contain_text("2 of 8. Too many for a minute: going on in")
+    expect(connected.see("bulk-sentence")).to_contain_text(
+        "2 of 8. The limit of changes a minute is reached: continuing in"
+    )
     connected.see("bulk-stop").click()
-    expect_result(connected, "Ended before its time", "2 job specs are now installed.", "6 were not tried.")
+    expect_result(connected, "Stopped early", "2 job specs are now installed.", "6 were not tried.")
 
 
 # --- hopeless ---
@@ -265,7 +267,7 @@ def test_our_own_limit_is_waited_for_and_can_be_stopped(connected: Workspace, re
 def test_it_ends_at_once_when_the_grant_is_gone(connected: Workspace, redis: Redis) -> None:
     redis.delete("zis:{acme}:grant")
     do(connected, "install", "archive_form_00")
-    expect(connected.see("bulk-result")).to_contain_text("It ended because: The account has to be connected.")
+    expect(connected.see("bulk-result")).to_contain_text("Reason: The account has to be connected.")
     expect(connected.see("bulk-result")).to_contain_text("8 were not tried.")
     expect(connected.see("bulk-failure")).to_have_attribute("data-code", "authorization_required")
     expect(connected.see("bulk-result")).not_to_contain_text("now installed")
@@ -280,7 +282,7 @@ def test_it_ends_at_once_when_the_person_is_no_admin_any_more(connected: Workspa
     connected.acme.set_user(101, role="agent")
     redis.delete("zis:{acme}:role:101")
     do(connected, "install", "archive_form_00")
-    expect(connected.see("bulk-result")).to_contain_text("It ended because: Only a manager may change this.")
+    expect(connected.see("bulk-result")).to_contain_text("Reason: Only a manager may change this.")
     connected.shot("bulk_demoted")
     assert "archive_form_001" not in installed(connected, ARCHIVE)
 
@@ -290,7 +292,7 @@ def test_it_ends_when_nothing_is_reached(connected: Workspace) -> None:
     connected.meets({"where": "registry", "kind": "http_502_html"})
     do(connected, "install", ARCHIVE)
     result = connected.see("bulk-result")
-    expect(result).to_contain_text("It ended because: Zendesk cannot be reached or gave no usable answer.")
+    expect(result).to_contain_text("Reason: Zendesk cannot be reached or gave no usable answer.")
     expect(result).to_contain_text("36 were not tried.")
     connected.shot("bulk_unreached")
     assert connected.simulator.world.calls(path_contains="/job_specs/install") == []
@@ -302,5 +304,5 @@ def test_it_ends_when_three_changes_in_a_row_reach_nothing(connected: Workspace)
     result = connected.see("bulk-result")
     expect(result).to_contain_text("3 failed.")
     expect(result).to_contain_text("5 were not tried.")
-    expect(result).to_contain_text("It ended because: Zendesk cannot be reached or gave no usable answer.")
+    expect(result).to_contain_text("Reason: Zendesk cannot be reached or gave no usable answer.")
     assert len(connected.simulator.world.calls(path_contains="/job_specs/install")) == 3

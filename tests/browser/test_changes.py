@@ -147,13 +147,13 @@ def test_a_change_that_cannot_be_read_back_says_so(connected: Workspace) -> None
     connected.meets({"where": "list", "kind": "http_500_zis"})
     connected.switch(ORDERS, REFUNDS).click()
     row = connected.row(ORDERS, REFUNDS)
-    expect(row).to_contain_text("could not be asked whether it took hold")
+    expect(row).to_contain_text("it could not be checked afterwards")
     connected.expect_switch(ORDERS, REFUNDS, on=True)
     row.scroll_into_view_if_needed()
     connected.shot("unverified")
     connected.meets()
     connected.see("refresh").click()
-    expect(row.get_by_text("could not be asked whether it took hold")).to_be_hidden()
+    expect(row.get_by_text("it could not be checked afterwards")).to_be_hidden()
 
 
 def test_a_limit_of_zendesk_on_a_change_says_how_long_to_wait(connected: Workspace) -> None:

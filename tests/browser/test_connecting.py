@@ -129,7 +129,7 @@ def test_a_window_that_stays_at_zendesk_is_explained_and_then_given_up(workspace
     expect(connection).to_contain_text("Waiting for the other window")
     workspace.shot("connecting_hint")
     page.clock.fast_forward(8 * MINUTE)
-    expect(connection).to_contain_text("No connection came about within ten minutes")
+    expect(connection).to_contain_text("The account was not connected within ten minutes")
     expect(connection).to_contain_text(HINT)
     workspace.shot("connecting_given_up")
     # Given up: nothing is asked any more.

@@ -4,7 +4,7 @@ import json
 
 from redis import Redis
 
-from service.activity import OPERATOR, Activity, Deed
+from service.activity import OPERATOR, Activity, Event
 from service.subdomains import Subdomain
 from tests.conftest import MakeApp
 from tests.operations.console import run
@@ -24,14 +24,14 @@ def test_each_entry_is_a_line_as_the_api_shows_it_newest_first(admin: Admin) -> 
 
 def test_it_is_all_that_is_kept_not_a_page(admin: Admin) -> None:
     collaborator(admin.app, Activity).note(
-        ACME, OPERATOR, *[Deed("installed", f"integration_{number}", "spec") for number in range(300)]
+        ACME, OPERATOR, *[Event("installed", f"integration_{number}", "spec") for number in range(300)]
     )
     assert len(run(admin.app, "activity", "export", "--account", "acme").lines()) == 301
 
 
 def test_a_name_in_any_script_stays_one_line(admin: Admin, redis: Redis) -> None:
     redis.delete("zis:{acme}:activity")
-    collaborator(admin.app, Activity).note(ACME, OPERATOR, Deed("installed", "acme_orders", "zwei\nZeilen\u2028Ä"))
+    collaborator(admin.app, Activity).note(ACME, OPERATOR, Event("installed", "acme_orders", "zwei\nZeilen\u2028Ä"))
     (line,) = run(admin.app, "activity", "export", "--account", "acme").out.split("\n")[:-1]
     assert json.loads(line)["job_spec"] == "zwei\nZeilen\u2028Ä"
 
@@ -45,4 +45,4 @@ def test_it_is_there_after_a_disconnect_and_for_an_account_off_the_list(admin: A
 def test_nothing_is_no_failure(make_app: MakeApp) -> None:
     answer = run(make_app(), "activity", "export", "--account", "acme")
     assert (answer.status, answer.out) == (0, "")
-    assert "Nothing that can be opened is kept of acme." in answer.err
+    assert "No activity of acme is stored that a key in SECRET_KEYS opens." in answer.err

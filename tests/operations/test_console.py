@@ -237,7 +237,7 @@ def test_a_signal_lets_the_refresh_under_way_be_stored_and_begins_no_other(
     command = LiveCommand(environment, "refresh-tokens")
     admin.simulator.world.wait_until_held(1, timeout_seconds=STARTING_SECONDS)
     command.signal(signal.SIGTERM)
-    command.wait_until_it_says("Stopping after the step under way")
+    command.wait_until_it_says("Stopping after the current step")
     admin.simulator.release()
     answer = command.ended()
     assert (answer.status, answer.lines()) == (1, ["acme: refreshed."])
@@ -256,7 +256,7 @@ def test_a_signal_lets_the_change_under_way_be_read_back_and_begins_no_other(
                           "--all", "--yes", "--json")  # fmt: skip
     admin.simulator.world.wait_until_held(1, timeout_seconds=STARTING_SECONDS)
     command.signal(signal.SIGINT)
-    command.wait_until_it_says("Stopping after the step under way")
+    command.wait_until_it_says("Stopping after the current step")
     admin.simulator.release()
     answer = command.ended()
     assert answer.status == 1
@@ -301,7 +301,7 @@ def stopping(make_app: MakeApp) -> Flask:
 def test_a_command_knows_that_it_should_stop(stopping: Flask) -> None:
     answer = run(stopping, "stop")
     assert (answer.status, answer.out) == (0, "False True False\n")
-    assert "once more, and it stops at once" in answer.err
+    assert "Interrupt again to stop at once" in answer.err
 
 
 def test_changes_stop_between_two_names(admin: Admin, environment: dict[str, str]) -> None:
@@ -333,7 +333,7 @@ def test_a_command_whose_answer_finds_no_room_says_so_in_a_sentence(environment:
     with Path("/dev/full").open("w") as full:
         answer = run_process(environment, "accounts", "--json", stdout=full.fileno())
     assert answer.status == 1
-    assert answer.err == "Error: The answer could not be written: No space left on device.\n"
+    assert answer.err == "Error: The output could not be written: No space left on device.\n"
 
 
 def test_another_failure_of_the_system_is_not_taken_for_a_full_disk(make_app: MakeApp) -> None:

@@ -210,7 +210,7 @@ def test_without_yes_the_plan_is_shown_and_asked_about(orders: Admin, write: Any
 def test_where_nobody_can_be_asked_nothing_is_done(orders: Admin, write: Any) -> None:
     answer = job_specs(orders, "apply", write(installed=[VIP]))
     assert (answer.status, answer.out) == (1, "")
-    assert "Nobody can be asked here" in answer.err
+    assert "There is nobody to ask here" in answer.err
     shown = job_specs(orders, "apply", write(installed=[VIP]), "--json")
     assert shown.status == 1
     assert changes_in(shown)[VIP] == ("install", None)
@@ -221,7 +221,7 @@ def test_a_document_from_standard_input_leaves_nobody_to_ask(orders: Admin) -> N
     document = '{"account": "acme", "integrations": {"acme_orders": {"installed": ["escalate_vip_order"]}}}'
     asked = job_specs(orders, "apply", "-", text=document)
     assert asked.status == 1
-    assert "Nobody can be asked here" in asked.err
+    assert "There is nobody to ask here" in asked.err
     assert job_specs(orders, "apply", "-", "--yes", text=document).status == 0
     assert VIP in orders.installed()
 

@@ -16,7 +16,7 @@ from tests.test_disconnect import GRANT, installed, live
 ACME = Subdomain("acme")
 
 
-def deeds(admin: Admin) -> list[tuple[str, Any, str]]:
+def events(admin: Admin) -> list[tuple[str, Any, str]]:
     """Return (action, actor, result) of the account's activity, newest first."""
     entries = collaborator(admin.app, Activity).latest(ACME)
     return [(entry["action"], entry["actor"], entry["result"]) for entry in entries]
@@ -31,7 +31,7 @@ def test_every_token_is_revoked_and_the_account_forgotten(admin: Admin, redis: R
     ]
     assert live(admin) == {}
     assert not redis.exists(GRANT)
-    assert deeds(admin)[0] == ("disconnected", "operator", "ok")
+    assert events(admin)[0] == ("disconnected", "operator", "ok")
     assert "by=operator" in answer.err
     assert installed(admin) == 54
 
@@ -61,7 +61,7 @@ def test_uninstall_uninstalls_everything_first(admin: Admin) -> None:
     assert (answer.status, answer.lines()) == (0, ["acme was disconnected, and its tokens were revoked."])
     assert installed(admin) == 0
     assert len(admin.changes_sent()) == 54
-    assert deeds(admin)[1] == ("uninstalled", "operator", "ok")
+    assert events(admin)[1] == ("uninstalled", "operator", "ok")
 
 
 def test_a_dead_grant_is_just_forgotten(admin: Admin, redis: Redis) -> None:
@@ -87,7 +87,7 @@ def test_nothing_is_forgotten_and_it_ends_with_1_in_words(admin: Admin, redis: R
         "Code: zendesk_unavailable",
     ]
     assert redis.exists(GRANT)
-    assert deeds(admin)[0] == ("disconnected", "operator", "zendesk_unavailable")
+    assert events(admin)[0] == ("disconnected", "operator", "zendesk_unavailable")
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_force_forgets_nevertheless_and_says_what_is_left(admin: Admin, redis: R
     assert "acme was forgotten, but Zendesk could not be told" in answer.out
     assert "Admin Center" in answer.out
     assert not redis.exists(GRANT)
-    assert deeds(admin)[:2] == [
+    assert events(admin)[:2] == [
         ("disconnected", "operator", "ok"),
         ("disconnected", "operator", "zendesk_unavailable"),
     ]
@@ -167,28 +167,28 @@ def test_force_forgets_where_redis_is_full(admin: Admin, redis: Redis) -> None:
 
 def test_the_activity_survives_unless_it_is_purged(admin: Admin) -> None:
     run(admin.app, "disconnect", "acme")
-    assert len(deeds(admin)) == 2
+    assert len(events(admin)) == 2
     answer = run(admin.app, "disconnect", "acme", "--purge")
     assert answer.status == 1
     assert answer.lines() == [
         "acme is not connected.",
         "Its activity was dropped, and its machine tokens were revoked.",
     ]
-    assert deeds(admin) == []
+    assert events(admin) == []
 
 
 def test_purge_drops_what_disconnecting_notes_too(admin: Admin, make_admin: MakeAdmin) -> None:
     globex = make_admin()
     globex.connect("globex")
     assert run(admin.app, "disconnect", "acme", "--purge", "--json").json()["purged"] is True
-    assert deeds(admin) == []
+    assert events(admin) == []
     assert len(collaborator(admin.app, Activity).latest(Subdomain("globex"))) == 1
 
 
 def test_purge_drops_nothing_where_the_account_stays_connected(admin: Admin) -> None:
     admin.meets({"where": "revoke", "kind": "reset"})
     assert run(admin.app, "disconnect", "acme", "--purge").status == 1
-    assert deeds(admin)[-1][0] == "connected"
+    assert events(admin)[-1][0] == "connected"
 
 
 # --- wrong usage ---

@@ -7,7 +7,7 @@ import time_machine
 from flask import Flask
 from redis import Redis
 
-from service.activity import OPERATOR, Activity, Deed
+from service.activity import OPERATOR, Activity, Event
 from service.deadlines import Deadline
 from service.oauth.grants import Grants
 from service.operations.doctor.key_checks import check_keys
@@ -85,7 +85,7 @@ def test_what_a_wrong_key_has_sealed_meanwhile_does_not_hide_it(admin: Admin, ma
     # The page opens without a grant, and what it fetches is sealed.
     stranger = make_admin(SECRET_KEYS=NEW)
     stranger.open_sidebar("globex", 201)
-    collaborator(stranger.app, Activity).note(GLOBEX, OPERATOR, Deed("installed"))
+    collaborator(stranger.app, Activity).note(GLOBEX, OPERATOR, Event("installed"))
     assert OPENS_NOTHING in {check for _, check, _ in about_keys(stranger.app)}
     assert admin.session_token
 

@@ -11,7 +11,7 @@ import pytest
 from flask import Flask
 from redis import Redis
 
-from service.activity import NOBODY, OPERATOR, Activity, Deed
+from service.activity import NOBODY, OPERATOR, Activity, Event
 from service.deadlines import REQUEST_BUDGET_SECONDS, Deadline
 from service.lookers import Lookers
 from service.oauth.access_tokens import AccessTokens
@@ -189,7 +189,7 @@ def test_what_no_key_opens_is_kept_and_named(rotated: Flask, make_app: MakeApp, 
     assert people.status == 1
     assert f"{old}  no" in people.out
     assert f"grant {GRANT}" in people.err
-    assert "Put the key back" in people.err
+    assert "Put back the key" in people.err
     assert run(rotated, "rotate-keys").status == 0
 
 
@@ -257,9 +257,9 @@ def test_a_grant_that_was_refreshed_since_it_was_read_keeps_its_new_pair(admin: 
 
 def test_an_entry_is_sealed_anew_in_its_place_although_others_come(admin: Admin, rotated: Flask, redis: Redis) -> None:
     activity = collaborator(admin.app, Activity)
-    activity.note(ACME, OPERATOR, Deed("uninstalled", "acme_orders", "middle"))
+    activity.note(ACME, OPERATOR, Event("uninstalled", "acme_orders", "middle"))
     record = record_of(rotated, "activity")
-    activity.note(ACME, OPERATOR, Deed("uninstalled", "acme_shipping", "newest"))
+    activity.note(ACME, OPERATOR, Event("uninstalled", "acme_shipping", "newest"))
     assert collaborator(rotated, SealedRecords).reseal(record) is True
     entries = collaborator(rotated, Activity).latest(ACME)
     assert [entry["job_spec"] for entry in entries[:2]] == ["newest", "middle"]
@@ -306,7 +306,7 @@ def test_under_load_nothing_is_lost(
             seen.add(person.status()["connection"]["state"])
             if number == 0:
                 access_tokens.refresh_now(ACME, access_tokens.usable(ACME), Deadline.after(REQUEST_BUDGET_SECONDS))
-                collaborator(person.app, Activity).note(ACME, OPERATOR, Deed("installed", "acme_orders", "busy"))
+                collaborator(person.app, Activity).note(ACME, OPERATOR, Event("installed", "acme_orders", "busy"))
             rounds[number] += 1
         return seen
 
@@ -389,7 +389,7 @@ def test_a_process_without_the_newest_key_is_noticed(admin: Admin, rotated: Flas
         activity = collaborator(admin.app, Activity)
         while not over.is_set():
             # By nobody known, so that each is an entry of its own and none waits to be read.
-            activity.note(ACME, NOBODY, Deed("installed", "acme_orders", "busy"))
+            activity.note(ACME, NOBODY, Event("installed", "acme_orders", "busy"))
 
     thread = threading.Thread(target=write)
     thread.start()

@@ -19,7 +19,7 @@ CURES: dict[str, Cure] = {
     ),
     "invalid_state": Cure(
         "The attempt to connect was begun more than ten minutes ago, has been used already, or was begun in another "
-        "browser. Which of them, nobody is told.",
+        "browser. The answer does not say which.",
         "Connect again, and finish in the same browser within ten minutes.",
     ),
     "integration_required": Cure(
@@ -38,7 +38,8 @@ CURES: dict[str, Cure] = {
         "Nothing was changed. Connect again and press Allow.",
     ),
     "admin_required": Cure(
-        "Zendesk's integration services obey admins only, and the person who consented is not an admin, or no longer.",
+        "Zendesk's integration services (ZIS) accept admins only, and the person who consented is not an admin, or no "
+        "longer.",
         "An admin of the account connects it (again).",
     ),
     "account_not_allowed": Cure(
@@ -56,12 +57,12 @@ CURES: dict[str, Cure] = {
     "manager_role_required": Cure(
         "Only managers may change anything: admins, and whom `MANAGER_ROLES` (full agents alone) or `MANAGER_USER_IDS` "
         "adds, if they are neither suspended nor deleted. Zendesk was asked at most five minutes ago.",
-        "The detail says what Zendesk said. Ask an admin; or the operator adds the role or the person.",
+        "`detail` says what Zendesk answered. Ask an admin; or the operator adds the role or the person.",
     ),
     "agent_required": Cure(
         "Zendesk knows the person as an end user, suspended or deleted, or not at all; or the account is not "
         "connected or is gone, and they are not remembered as having looked or managed within 90 days.",
-        "The detail says which. Sign in to Zendesk as an agent, or have an admin connect the account.",
+        "`detail` says which. Sign in to Zendesk as an agent, or have an admin connect the account.",
     ),
     "origin_not_allowed": Cure(
         "A page of an origin that `ALLOWED_ORIGINS` does not have posted a sign-in; or one that sends no origin, or "
@@ -100,7 +101,7 @@ CURES: dict[str, Cure] = {
     ),
     "payload_too_large": Cure(
         "The request's body is over 64 KiB; for `plan` and `apply`, over 1 MiB.",
-        "Only these two take a body: split the document by integration.",
+        "Split the document of desired state by integration; no other call needs a large body.",
     ),
     "zis_rejected": Cure(
         "Zendesk refused the operation; `upstream_detail` has its words.",
@@ -120,7 +121,7 @@ CURES: dict[str, Cure] = {
     ),
     "internal_error": Cure(
         "Something unforeseen. Its trace is in the service's log under the request id.",
-        "Try again; if it stays, pass the request id on to the operator.",
+        "Try again; if it persists, pass the request id on to the operator.",
     ),
     "zendesk_unavailable": Cure(
         "Zendesk was not reached, failed (5xx), redirected or sent what cannot be read; or something in front of it "
