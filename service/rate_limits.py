@@ -34,6 +34,12 @@ AWAY_SECONDS = 5.0
 REMEMBERED_OVER = 4096
 
 
+class _Storage(RedisStorage):
+    """Counts in Redis by redis-py alone; the library would load valkey's client beside it where that is installed."""
+
+    DEPENDENCIES = {"redis": None}  # noqa: RUF012 - as its base declares it, for each object
+
+
 class Attempt:
     """Something that counts if it fails, counted before it is made."""
 
@@ -47,7 +53,7 @@ class RateLimits:
     def __init__(self, settings: Settings, store: Store) -> None:
         self._is_on = settings.rate_limits
         self._store = store
-        storage = RedisStorage("redis://", connection_pool=store.redis.connection_pool, key_prefix="zis:limit")
+        storage = _Storage("redis://", connection_pool=store.redis.connection_pool, key_prefix="zis:limit")
         # Our own client: in a Cluster it finds the node of each key; the library would make one around its pool.
         storage.storage = store.redis
         storage.initialize_storage("redis://")
