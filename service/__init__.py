@@ -4,7 +4,8 @@ The rooms, top first; imports point down:
 
 wsgi, gunicorn_config   what gunicorn reads
 gunicorn_worker         the threads that serve requests, and which connection holds one
-app                     builds the collaborators once, registers blueprints
+app                     makes the application, registers blueprints
+services                the collaborators, built once, by name
 answers                 what every request begins with and every answer carries; error pages, headers
 operations/             health, metrics, commands for whoever runs it
 page/                   the sidebar's page, and what it opens with

@@ -11,15 +11,14 @@ from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 from service import cross_origin, errors, metrics
-from service.bodies import Bodies
 from service.errors import InternalError, InvalidRequest, MethodNotAllowed, NotFound, PayloadTooLarge, ServiceError
 from service.job_specs.desired_state import LARGEST_DOCUMENT_BYTES
 from service.oauth import routes as oauth_routes
 from service.plain_http import require_https
-from service.rate_limits import REFUSED_REQUESTS, RateLimits, address_group
+from service.rate_limits import REFUSED_REQUESTS, address_group
 from service.settings import DEFAULT_ZENDESK_URL_TEMPLATE, Settings
 from service.sidebar.guard import require_caller
-from service.web import begin_request, collaborator, deadline, end_request, new_request_id, request_id, seconds_taken
+from service.web import begin_request, deadline, end_request, new_request_id, request_id, seconds_taken, services
 
 LARGEST_BODY_BYTES = 64 * 1024
 # These take a document of desired state, from callers who are known.
@@ -54,14 +53,14 @@ def register_answers(app: Flask) -> None:
 def _begin() -> Response | None:
     begin_request()
     metrics.REQUESTS_IN_PROGRESS.inc()
-    granted = cross_origin.preflight(request.environ, collaborator(Settings).allowed_origins)
+    granted = cross_origin.preflight(request.environ, services().settings.allowed_origins)
     if granted:
         return Response(status=204, headers=dict(granted))
     _require_readable_query()
     _read_body()
     if deadline().left() <= 0 and _room() not in _HEALTH_ROOMS:
         raise errors.ZendeskTimeout("This request waited too long before it could begin. Try again.", retry_after=1)
-    return require_https(collaborator(Settings), _room(), is_api=_room() in _PROBLEM_ROOMS)
+    return require_https(services().settings, _room(), is_api=_room() in _PROBLEM_ROOMS)
 
 
 def _require_readable_query() -> None:
@@ -99,7 +98,7 @@ def _read_body() -> None:
         largest = LARGEST_DOCUMENT_BYTES
         request.max_content_length = largest + 1
     if length is None or length <= largest:
-        with collaborator(Bodies).reading(address_group(request.remote_addr)):
+        with services().bodies.reading(address_group(request.remote_addr)):
             length = _body_length()
     if length > largest:
         raise _too_large(largest)
@@ -120,7 +119,7 @@ def _body_length() -> int:
 def _answer_error(error: ServiceError) -> Response:
     """Return the one reply of an error: a problem document, or a page that shows the same."""
     error = _counted(error)
-    settings = collaborator(Settings)
+    settings = services().settings
     document = errors.problem(error, public_url=settings.public_url, request_id=request_id())
     if error.status >= InternalError.status:
         # The kind of what it came from; its words may hold anything.
@@ -145,7 +144,7 @@ def _counted(error: ServiceError) -> ServiceError:
     if not is_unverified and (error.status not in _REFUSED_STATUSES or _room() not in _COUNTED_ROOMS):
         return error
     try:
-        collaborator(RateLimits).count(REFUSED_REQUESTS, address_group(request.remote_addr))
+        services().rate_limits.count(REFUSED_REQUESTS, address_group(request.remote_addr))
     except errors.RateLimited as limited:
         return limited
     return error
@@ -253,7 +252,7 @@ def answer_outside_flask(settings: Settings, is_unreadable: bool) -> bytes:
 
 def _add_headers(response: Response) -> Response:
     """Add what every answer carries."""
-    settings = collaborator(Settings)
+    settings = services().settings
     response.headers.setdefault("Cache-Control", "no-store")
     is_sidebar = _room() == "sidebar"
     framing = _framing(settings) if is_sidebar else None

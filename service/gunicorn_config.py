@@ -14,23 +14,20 @@ import threading
 from collections.abc import MutableMapping
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 from gunicorn.glogging import Logger
 
 from service import metrics
-from service.alerts import Alerts
 from service.answers import answer_outside_flask
-from service.executor import Executor
 from service.gunicorn_worker import Worker
-from service.oauth.access_tokens import AccessTokens
-from service.oauth.upkeep import Upkeep
 from service.operations.logs import log_thread_crash
 from service.settings import Settings, SettingsError
 from service.shared_counts import COUNTS
-from service.zendesk.bulkhead import Bulkhead
-from service.zendesk.calls import ZendeskCalls
+
+if TYPE_CHECKING:
+    from service.services import Services
 
 _log = structlog.get_logger("service.access")
 
@@ -155,8 +152,8 @@ class ServerLog(Logger):
 logger_class = ServerLog
 
 
-def _collaborator(worker: Any, kind: type) -> Any:
-    return worker.wsgi.extensions["zis_collaborators"][kind]
+def _services(worker: Any) -> "Services":
+    return cast("Services", worker.wsgi.extensions["zis_services"])
 
 
 def _remove_counts(master: int) -> None:
@@ -205,28 +202,29 @@ def post_worker_init(worker: Any) -> None:
     # So that the worker counts as alive before its first request.
     metrics.REQUESTS_IN_PROGRESS.set(0)
     threading.excepthook = log_thread_crash
-    worker.refusal = partial(answer_outside_flask, _collaborator(worker, Settings))
-    worker.tell_threads = _collaborator(worker, Bulkhead).set_threads
+    built = _services(worker)
+    worker.refusal = partial(answer_outside_flask, built.settings)
+    worker.tell_threads = built.bulkhead.set_threads
     worker.tell_threads(worker.cfg.threads)
-    _collaborator(worker, Executor).set_threads(executor_threads(worker.cfg.threads))
+    built.executor.set_threads(executor_threads(worker.cfg.threads))
     # Before the threads of requests use up the machine's limit.
-    _collaborator(worker, ZendeskCalls).prepare()
-    _collaborator(worker, Upkeep).start()
-    _collaborator(worker, AccessTokens).stored.start()
+    built.calls.prepare()
+    built.upkeep.start()
+    built.access_tokens.stored.start()
 
 
 def worker_exit(_server: Any, worker: Any) -> None:
     """Go on trying to store what Zendesk has given or is just giving, until the graceful time-out."""
     if getattr(worker, "wsgi", None) is not None:
-        _collaborator(worker, Upkeep).stop()
-        access_tokens = _collaborator(worker, AccessTokens)
-        unsaved = access_tokens.unsaved
+        built = _services(worker)
+        built.upkeep.stop()
+        unsaved = built.access_tokens.unsaved
         # A background thread (a role's question, upkeep) may be about to begin a refresh that nobody would wait for.
         unsaved.begin_no_more()
         unsaved.finish(UNSAVED_SECONDS)
-        access_tokens.stored.stop()
+        built.access_tokens.stored.stop()
         # Another process sends what could not be sent.
-        _collaborator(worker, Alerts).finish(0)
+        built.alerts.finish(0)
 
 
 def child_exit(_server: Any, worker: Any) -> None:

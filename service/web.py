@@ -7,7 +7,7 @@ import re
 import secrets
 import time
 from copy import copy
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, NoReturn, TypeVar, cast
 from urllib.parse import parse_qsl
 
 from flask import Flask, Response, current_app, g, has_request_context, request
@@ -22,41 +22,42 @@ from service.subdomains import Subdomain
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-T = TypeVar("T")
+    # Views are below what builds these; at run time nothing is imported from there.
+    from service.services import Services
+
 Q = TypeVar("Q", bound=Query)
 
 # A router's id is taken over if it can do no harm in a log line or a header.
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}", re.ASCII)
 # In place of pydantic's words that make no sentence with the parameter's name.
 _REASONS = {"missing": "is missing", "string_too_short": "is empty"}
-_COLLABORATORS = "zis_collaborators"
+_SERVICES = "zis_services"
 
 
-def set_collaborators(app: Flask, *collaborators: object) -> None:
-    """Give the application its collaborators, one of a class."""
-    app.extensions[_COLLABORATORS] = {type(one): one for one in collaborators}
+def set_services(app: Flask, built: "Services") -> None:
+    """Give the application its collaborators."""
+    app.extensions[_SERVICES] = built
 
 
-class _NoCollaborators(dict[type, object]):
-    """Has no collaborators, and says why to whoever asks."""
+class _NoServices:
+    """Has no collaborators, and says why to whoever asks for one."""
 
     def __init__(self, fault: Exception) -> None:
-        super().__init__()
         self.__fault = fault
 
-    def __missing__(self, kind: type) -> object:
+    def __getattr__(self, name: str) -> NoReturn:
         # A copy, because each raise of one object adds frames to it.
         raise copy(self.__fault)
 
 
-def refuse_collaborators(app: Flask, fault: Exception) -> None:
+def refuse_services(app: Flask, fault: Exception) -> None:
     """Give the application no collaborators; asking for one raises `fault`."""
-    app.extensions[_COLLABORATORS] = _NoCollaborators(fault)
+    app.extensions[_SERVICES] = _NoServices(fault)
 
 
-def collaborator(kind: type[T]) -> T:
-    """Return the application's one object of a class."""
-    return cast("T", current_app.extensions[_COLLABORATORS][kind])
+def services() -> "Services":
+    """Return the application's collaborators."""
+    return cast("Services", current_app.extensions[_SERVICES])
 
 
 def begin_request() -> None:

@@ -11,11 +11,10 @@ from typing import Any
 
 from service import gunicorn_config, store
 from service.gunicorn_config import *  # noqa: F403 - all of them but one
-from service.job_specs.bundles import Bundles
 
 
 def post_worker_init(worker: Any) -> None:  # type: ignore[no-redef]  # instead of what was imported
     """Begin as the service does, and keep its lists from asking bundles."""
     gunicorn_config.post_worker_init(worker)
-    worker.wsgi.extensions["zis_collaborators"][Bundles].is_asking = False
+    worker.wsgi.extensions["zis_services"].bundles.is_asking = False
     store.MEMORY_LOOK_SECONDS = float(os.environ.get("MEMORY_LOOK_SECONDS", store.MEMORY_LOOK_SECONDS))

@@ -5,6 +5,7 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -18,6 +19,7 @@ from service.sandbox.simulator import Simulator, secret_of
 from service.sandbox.simulator.faults import Fault
 from service.sandbox.simulator.integrations import JobSpec
 from service.sandbox.simulator.world import Call
+from service.services import Services
 from service.sidebar.sessions import Sessions
 from service.subdomains import Subdomain
 
@@ -47,10 +49,17 @@ def bootstrap_in(page: str) -> dict[str, Any]:
     return bootstrap
 
 
+def services(app: Flask) -> Services:
+    """Return the application's collaborators."""
+    found: Services = app.extensions["zis_services"]
+    return found
+
+
 def collaborator(app: Flask, kind: type[T]) -> T:
     """Return the application's one object of a class."""
-    found: T = app.extensions["zis_collaborators"][kind]
-    return found
+    built = services(app)
+    found = (getattr(built, field.name) for field in fields(built))
+    return next(one for one in found if type(one) is kind)
 
 
 def wait_until(is_so: Callable[[], bool], seconds: float = 30.0) -> None:

@@ -27,7 +27,8 @@ from service.sandbox.simulator.faults import Fault
 from service.subdomains import Subdomain
 from service.zendesk.calls import CALL_SECONDS
 from tests.conftest import MakeAdmin, MakeApp
-from tests.steps import Admin, wait_until
+from tests.steps import Admin, services, wait_until
+from tests.steps import collaborator as of_app
 from tests.workers import at_once
 
 T = TypeVar("T")
@@ -36,8 +37,7 @@ LATER_SECONDS = 1801
 
 
 def collaborator(admin: Admin, kind: type[T]) -> T:
-    found: T = admin.app.extensions["zis_collaborators"][kind]
-    return found
+    return of_app(admin.app, kind)
 
 
 def access_tokens(admin: Admin) -> AccessTokens:
@@ -485,7 +485,7 @@ def test_a_new_pair_beats_a_verdict_on_its_predecessor(admin: Admin) -> None:
 
 def test_a_record_sealed_anew_during_a_refresh_takes_the_new_pair(admin: Admin, make_app: MakeApp) -> None:
     other = make_app(SECRET_KEYS="third-key-of-the-tests-0123456789abcdef")
-    grants: Grants = other.extensions["zis_collaborators"][Grants]
+    grants = services(other).grants
 
     def seal_anew() -> None:
         grant = stored(admin)

@@ -21,8 +21,8 @@ from service.operations.commands import COMMANDS, commands_alone
 from service.operations.zendesk_app.command import MANIFEST_FOLDER, package_app
 from service.operations.zendesk_app.contents import read_app
 from service.operations.zendesk_app.package import pack
-from service.settings import Settings, SettingsError
-from service.web import collaborator
+from service.settings import SettingsError
+from service.web import services
 from tests.test_settings import make_settings
 from tests.workers import ROOT, inherited_environment
 
@@ -374,7 +374,7 @@ def test_a_command_that_needs_settings_names_every_fault_and_ends_with_1() -> No
 
     @app.cli.command("needy")
     def needy() -> None:
-        collaborator(Settings)
+        click.echo(services().settings.public_url)
 
     result = app.test_cli_runner().invoke(args=["needy"])
 

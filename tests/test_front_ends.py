@@ -3,9 +3,9 @@
 import re
 
 from service.sandbox.simulator.packaged_app import EXAMPLE, FOLDER
-from service.settings import Settings
 from tests.conftest import MakeApp
 from tests.front_end import FRONT_END
+from tests.steps import services
 from tests.workers import ROOT
 
 STATIC = ROOT / "service" / "static"
@@ -50,5 +50,5 @@ def test_the_types_are_served_beside_the_client(make_app: MakeApp) -> None:
 def test_the_guide_names_an_origin_that_the_setting_takes(make_app: MakeApp) -> None:
     (origin,) = re.findall(r"^ALLOWED_ORIGINS=(\S+)$", GUIDE, re.MULTILINE)
     app = make_app(ALLOWED_ORIGINS=origin)
-    settings = app.extensions["zis_collaborators"][Settings]
+    settings = services(app).settings
     assert settings.allowed_origins == {origin}

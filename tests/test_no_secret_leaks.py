@@ -1,14 +1,13 @@
 """Canaries: no secret reaches a log, a repr, an error, a page, a URL, or Redis in clear."""
 
 import json
+from dataclasses import fields
 
 import pytest
 from redis import Redis
 
-from service.oauth.access_tokens import AccessTokens
 from service.oauth.authorization_server import TokenPair
-from service.oauth.grants import Grant, Grants, MintedToken
-from service.oauth.states import States
+from service.oauth.grants import MintedToken
 from service.sandbox.simulator.faults import KINDS, Fault
 from service.settings import Settings, SettingsError
 from service.subdomains import Subdomain
@@ -16,7 +15,7 @@ from service.vault import derive_keys
 from service.zendesk.replies import Reply
 from tests.conftest import MakeAdmin
 from tests.scraping import AUTHORIZED, TOKEN
-from tests.steps import PUBLIC_URL, SECRET_KEYS, Admin
+from tests.steps import PUBLIC_URL, SECRET_KEYS, Admin, services
 
 ACME = Subdomain("acme")
 
@@ -27,7 +26,7 @@ class Witness:
     def __init__(self, admin: Admin, redis: Redis) -> None:
         self.admin = admin
         self.redis = redis
-        self.settings: Settings = admin.app.extensions["zis_collaborators"][Settings]
+        self.settings = services(admin.app).settings
         self.secrets: set[str] = {*SECRET_KEYS.split(","), self.settings.zendesk_client_secret, TOKEN}
         self.seen: list[str] = []
 
@@ -119,19 +118,20 @@ def test_a_journey_with_every_fault_leaks_nothing(
 
 def test_nothing_that_holds_a_secret_shows_it(witness: Witness) -> None:
     witness.connect()
-    collaborators = witness.admin.app.extensions["zis_collaborators"]
-    grant = collaborators[Grants].get(ACME)
-    shown = [repr(one) + str(one) for one in collaborators.values()]
-    issued = collaborators[States].issue(ACME)
+    built = services(witness.admin.app)
+    grant = built.grants.get(ACME)
+    assert grant is not None
+    shown = [repr(one) + str(one) for one in (built, *(getattr(built, field.name) for field in fields(built)))]
+    issued = built.states.issue(ACME)
     keys = derive_keys((SECRET_KEYS,), "seal")
     pair = TokenPair.from_reply({"access_token": grant.access_token, "refresh_token": grant.refresh_token}, 0.0)
     minted = MintedToken(grant.access_token, 1, 0.0, None)
     reply = Reply(200, {}, grant.access_token.encode(), (grant.access_token,))
-    shown += [repr(one) for one in (grant, issued, keys, pair, minted, reply, collaborators[AccessTokens].unsaved)]
+    shown += [repr(one) for one in (grant, issued, keys, pair, minted, reply, built.access_tokens.unsaved)]
     witness.secrets |= {issued.state, issued.browser_secret, issued.code_verifier}
     for secret in witness.secrets:
         assert not any(secret in text for text in shown)
-    assert len(shown) > len(collaborators)
+    assert len(shown) > len(fields(built))
 
 
 def test_zendesk_echoing_a_token_is_not_passed_on() -> None:
@@ -150,7 +150,8 @@ def test_faulty_settings_do_not_repeat_their_values() -> None:
 
 def test_the_grant_as_stored_holds_no_word_of_the_grant(witness: Witness) -> None:
     witness.connect()
-    grant: Grant = witness.admin.app.extensions["zis_collaborators"][Grants].get(ACME)
+    grant = services(witness.admin.app).grants.get(ACME)
+    assert grant is not None
     held = witness.redis.hgetall("zis:{acme}:grant")
     clear = {name: value for name, value in held.items() if not str(value).startswith("b'ey")}
     assert set(clear) == {b"id", b"generation", b"mints"}

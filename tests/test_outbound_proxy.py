@@ -19,6 +19,7 @@ from service.zendesk.transport import ZendeskAdapter
 from tests.conftest import MakeAdmin
 from tests.connect_proxy import ConnectProxy
 from tests.raw_server import RawServer, http_reply, make_calls
+from tests.steps import services
 from tests.tls import Certificate, TLSFront, make_certificate
 from tests.workers import free_port
 
@@ -150,7 +151,7 @@ def test_the_environments_own_proxies_are_not_used(
 
 def test_the_service_itself_uses_the_proxy_and_authorities(make_admin: MakeAdmin, certificate: Certificate) -> None:
     app: Flask = make_admin(OUTBOUND_PROXY="http://127.0.0.1:1", ZENDESK_CA_FILE=str(certificate.certificate)).app
-    adapter = app.extensions["zis_collaborators"][ZendeskCalls]._adapter
+    adapter: Any = services(app).calls._adapter
     assert adapter._ZendeskAdapter__tunnels is not None
     assert [one["subject"] for one in adapter._ZendeskAdapter__tls.get_ca_certs() if HOST in str(one)]
 

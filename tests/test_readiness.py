@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from redis.retry import Retry
 
 from service.store import GRACE_SECONDS, Store
 from tests.conftest import MakeApp
+from tests.steps import services
 from tests.workers import free_port, running_valkey
 
 pytestmark = pytest.mark.processes
@@ -54,7 +56,7 @@ def redis(server: Any) -> Iterator[Redis]:
 def monitor(make_app: MakeApp, redis: Redis, clock: Clock) -> FlaskClient:
     """Asks a service on that server and that clock."""
     app = make_app()
-    app.extensions["zis_collaborators"][Store] = Store(redis, clock)
+    app.extensions["zis_services"] = replace(services(app), store=Store(redis, clock))
     return app.test_client()
 
 
@@ -112,7 +114,7 @@ def test_a_redis_that_was_stopped_is_reported_within_a_few_seconds(
 
 
 def test_whatever_else_redis_answers_counts_as_an_answer(monitor: FlaskClient, clock: Clock, redis: Redis) -> None:
-    store: Store = monitor.application.extensions["zis_collaborators"][Store]
+    store = services(monitor.application).store
     clock.now += 3600
     store.read(("GET", "anything"))
     with paused(redis):

@@ -23,8 +23,8 @@ from service.shared_reads import SharedReads
 from service.sidebar.app_keys import AppKeys
 from service.store import Store
 from service.subdomains import Subdomain
-from service.web import collaborator as given
-from service.web import refuse_collaborators
+from service.web import refuse_services
+from service.web import services as given
 from service.zendesk.calls import ReplyLate
 from service.zendesk.flights import Flights
 from tests.conftest import MakeAdmin, MakeApp
@@ -134,9 +134,9 @@ def test_a_wait_before_the_next_refresh_is_told_anew(make_app: MakeApp) -> None:
 
 def test_faulty_settings_are_told_anew_to_every_command() -> None:
     app = Flask("faulty")
-    refuse_collaborators(app, SettingsError(["PUBLIC_URL is missing"]))
+    refuse_services(app, SettingsError(["PUBLIC_URL is missing"]))
     with app.app_context():
-        faults = raised(lambda: given(Store))
+        faults = raised(lambda: given().store)
     assert_each_is_new(faults)
     assert "PUBLIC_URL is missing" in faults[0].format_message()  # type: ignore[attr-defined]  # click's
 

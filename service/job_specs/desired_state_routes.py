@@ -7,15 +7,11 @@ from service.documents.desired_state import PlanDocument
 from service.documents.queries import RearmQuery
 from service.job_specs.desired_state import DesiredState, Place, read_document
 from service.job_specs.plans import Change
-from service.job_specs.rearmed import Rearmed
-from service.job_specs.reconciling import Applied, Pace, Reconciler
-from service.oauth.access_tokens import AccessTokens
-from service.rate_limits import CHANGES, FRESH_LISTS, RateLimits
-from service.settings import Settings
+from service.job_specs.reconciling import Applied, Pace
+from service.rate_limits import CHANGES, FRESH_LISTS
 from service.sidebar.guard import author, current_session, require_caller, waits_for_zendesk
-from service.sidebar.managers import Managers
 from service.sidebar.routes import API_BASE
-from service.web import collaborator, deadline, parameters, reply
+from service.web import deadline, parameters, reply, services
 
 # Nobody says how long to wait where only this request's time was over.
 AT_ONCE_SECONDS = 1
@@ -30,8 +26,8 @@ def plan() -> ResponseReturnValue:
     """Say what apply would do; nothing is changed."""
     desired, is_rearming = _asked()
     session = current_session()
-    grant_id = collaborator(AccessTokens).usable(session.account).id
-    collaborator(Managers).require_manager(session, deadline())
+    grant_id = services().access_tokens.usable(session.account).id
+    services().managers.require_manager(session, deadline())
     changes = _planned(desired, grant_id, is_rearming=is_rearming)
     return reply(_document(Applied.untried(changes)))
 
@@ -42,10 +38,10 @@ def apply() -> ResponseReturnValue:
     """Make the changes that fit into the request's time and the caller's limit; repeated, it goes on."""
     desired, is_rearming = _asked()
     session = current_session()
-    grant_id = collaborator(AccessTokens).usable(session.account).id
-    standing = collaborator(Managers).require_manager(session, deadline())
+    grant_id = services().access_tokens.usable(session.account).id
+    standing = services().managers.require_manager(session, deadline())
     changes = _planned(desired, grant_id, is_rearming=is_rearming)
-    applied = collaborator(Reconciler).apply(
+    applied = services().reconciler.apply(
         session.account, grant_id, changes, author(standing), Pace(deadline=deadline, admit=_admit, wait=_never)
     )
     retry_after = None
@@ -53,7 +49,7 @@ def apply() -> ResponseReturnValue:
         told = applied.failure.retry_after if applied.failure else None
         retry_after = told or AT_ONCE_SECONDS
     if is_rearming:
-        rearmed = collaborator(Rearmed)
+        rearmed = services().rearmed
         rearmed.note(session.account, current_session().counted_as, desired.integrations, applied.changes, retry_after)
     response: Response = reply(_document(applied))
     if retry_after is not None:
@@ -69,19 +65,15 @@ def _asked() -> tuple[DesiredState, bool]:
     """
     wish = parameters(RearmQuery)
     account = current_session().account
-    return read_document(request.get_data(), Place(account, collaborator(Settings).integration_names)), wish.rearm
+    return read_document(request.get_data(), Place(account, services().settings.integration_names)), wish.rearm
 
 
 def _planned(desired: DesiredState, grant_id: str, *, is_rearming: bool) -> tuple[Change, ...]:
-    collaborator(RateLimits).count(FRESH_LISTS, current_session().counted_as)
-    changes = collaborator(Reconciler).plan(
-        desired.account, grant_id, desired.integrations, deadline(), rearm=is_rearming
-    )
+    services().rate_limits.count(FRESH_LISTS, current_session().counted_as)
+    changes = services().reconciler.plan(desired.account, grant_id, desired.integrations, deadline(), rearm=is_rearming)
     if not is_rearming:
         return changes
-    return collaborator(Rearmed).without_done(
-        desired.account, current_session().counted_as, desired.integrations, changes
-    )
+    return services().rearmed.without_done(desired.account, current_session().counted_as, desired.integrations, changes)
 
 
 def _admit(_change: Change) -> bool:
@@ -90,7 +82,7 @@ def _admit(_change: Change) -> bool:
     Raises:
         RateLimited: it is one too many.
     """
-    collaborator(RateLimits).count(CHANGES, current_session().counted_as)
+    services().rate_limits.count(CHANGES, current_session().counted_as)
     return True
 
 

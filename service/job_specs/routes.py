@@ -8,23 +8,17 @@ from werkzeug.http import parse_cache_control_header, quote_etag
 from service.documents.job_specs import ChangeDocument
 from service.documents.queries import ChangeQuery, ListQuery, NamedChangeQuery
 from service.errors import NotFound
-from service.job_specs.changes import Changes
 from service.job_specs.kept_lists import microseconds
-from service.job_specs.listing import Listing, ListRequest
+from service.job_specs.listing import ListRequest
 from service.job_specs.replies import list_reply
-from service.oauth.access_tokens import AccessTokens
-from service.oauth.conditions import Conditions
 from service.oauth.grants import Grant, Grants
 from service.oauth.zis_tokens import Seen
-from service.rate_limits import CHANGES, FRESH_LISTS, RateLimits
-from service.settings import Settings
+from service.rate_limits import CHANGES, FRESH_LISTS
 from service.sidebar.guard import author, current_session, require_caller, waits_for_zendesk
-from service.sidebar.managers import Managers
 from service.sidebar.routes import API_BASE
 from service.sidebar.sessions import Session
-from service.store import Store
 from service.vault import KeyMissing
-from service.web import collaborator, deadline, parameters, reply
+from service.web import deadline, parameters, reply, services
 from service.zis_registry import is_qualified
 
 blueprint = Blueprint("job_specs", __name__, url_prefix=f"{API_BASE}/job_specs")
@@ -38,9 +32,9 @@ def list_job_specs() -> ResponseReturnValue:
     session = current_session()
     integrations = _integrations(session, wish.integration)
     is_fresh = "Cache-Control" in request.headers and _wants_fresh(request.headers["Cache-Control"])
-    grants, managers, listing = collaborator(Grants), collaborator(Managers), collaborator(Listing)
+    grants, managers, listing = services().grants, services().managers, services().listing
     asked = listing.certain_to_ask(integrations)
-    time, grant_reply, role_reply, *replies = collaborator(Store).read(
+    time, grant_reply, role_reply, *replies = services().store.read(
         ("TIME",),
         grants.reading(session.account, *asked),
         managers.reading(session),
@@ -49,7 +43,7 @@ def list_job_specs() -> ResponseReturnValue:
     grant = _usable(session, grants, grant_reply)
     managers.require_looker(session, role_reply, deadline())
     if is_fresh:
-        collaborator(RateLimits).count(FRESH_LISTS, session.counted_as)
+        services().rate_limits.count(FRESH_LISTS, session.counted_as)
     now = microseconds(time)
     kept = listing.kept(replies, grant.id, now)
     seen: dict[str, Seen] = {}
@@ -104,11 +98,11 @@ def uninstall_job_spec(name: str) -> ResponseReturnValue:
 @waits_for_zendesk
 def _change(name: str, integration: str | None, *, install: bool) -> ResponseReturnValue:
     session = current_session()
-    changes = collaborator(Changes)
+    changes = services().changes
     spec = changes.check_names(session.account, name, integration)
-    grant = collaborator(AccessTokens).usable(session.account)
-    standing = collaborator(Managers).require_manager(session, deadline())
-    collaborator(RateLimits).count(CHANGES, session.counted_as)
+    grant = services().access_tokens.usable(session.account)
+    standing = services().managers.require_manager(session, deadline())
+    services().rate_limits.count(CHANGES, session.counted_as)
     changed = changes.change(
         session.account,
         grant.id,
@@ -132,7 +126,7 @@ def _integrations(session: Session, named: str | None) -> list[str]:
     Raises:
         NotFound: the account has no such integration.
     """
-    ours = collaborator(Settings).integrations_of(session.account)
+    ours = services().settings.integrations_of(session.account)
     if named is None:
         return list(ours)
     if named not in ours:
@@ -141,7 +135,7 @@ def _integrations(session: Session, named: str | None) -> list[str]:
 
 
 def _usable(session: Session, grants: Grants, reply: list[bytes | None]) -> Grant:
-    conditions = collaborator(Conditions)
+    conditions = services().conditions
     try:
         grant = grants.opened(session.account, reply)
     except KeyMissing:

@@ -5,11 +5,9 @@ from flask.typing import ResponseReturnValue
 
 from service.documents.queries import NoQuery
 from service.errors import InvalidRequest, NotFound
-from service.oauth.claims import Claims, is_claim
-from service.oauth.sign_in import SignIn
-from service.rate_limits import OAUTH_REQUESTS, RateLimits, address_group
-from service.settings import Settings
-from service.web import collaborator, name_account, parameters, reply
+from service.oauth.claims import is_claim
+from service.rate_limits import OAUTH_REQUESTS, address_group
+from service.web import name_account, parameters, reply, services
 
 # Signing in takes a person some seconds.
 ASK_AGAIN_SECONDS = 2
@@ -21,14 +19,14 @@ blueprint = Blueprint("claims", __name__, url_prefix="/api/v1/session")
 @blueprint.before_request
 def limit_requests() -> None:
     """Count what comes from one address."""
-    collaborator(RateLimits).count(OAUTH_REQUESTS, address_group(request.remote_addr))
+    services().rate_limits.count(OAUTH_REQUESTS, address_group(request.remote_addr))
 
 
 @blueprint.post("/claim")
 def fetch_session() -> ResponseReturnValue:
     """Answer with the session, once; 202: there is none yet."""
     parameters(NoQuery)
-    settings = collaborator(Settings)
+    settings = services().settings
     origin = request.headers.get("Origin", "")
     if origin not in settings.allowed_origins:
         raise NotFound("There is nothing to fetch from this origin.")
@@ -36,10 +34,10 @@ def fetch_session() -> ResponseReturnValue:
     claim = body.get("claim") if isinstance(body, dict) else None
     if not is_claim(claim):
         raise InvalidRequest('The body has to be {"claim": "…"}: 43 characters of base64url.')
-    signed_in = collaborator(Claims).fetch(str(claim), origin)
+    signed_in = services().claims.fetch(str(claim), origin)
     if signed_in is None:
         return Response(status=202, headers={"Retry-After": str(ASK_AGAIN_SECONDS)})
     name_account(signed_in.account)
     # It may have been taken off the list since.
     settings.require_allowed(signed_in.account)
-    return reply(collaborator(SignIn).session_of(signed_in.account, signed_in.user_id, signed_in.at))
+    return reply(services().sign_in.session_of(signed_in.account, signed_in.user_id, signed_in.at))

@@ -9,14 +9,12 @@ from werkzeug.wrappers import Response
 from service.documents.account import SessionDocument
 from service.errors import AccessDenied, InvalidRequest, InvalidState, OriginNotAllowed, ZendeskUnavailable
 from service.oauth.claims import is_claim
-from service.oauth.handshake import Connected, Handshake
-from service.oauth.sign_in import SignIn, SmallScopeRefused
-from service.oauth.states import STATE_TTL_SECONDS, IssuedState, PendingAuthorization, States, label_of
-from service.rate_limits import FAILED_EXCHANGES, OAUTH_REQUESTS, Attempt, RateLimits, address_group
-from service.settings import Settings
+from service.oauth.handshake import Connected
+from service.oauth.sign_in import SmallScopeRefused
+from service.oauth.states import STATE_TTL_SECONDS, IssuedState, PendingAuthorization, label_of
+from service.rate_limits import FAILED_EXCHANGES, OAUTH_REQUESTS, Attempt, address_group
 from service.subdomains import Subdomain, parse_subdomain
-from service.web import collaborator, deadline, name_account
-from service.zendesk.bulkhead import Bulkhead
+from service.web import deadline, name_account, services
 
 # One cookie a handshake, so that several tabs at once work; more than this at a time is no person. Browsers send the
 # oldest first (RFC 6265, section 5.4), and those go.
@@ -30,21 +28,21 @@ blueprint = Blueprint("oauth", __name__)
 @blueprint.before_request
 def limit_requests() -> None:
     """Count what comes from one address."""
-    collaborator(RateLimits).count(OAUTH_REQUESTS, address_group(request.remote_addr))
+    services().rate_limits.count(OAUTH_REQUESTS, address_group(request.remote_addr))
 
 
 @blueprint.get("/oauth/authorize")
 def authorize() -> ResponseReturnValue:
     """Send an admin's browser to the consent page of their account."""
     account = _account(_parameter("subdomain") or "")
-    return _to_consent(collaborator(Handshake).begin(account))
+    return _to_consent(services().handshake.begin(account))
 
 
 @blueprint.get("/signin")
 def sign_in() -> ResponseReturnValue:
     """Send a person's browser to the consent page of their account, and from there to /console."""
     account = _account(_parameter("subdomain") or "")
-    return _to_consent(collaborator(SignIn).begin(account))
+    return _to_consent(services().sign_in.begin(account))
 
 
 @blueprint.post("/signin")
@@ -55,7 +53,7 @@ def sign_in_for_front_end() -> ResponseReturnValue:
     somebody sends from handing over whoever presses Allow (RFC 8628, section 5.4). So there is no GET for it.
     """
     origin = request.headers.get("Origin", "")
-    if origin not in collaborator(Settings).allowed_origins:
+    if origin not in services().settings.allowed_origins:
         raise OriginNotAllowed(_why_not(origin))
     challenge = _field("challenge")
     if not is_claim(challenge):
@@ -64,7 +62,7 @@ def sign_in_for_front_end() -> ResponseReturnValue:
         )
     account = _account(_field("subdomain"))
     # 303: the browser goes on by GET.
-    return _to_consent(collaborator(SignIn).begin(account, challenge=challenge, origin=origin), 303)
+    return _to_consent(services().sign_in.begin(account, challenge=challenge, origin=origin), 303)
 
 
 def _why_not(origin: str) -> str:
@@ -97,7 +95,7 @@ def _to_consent(begun: tuple[IssuedState, str], status: int = 302) -> Response:
     response = redirect(url, status)
     for name in _state_cookies()[: -(MOST_COOKIES - 1)]:
         _drop_cookie(response, name)
-    settings = collaborator(Settings)
+    settings = services().settings
     response.set_cookie(
         _cookie_name(issued.label),
         issued.browser_secret,
@@ -119,21 +117,21 @@ def callback() -> ResponseReturnValue:
     # Each exchange shows our secret to an account's token endpoint, whatever the code. Counted before the state is
     # consumed: whoever comes from a flooded address may come back with it.
     address = address_group(request.remote_addr)
-    attempts = collaborator(RateLimits).attempt(FAILED_EXCHANGES, address)
+    attempts = services().rate_limits.attempt(FAILED_EXCHANGES, address)
     # A place before the state is consumed: whoever is told to come again can.
-    with attempts as exchange, collaborator(Bulkhead).unproven(address):
+    with attempts as exchange, services().bulkhead.unproven(address):
         return _completed(state, exchange)
 
 
 def _completed(state: str, exchange: Attempt) -> Response:
     g.used_state = state
     secret = request.cookies.get(_cookie_name(label_of(state)))
-    pending = collaborator(States).consume(state, secret)
+    pending = services().states.consume(state, secret)
     name_account(pending.account)
     if pending.sign_in is None:
         return _connected_page(_connected(pending, exchange))
     g.signing_in = pending
-    sign_in = collaborator(SignIn)
+    sign_in = services().sign_in
     with sign_in.telling(pending):
         try:
             return _signed_in(pending, exchange)
@@ -143,7 +141,7 @@ def _completed(state: str, exchange: Attempt) -> Response:
 
 def _connected(pending: PendingAuthorization, exchange: Attempt) -> Connected:
     code = _code_for(pending)
-    return collaborator(Handshake).complete(pending.account, code, pending.code_verifier, deadline(), exchange)
+    return services().handshake.complete(pending.account, code, pending.code_verifier, deadline(), exchange)
 
 
 def _code_for(pending: PendingAuthorization) -> str:
@@ -154,9 +152,9 @@ def _code_for(pending: PendingAuthorization) -> str:
         ServiceError: it refused, or the answer is not for this account.
     """
     # It may have been taken off the list since.
-    collaborator(Settings).require_allowed(pending.account)
+    services().settings.require_allowed(pending.account)
     error = _parameter("error")
-    if error == "invalid_scope" and collaborator(SignIn).is_small(pending):
+    if error == "invalid_scope" and services().sign_in.is_small(pending):
         raise SmallScopeRefused
     if error is not None:
         raise _refusal(error, pending)
@@ -168,7 +166,7 @@ def _code_for(pending: PendingAuthorization) -> str:
 
 
 def _signed_in(pending: PendingAuthorization, exchange: Attempt) -> Response:
-    sign_in = collaborator(SignIn)
+    sign_in = services().sign_in
     signed_in = sign_in.complete(pending, _code_for(pending), deadline(), exchange)
     asked = pending.sign_in
     is_ours = asked is None or asked.challenge is None
@@ -200,7 +198,7 @@ def _connected_page(connected: Connected) -> Response:
     person = connected.authorized_by
     # Whoever has just connected has proven who they are.
     session = (
-        collaborator(SignIn).session_of(connected.account, person.id, int(time.time())) if person is not None else None
+        services().sign_in.session_of(connected.account, person.id, int(time.time())) if person is not None else None
     )
     return make_response(
         render_template(
@@ -212,7 +210,7 @@ def _connected_page(connected: Connected) -> Response:
             authorized_by=person.name if person else None,
             kept=_to_keep(connected.account, session),
             not_ready=connected.not_ready,
-            origin=collaborator(Settings).public_url,
+            origin=services().settings.public_url,
         )
     )
 
@@ -221,7 +219,7 @@ def _account(text: str) -> Subdomain:
     account = parse_subdomain(text)
     if account is None:
         raise InvalidRequest("Name the Zendesk account by its subdomain: ?subdomain=acme for acme.zendesk.com.")
-    collaborator(Settings).require_allowed(account)
+    services().settings.require_allowed(account)
     name_account(account)
     return account
 
@@ -245,7 +243,7 @@ def _refusal(error: str, pending: PendingAuthorization) -> AccessDenied | Invali
     if error == "access_denied":
         return AccessDenied(
             "Access was denied on Zendesk's consent page. Nothing was changed; connect again when you are ready.",
-            authorize_url=collaborator(Handshake).authorize_url(pending.account),
+            authorize_url=services().handshake.authorize_url(pending.account),
         )
     if error in {"server_error", "temporarily_unavailable"}:
         return ZendeskUnavailable("Zendesk could not finish the authorization. Try again in a moment.")
@@ -259,7 +257,7 @@ def _refusal(error: str, pending: PendingAuthorization) -> AccessDenied | Invali
 def _check_issuer(account: Subdomain) -> None:
     """Refuse an answer that names another issuer (RFC 9207, section 2.4); Zendesk sends none as far as is known."""
     issuer = _parameter("iss")
-    settings = collaborator(Settings)
+    settings = services().settings
     if issuer is not None and issuer.rstrip("/") not in {
         f"https://{account}.zendesk.com",
         settings.zendesk_url_template.replace("{subdomain}", account),
@@ -268,7 +266,7 @@ def _check_issuer(account: Subdomain) -> None:
 
 
 def _cookie_name(label: str) -> str:
-    prefix = "__Host-" if collaborator(Settings).is_secure else ""
+    prefix = "__Host-" if services().settings.is_secure else ""
     return f"{prefix}zis-state-{label}"
 
 
@@ -278,5 +276,5 @@ def _state_cookies() -> list[str]:
 
 
 def _drop_cookie(response: Response, name: str) -> None:
-    secure = collaborator(Settings).is_secure
+    secure = services().settings.is_secure
     response.delete_cookie(name, path="/", secure=secure, httponly=True, samesite="Lax")

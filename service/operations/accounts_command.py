@@ -5,10 +5,10 @@ from typing import Any
 
 import click
 
-from service.operations.connected_accounts import ConnectedAccount, ConnectedAccounts
+from service.operations.connected_accounts import ConnectedAccount
 from service.operations.console import OperatorCommand, json_option, print_json, print_table
 from service.sidebar.connection import described
-from service.web import collaborator
+from service.web import services
 
 _HEADINGS = ("ACCOUNT", "STATE", "REASON", "AUTHORIZED BY", "ON", "DAYS LEFT", "KEY")
 
@@ -22,7 +22,7 @@ def accounts(as_json: bool) -> None:
     SECRET_KEYS that the record is sealed under. Zendesk is not asked: `doctor` does that.
     """
     now = time.time()
-    found = collaborator(ConnectedAccounts).all()
+    found = services().connected_accounts.all()
     if as_json:
         print_json({"accounts": [_document(one, now) for one in found]})
     elif found:

@@ -4,10 +4,9 @@ import json
 
 import click
 
-from service.activity import Activity
 from service.operations.console import OperatorCommand, account_option
 from service.subdomains import Subdomain
-from service.web import collaborator
+from service.web import services
 
 
 @click.group("activity")
@@ -23,7 +22,7 @@ def export(account: Subdomain) -> None:
     The last 500 changes and 100 connections of at most 90 days, as the API shows them; a disconnect does not end them.
     The same change by the same person again and again is one entry with its `count`.
     """
-    entries = collaborator(Activity).latest(account)
+    entries = services().activity.latest(account)
     for entry in entries:
         click.echo(json.dumps(entry))
     if not entries:

@@ -6,11 +6,9 @@ from typing import Literal
 from service.deadlines import REQUEST_BUDGET_SECONDS, Deadline
 from service.errors import JobSpecNotFound
 from service.job_specs.plans import SENT, Change, Listed, make_plan
-from service.job_specs.reconciling import Reconciler
-from service.oauth.access_tokens import AccessTokens
 from service.operations.progress import Progress
 from service.subdomains import Subdomain
-from service.web import collaborator
+from service.web import services
 from service.zis_registry import qualified_name
 
 Wish = Literal["install", "uninstall", "reinstall"]
@@ -27,9 +25,9 @@ def plan_all(
         JobSpecNotFound: a name is not listed, or not installed where that is to be repeated.
         ServiceError: an integration could not be listed.
     """
-    grant_id = collaborator(AccessTokens).usable(account).id
+    grant_id = services().access_tokens.usable(account).id
     with Progress(f"Listing job specs of {account}"):
-        lists = collaborator(Reconciler).look(account, grant_id, integrations, Deadline.after(REQUEST_BUDGET_SECONDS))
+        lists = services().reconciler.look(account, grant_id, integrations, Deadline.after(REQUEST_BUDGET_SECONDS))
     for failure in lists.failures.values():
         raise failure
     wanted = {name: _wanted(rows, wish, name, names) for name, rows in lists.rows.items()}

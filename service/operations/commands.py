@@ -16,7 +16,7 @@ from service.operations.machine_tokens_command import machine_tokens
 from service.operations.refresh_tokens_command import refresh_tokens
 from service.operations.rotate_keys_command import rotate_keys
 from service.operations.zendesk_app.command import package_app
-from service.web import refuse_collaborators
+from service.web import refuse_services
 
 COMMANDS: tuple[click.Command, ...] = (
     doctor,
@@ -40,6 +40,6 @@ def register_commands(app: Flask) -> None:
 def commands_alone(fault: Exception) -> Flask:
     """Return an application that serves nothing and has our commands; `fault`: why there is no more of it."""
     app = Flask("service")
-    refuse_collaborators(app, fault)
+    refuse_services(app, fault)
     register_commands(app)
     return app

@@ -14,14 +14,12 @@ import click
 from flask import has_app_context
 from flask.cli import ScriptInfo
 
-from service.alerts import Alerts
 from service.errors import ServiceError
-from service.oauth.access_tokens import AccessTokens
 from service.operations.interruptions import interruptible
 from service.operations.logs import logs_on_standard_error
 from service.settings import SettingsError
 from service.subdomains import Subdomain, parse_subdomain
-from service.web import collaborator
+from service.web import services
 
 # Time for a pair that Redis does not take, once the command is done.
 UNSAVED_SECONDS = 20.0
@@ -63,12 +61,12 @@ class OperatorCommand(click.Command):
     def __finish(self) -> None:
         """Go on trying to store what Zendesk has given, and let the webhook be told."""
         try:
-            access_tokens = collaborator(AccessTokens)
+            access_tokens = services().access_tokens
         except SettingsError:
             # Nobody was asked for anything.
             return
         access_tokens.unsaved.finish(self.unsaved_seconds)
-        collaborator(Alerts).finish(ALERT_SECONDS)
+        services().alerts.finish(ALERT_SECONDS)
 
 
 class Account(click.ParamType[Subdomain]):

@@ -9,8 +9,7 @@ from service.deadlines import REQUEST_BUDGET_SECONDS, Deadline
 from service.errors import PayloadTooLarge
 from service.job_specs.desired_state import LARGEST_DOCUMENT_BYTES, DesiredState, Place, document_of, read_document
 from service.job_specs.plans import OPEN, Change
-from service.job_specs.reconciling import Applied, Lists, Reconciler
-from service.oauth.access_tokens import AccessTokens
+from service.job_specs.reconciling import Applied, Lists
 from service.operations.applying import OperatorsPace, confirmed, end_with, print_applied, print_plan
 from service.operations.console import (
     Account,
@@ -21,9 +20,8 @@ from service.operations.console import (
     print_json,
 )
 from service.operations.progress import Progress
-from service.settings import Settings
 from service.subdomains import Subdomain
-from service.web import collaborator
+from service.web import services
 
 # Of `plan`: there is something to do.
 DIFFERENT = 2
@@ -69,11 +67,11 @@ def export(account: Subdomain) -> None:
 
     Exits with 1 if an integration could not be listed; the document then says nothing of it.
     """
-    settings = collaborator(Settings)
+    settings = services().settings
     settings.require_allowed(account)
-    grant_id = collaborator(AccessTokens).usable(account).id
+    grant_id = services().access_tokens.usable(account).id
     with Progress(f"Listing job specs of {account}"):
-        lists = collaborator(Reconciler).look(
+        lists = services().reconciler.look(
             account, grant_id, settings.integrations_of(account), Deadline.after(REQUEST_BUDGET_SECONDS)
         )
     if lists.failures and not lists.rows:
@@ -140,9 +138,9 @@ def carry_out(account: Subdomain, changes: tuple[Change, ...], *, yes: bool, as_
         if as_json:
             print_applied(account, Applied.untried(changes), as_json=True)
         raise click.exceptions.Exit(1)
-    grant_id = collaborator(AccessTokens).usable(account).id
+    grant_id = services().access_tokens.usable(account).id
     with Progress(f"Changing job specs of {account}") as progress:
-        applied = collaborator(Reconciler).apply(
+        applied = services().reconciler.apply(
             account, grant_id, changes, OPERATOR, OperatorsPace(progress, changes).pace()
         )
     print_applied(account, applied, as_json=as_json)
@@ -150,15 +148,15 @@ def carry_out(account: Subdomain, changes: tuple[Change, ...], *, yes: bool, as_
 
 
 def _planned(document: IO[bytes], account: Subdomain | None, *, rearm: bool) -> tuple[DesiredState, tuple[Change, ...]]:
-    settings = collaborator(Settings)
+    settings = services().settings
     text = document.read(LARGEST_DOCUMENT_BYTES + 1)
     if len(text) > LARGEST_DOCUMENT_BYTES:
         raise PayloadTooLarge("The document is larger than 1 MiB.")
     desired = read_document(text, Place(account, settings.integration_names, is_promotion=True))
     settings.require_allowed(desired.account)
-    grant_id = collaborator(AccessTokens).usable(desired.account).id
+    grant_id = services().access_tokens.usable(desired.account).id
     with Progress(f"Listing job specs of {desired.account}"):
-        changes = collaborator(Reconciler).plan(
+        changes = services().reconciler.plan(
             desired.account,
             grant_id,
             desired.integrations,

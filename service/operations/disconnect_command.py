@@ -2,15 +2,13 @@
 
 import click
 
-from service.activity import OPERATOR, Activity
+from service.activity import OPERATOR
 from service.deadlines import Deadline
 from service.errors import ServiceError
 from service.operations.console import Account, OperatorCommand, described, in_one_line, json_option, print_json
 from service.operations.progress import Progress
-from service.sidebar.connection import Connection
-from service.sidebar.machine_tokens import MachineTokens
 from service.subdomains import Subdomain
-from service.web import collaborator
+from service.web import services
 
 # No router waits for this one, and hundreds of job specs take their time.
 DISCONNECT_SECONDS = 600.0
@@ -28,7 +26,7 @@ def disconnect(account: Subdomain, uninstall: bool, force: bool, purge: bool, as
     Its job specs stay installed and go on firing unless --uninstall is given. If Zendesk cannot be told, nothing is
     forgotten and the command exits with 1; so it does where nothing is connected.
     """
-    connection = collaborator(Connection)
+    connection = services().connection
     was_connected = connection.is_connected(account)
     revoked, failure = False, None
     if was_connected:
@@ -43,8 +41,8 @@ def disconnect(account: Subdomain, uninstall: bool, force: bool, purge: bool, as
                 # Without Redis this fails like the rest; with one that is full it does not.
                 connection.forget(account, OPERATOR)
     if purge:
-        collaborator(Activity).purge(account)
-        collaborator(MachineTokens).revoke_all(account)
+        services().activity.purge(account)
+        services().machine_tokens.revoke_all(account)
     if as_json:
         print_json(
             {

@@ -9,8 +9,7 @@ from flask import Blueprint
 from flask.typing import ResponseReturnValue
 
 from service.documents.problems import Live, Ready
-from service.store import Store
-from service.web import collaborator, reply
+from service.web import reply, services
 
 # Public: routers and monitors ask without credentials, and learn nothing of accounts.
 blueprint = Blueprint("health", __name__)
@@ -34,14 +33,14 @@ class Release:
 @blueprint.get("/livez")
 def live() -> ResponseReturnValue:
     """Answer while the process serves."""
-    release = collaborator(Release)
+    release = services().release
     return reply(Live(version=release.version, commit=release.commit))
 
 
 @blueprint.get("/readyz")
 def ready() -> ResponseReturnValue:
     """Answer 200 if Redis answers, or has until a few seconds ago; 503 otherwise."""
-    collaborator(Store).require_answers()
+    services().store.require_answers()
     return reply(Ready())
 
 

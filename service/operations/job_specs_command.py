@@ -18,12 +18,10 @@ from service.errors import (
     ServiceError,
     ZISRejected,
 )
-from service.job_specs.bundles import Bundles
-from service.job_specs.changes import Changed, Changes
-from service.job_specs.listing import Listing, ListRequest
+from service.job_specs.changes import Changed
+from service.job_specs.listing import ListRequest
 from service.job_specs.reconciling import BUNDLES_SECONDS
 from service.job_specs.replies import list_reply
-from service.oauth.access_tokens import AccessTokens
 from service.operations.bulk_plans import Wish, plan_all
 from service.operations.console import (
     OperatorCommand,
@@ -37,9 +35,8 @@ from service.operations.console import (
 from service.operations.desired_state_commands import apply, carry_out, export, plan, yes_option
 from service.operations.interruptions import is_interrupted
 from service.operations.progress import Progress
-from service.settings import Settings
 from service.subdomains import Subdomain
-from service.web import collaborator
+from service.web import services
 from service.zis_registry import is_qualified, qualified_name
 
 # After any other error the next name would only meet it again.
@@ -88,8 +85,8 @@ def list_job_specs(
     Exits with 1 if a name is not there, or an integration could not be listed.
     """
     integrations = _integrations(account, integration)
-    grant_id = collaborator(AccessTokens).usable(account).id
-    listing = collaborator(Listing)
+    grant_id = services().access_tokens.usable(account).id
+    listing = services().listing
     deadline = Deadline.after(REQUEST_BUDGET_SECONDS)
     with Progress(f"Listing job specs of {account}"):
         now, kept = listing.look(account, integrations, grant_id)
@@ -219,8 +216,8 @@ def _change(
     account: Subdomain, integration: str | None, names: tuple[str, ...], *, as_json: bool, is_install: bool
 ) -> None:
     _integrations(account, integration)
-    grant_id = collaborator(AccessTokens).usable(account).id
-    changes = collaborator(Changes)
+    grant_id = services().access_tokens.usable(account).id
+    changes = services().changes
 
     def change(name: str) -> Changed:
         return changes.change(
@@ -277,7 +274,7 @@ def _integrations(account: Subdomain, named: str | None) -> list[str]:
         AccountNotAllowed: the account is not on the allow-list.
         NotFound: it has no such integration.
     """
-    settings = collaborator(Settings)
+    settings = services().settings
     settings.require_allowed(account)
     ours = settings.integrations_of(account)
     if named is not None and named not in ours:
@@ -290,7 +287,7 @@ def _mark_left_over(account: Subdomain, document: dict[str, Any], deadline: Dead
     for integration, group in groupby(document["job_specs"], key=lambda row: row["integration"]):
         rows = list(group)
         until = Deadline.after(min(BUNDLES_SECONDS, deadline.left()))
-        known = collaborator(Bundles).ask(account, integration, (row["name"] for row in rows), until)
+        known = services().bundles.ask(account, integration, (row["name"] for row in rows), until)
         for row in rows:
             row["left_over"] = known.left_over(row["name"], installed=row["installed"])
 

@@ -6,11 +6,10 @@ from typing import Any
 import click
 
 from service.operations.console import OperatorCommand, account_option, json_option, print_json, print_table
-from service.settings import Settings
-from service.sidebar.machine_tokens import DAY_SECONDS, MOST_DAYS, USUAL_DAYS, Machine, MachineTokens
+from service.sidebar.machine_tokens import DAY_SECONDS, MOST_DAYS, USUAL_DAYS, Machine
 from service.subdomains import Subdomain
 from service.timestamps import timestamp
-from service.web import collaborator
+from service.web import services
 
 _name_option = click.option("--name", required=True, metavar="NAME", help="What the activity calls it, e.g. deploy.")
 
@@ -40,8 +39,8 @@ def machine_tokens() -> None:
 @json_option
 def create(account: Subdomain, name: str, days: int, as_json: bool) -> None:
     """Make a token and print it, once: it cannot be shown again."""
-    collaborator(Settings).require_allowed(account)
-    token, machine = collaborator(MachineTokens).create(account, name, days)
+    services().settings.require_allowed(account)
+    token, machine = services().machine_tokens.create(account, name, days)
     if as_json:
         print_json({"token": token, **_document(account, machine)})
     else:
@@ -56,7 +55,7 @@ def create(account: Subdomain, name: str, days: int, as_json: bool) -> None:
 @json_option
 def list_tokens(account: Subdomain, as_json: bool) -> None:
     """List an account's tokens: names and days left, never the tokens themselves."""
-    found = collaborator(MachineTokens).all(account)
+    found = services().machine_tokens.all(account)
     if as_json:
         print_json({"machine_tokens": [_document(account, machine) for machine in found]})
     elif found:
@@ -74,7 +73,7 @@ def list_tokens(account: Subdomain, as_json: bool) -> None:
 @_name_option
 def revoke(account: Subdomain, name: str) -> None:
     """Make a token unusable, at once. Exits with 1 if there is none of this name."""
-    collaborator(MachineTokens).revoke(account, name)
+    services().machine_tokens.revoke(account, name)
     click.echo(f"{name} of {account} was revoked.")
 
 

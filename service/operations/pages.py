@@ -8,17 +8,14 @@ from flask import Blueprint, Response, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 from service.errors import NotFound
-from service.oauth.grants import Grants
-from service.operations.health import Release
 from service.operations.zendesk_app.command import MANIFEST_FOLDER
 from service.operations.zendesk_app.contents import read_app
 from service.operations.zendesk_app.package import pack
 from service.operations.zendesk_app.rules import judge
-from service.rate_limits import OAUTH_REQUESTS, RateLimits, address_group
+from service.rate_limits import OAUTH_REQUESTS, address_group
 from service.settings import Settings
-from service.store import Store
 from service.subdomains import parse_account_address
-from service.web import collaborator
+from service.web import services
 
 # Public: the first thing an operator opens; it names no account that is connected.
 blueprint = Blueprint("pages", __name__)
@@ -46,7 +43,7 @@ class Step:
 @blueprint.get("/")
 def front_page() -> ResponseReturnValue:
     """Show the page, or send the browser on to connect the account that was typed into the form."""
-    settings = collaborator(Settings)
+    settings = services().settings
     values = request.args.getlist("account")
     typed = values[0] if values else None
     account = parse_account_address(typed) if typed and len(values) == 1 else None
@@ -69,15 +66,15 @@ def front_page() -> ResponseReturnValue:
         accounts_hint=next(iter(allowed)) if allowed is not None and len(allowed) == 1 else "acme",
         error=error,
         account_value=typed or "",
-        release=collaborator(Release),
+        release=services().release,
     ), (400 if error else 200)
 
 
 @blueprint.get(PACKAGE_PATH)
 def package() -> ResponseReturnValue:
     """Send the Zendesk app with this service's address in it: who used a deploy button has no checkout."""
-    collaborator(RateLimits).count(OAUTH_REQUESTS, address_group(request.remote_addr))
-    settings = collaborator(Settings)
+    services().rate_limits.count(OAUTH_REQUESTS, address_group(request.remote_addr))
+    settings = services().settings
     if settings.lacks_address:
         raise NotFound("The package is here once PUBLIC_URL is set: the app has this service's address in it.")
     headers = {"Content-Disposition": 'attachment; filename="zis-job-specs.zip"'}
@@ -118,8 +115,8 @@ def _is_this_machine(host: str) -> bool:
 
 def _steps(settings: Settings) -> list[Step]:
     has_address = _other_host(settings) is None
-    has_store = collaborator(Store).answers()
-    has_grant = collaborator(Grants).has_any() if has_store else None
+    has_store = services().store.answers()
+    has_grant = services().grants.has_any() if has_store else None
     return [
         Step(
             "Set the public address",

@@ -3,12 +3,11 @@
 import click
 
 from service.errors import ServiceError
-from service.oauth.upkeep import Upkeep
 from service.operations.console import OperatorCommand, described, in_one_line, json_option, print_json
 from service.operations.interruptions import is_interrupted
 from service.operations.progress import Progress
 from service.subdomains import Subdomain
-from service.web import collaborator
+from service.web import services
 
 
 @click.command("refresh-tokens", cls=OperatorCommand)
@@ -23,7 +22,7 @@ def refresh_tokens(as_json: bool) -> None:
     refreshed: list[Subdomain] = []
     failed: dict[Subdomain, ServiceError] = {}
     with Progress("Refreshing accounts past half of their refresh token's life"):
-        for outcome in collaborator(Upkeep).refresh_ageing():
+        for outcome in services().upkeep.refresh_ageing():
             if outcome.failure is None:
                 refreshed.append(outcome.account)
             else:
@@ -32,7 +31,7 @@ def refresh_tokens(as_json: bool) -> None:
                 _tell(outcome.account, outcome.failure)
             if is_interrupted():
                 break
-    collaborator(Upkeep).look_ahead()
+    services().upkeep.look_ahead()
     if as_json:
         problems = [{"account": account, "error": described(failure)} for account, failure in failed.items()]
         print_json({"refreshed": refreshed, "failed": problems, "interrupted": is_interrupted()})

@@ -9,9 +9,7 @@ from service.operations.console import OperatorCommand, json_option, print_json,
 from service.operations.interruptions import is_interrupted
 from service.operations.key_rotation import Tally, rotate, tally
 from service.operations.progress import Progress
-from service.operations.sealed_records import SealedRecords
-from service.vault import Vault
-from service.web import collaborator
+from service.web import services
 
 
 @click.command("rotate-keys", cls=OperatorCommand)
@@ -23,8 +21,8 @@ def rotate_keys(as_json: bool) -> None:
     holds. Run it when every process has the new key, as often as you like. What no key opens is kept, and the command
     then exits with 1.
     """
-    records = collaborator(SealedRecords)
-    key_ids = collaborator(Vault).key_ids
+    records = services().sealed_records
+    key_ids = services().vault.key_ids
     with Progress("Looking for sealed records") as progress:
         resealed = rotate(records, key_ids[0], progress.tell, is_interrupted)
         counted = tally(records, key_ids[0], progress.tell)

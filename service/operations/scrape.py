@@ -14,11 +14,10 @@ from service.errors import StoreUnavailable, Unauthenticated
 from service.oauth.grants import Grants
 from service.operations import processes
 from service.operations.health import Release
-from service.rate_limits import REFUSED_REQUESTS, RateLimits, address_group
-from service.settings import Settings
+from service.rate_limits import REFUSED_REQUESTS, address_group
 from service.shared_counts import COUNTS
 from service.sidebar.guard import bearer
-from service.web import collaborator
+from service.web import services
 
 # Registered only where METRICS_TOKEN is set; elsewhere there is nothing under this address.
 blueprint = Blueprint("scrape", __name__)
@@ -32,8 +31,8 @@ def require_metrics_token() -> None:
         Unauthenticated: none is shown, or another.
         RateLimited: too many refused requests came from this address; a right token is not looked at then.
     """
-    collaborator(RateLimits).look_if_over(REFUSED_REQUESTS, address_group(request.remote_addr))
-    token = collaborator(Settings).metrics_token
+    services().rate_limits.look_if_over(REFUSED_REQUESTS, address_group(request.remote_addr))
+    token = services().settings.metrics_token
     # As bytes, because the comparison takes texts of ASCII alone.
     shown = (bearer() or "").encode("utf-8", "surrogateescape")
     if not token or not hmac.compare_digest(shown, token.encode()):
@@ -58,8 +57,8 @@ class _Now(Collector):
     def collect(self) -> Iterator[Metric]:
         yield from metrics.collected()
         yield from processes.used(COUNTS.processes())
-        yield _build(collaborator(Release))
-        yield from _accounts(collaborator(Grants))
+        yield _build(services().release)
+        yield from _accounts(services().grants)
 
 
 def _build(release: Release) -> Metric:

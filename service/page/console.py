@@ -3,9 +3,8 @@
 from flask import Blueprint, render_template
 from flask.typing import ResponseReturnValue
 
-from service.files.collection import Collection
 from service.page.routes import language_of
-from service.web import collaborator
+from service.web import services
 
 # Public: the page holds no data; its script asks the API with a session.
 blueprint = Blueprint("console", __name__)
@@ -14,6 +13,6 @@ blueprint = Blueprint("console", __name__)
 @blueprint.get("/console")
 def console() -> ResponseReturnValue:
     """Show the page; its script finds the session in the browser, or asks to sign in."""
-    collection = collaborator(Collection)
+    collection = services().collection
     language = language_of(collection.now())
     return render_template("console.html", language=language, parts=collection.parts("console", language))

@@ -6,14 +6,11 @@ from flask import Blueprint, Flask, Response, g, make_response, render_template,
 from flask.typing import ResponseReturnValue
 
 from service.errors import MethodNotAllowed
-from service.files.collection import FALLBACK_LANGUAGE, Collection, Files, Parts
-from service.page.at_hand import AtHand
+from service.files.collection import FALLBACK_LANGUAGE, Files, Parts
 from service.page.markup import bootstrap
-from service.rate_limits import REFUSED_REQUESTS, RateLimits, address_group
+from service.rate_limits import REFUSED_REQUESTS, address_group
 from service.sidebar.routes import API_BASE, session_document
-from service.sidebar.sessions import Sessions
-from service.sidebar.zaf_jwt import ZAFTokens
-from service.web import collaborator, deadline, name_account
+from service.web import deadline, name_account, services
 
 # Public: the view itself checks Zendesk's signed token.
 blueprint = Blueprint("sidebar", __name__)
@@ -29,14 +26,12 @@ def open_sidebar() -> ResponseReturnValue:
     """Answer Zendesk's signed request with the page; a redirect would lose the token."""
     asker = address_group(request.remote_addr)
     # Checked before the signature; the limit is checked again where a key has to be fetched.
-    collaborator(RateLimits).look_if_over(REFUSED_REQUESTS, asker)
-    signed = collaborator(ZAFTokens).verify(request.form.get("token"), deadline(), asker)
+    services().rate_limits.look_if_over(REFUSED_REQUESTS, asker)
+    signed = services().zaf_tokens.verify(request.form.get("token"), deadline(), asker)
     g.framing_account = signed.account
     name_account(signed.account)
-    token, session = collaborator(Sessions).issue(
-        signed.account, signed.user_id, signed.installation_id, signed.issued_at
-    )
-    at_hand = collaborator(AtHand).of(session)
+    token, session = services().sessions.issue(signed.account, signed.user_id, signed.installation_id, signed.issued_at)
+    at_hand = services().at_hand.of(session)
     members = {
         "status": at_hand.status,
         **session_document(token, session).model_dump(),
@@ -50,7 +45,7 @@ def open_sidebar() -> ResponseReturnValue:
 
 def _shell() -> tuple[bytes, bytes]:
     """Return what stands before and after the data, in the colours the address names and the browser's language."""
-    collection = collaborator(Collection)
+    collection = services().collection
     files = collection.now()
     scheme = request.args.get("colorScheme")
     chosen = (language_of(files), scheme if scheme in SCHEMES else None)
@@ -61,7 +56,7 @@ def _shell() -> tuple[bytes, bytes]:
 def render_ahead(app: Flask) -> None:
     """Compress the files and render every page without its data, but for a development server's, which may change."""
     with app.app_context():
-        collection = collaborator(Collection)
+        collection = services().collection
         if collection.watches:
             return
         files = collection.now()

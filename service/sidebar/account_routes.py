@@ -5,11 +5,9 @@ from flask.typing import ResponseReturnValue
 
 from service.documents.account import ActivityDocument, DisconnectDocument, StatusDocument
 from service.documents.queries import ActivityQuery, DisconnectQuery, NoQuery
-from service.sidebar.connection import Connection
 from service.sidebar.guard import author, current_session, require_session, waits_for_zendesk
-from service.sidebar.managers import Managers
 from service.sidebar.routes import API_BASE
-from service.web import collaborator, deadline, parameters, reply
+from service.web import deadline, parameters, reply, services
 
 blueprint = Blueprint("account", __name__, url_prefix=API_BASE)
 blueprint.before_request(require_session)
@@ -19,14 +17,14 @@ blueprint.before_request(require_session)
 def show_status() -> ResponseReturnValue:
     """Say who is asking, whether the account is connected, and what may be done."""
     parameters(NoQuery)
-    return reply(StatusDocument.model_validate(collaborator(Connection).status(current_session(), deadline())))
+    return reply(StatusDocument.model_validate(services().connection.status(current_session(), deadline())))
 
 
 @blueprint.get("/activity")
 def show_activity() -> ResponseReturnValue:
     """Say who did what, newest first; a disconnected account, too, still has its activity."""
     limit = parameters(ActivityQuery).limit
-    entries = collaborator(Connection).activity(current_session(), limit, deadline())
+    entries = services().connection.activity(current_session(), limit, deadline())
     return reply(ActivityDocument.model_validate({"activity": entries}))
 
 
@@ -36,9 +34,9 @@ def disconnect() -> ResponseReturnValue:
     """Revoke what was granted and forget it; managers only."""
     uninstall = parameters(DisconnectQuery).uninstall
     session = current_session()
-    connection = collaborator(Connection)
+    connection = services().connection
     if not connection.is_connected(session.account):
         return reply(DisconnectDocument(revoked=False))
-    standing = collaborator(Managers).require_manager_to_disconnect(session, deadline())
+    standing = services().managers.require_manager_to_disconnect(session, deadline())
     revoked = connection.disconnect(session.account, author(standing), deadline(), uninstall=uninstall)
     return reply(DisconnectDocument(revoked=revoked))

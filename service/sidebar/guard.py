@@ -8,13 +8,11 @@ from flask import g, request
 
 from service.activity import Author
 from service.errors import Unauthenticated
-from service.rate_limits import REFUSED_REQUESTS, RateLimits, address_group
-from service.settings import Settings
-from service.sidebar.machine_tokens import PREFIX, MachineTokens
+from service.rate_limits import REFUSED_REQUESTS, address_group
+from service.sidebar.machine_tokens import PREFIX
 from service.sidebar.managers import Standing
-from service.sidebar.sessions import Session, Sessions
-from service.web import collaborator, name_account
-from service.zendesk.bulkhead import Bulkhead
+from service.sidebar.sessions import Session
+from service.web import name_account, services
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -43,13 +41,13 @@ def require_session() -> None:
         raise Unauthenticated(
             "A machine token may list job specs, plan, apply, install and uninstall, and nothing else."
         )
-    session = collaborator(Sessions).read(token)
+    session = services().sessions.read(token)
     name_account(session.account)
-    collaborator(Settings).require_allowed(session.account)
+    services().settings.require_allowed(session.account)
     g.session = session
     # What is read is at hand, or shared by all who ask; a change asks Zendesk, and its refusal would have, too.
     if request.method not in {"GET", "HEAD"}:
-        collaborator(RateLimits).look(REFUSED_REQUESTS, address_group(request.remote_addr))
+        services().rate_limits.look(REFUSED_REQUESTS, address_group(request.remote_addr))
 
 
 def require_caller() -> None:
@@ -65,10 +63,10 @@ def require_caller() -> None:
         return
     # Each look costs a question to Redis, which whoever guesses is not to ask on and on.
     address = address_group(request.remote_addr)
-    collaborator(RateLimits).look(REFUSED_REQUESTS, address)
-    account, machine = collaborator(MachineTokens).read(token)
+    services().rate_limits.look(REFUSED_REQUESTS, address)
+    account, machine = services().machine_tokens.read(token)
     name_account(account)
-    collaborator(Settings).require_allowed(account)
+    services().settings.require_allowed(account)
     g.session = Session(account, None, None, machine.created_at, machine.expires_at, machine.name)
 
 
@@ -80,7 +78,7 @@ def waits_for_zendesk(view: Callable[P, T]) -> Callable[P, T]:
 
     @wraps(view)
     def held(*arguments: P.args, **named: P.kwargs) -> T:
-        with collaborator(Bulkhead).holding(current_session().account):
+        with services().bulkhead.holding(current_session().account):
             return view(*arguments, **named)
 
     return held

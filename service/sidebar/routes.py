@@ -7,10 +7,9 @@ from flask.typing import ResponseReturnValue
 
 from service.documents.account import SessionDocument
 from service.documents.queries import NoQuery
-from service.settings import Settings
 from service.sidebar.guard import bearer
-from service.sidebar.sessions import Session, Sessions
-from service.web import collaborator, name_account, parameters, reply
+from service.sidebar.sessions import Session
+from service.web import name_account, parameters, reply, services
 
 API_BASE = "/api/v1"
 
@@ -20,9 +19,9 @@ renewal = Blueprint("session", __name__, url_prefix=API_BASE)
 @renewal.before_request
 def require_renewable_session() -> None:
     """Let in whoever shows a session token, valid or expired, that may still be renewed."""
-    token, session = collaborator(Sessions).renew(bearer())
+    token, session = services().sessions.renew(bearer())
     name_account(session.account)
-    collaborator(Settings).require_allowed(session.account)
+    services().settings.require_allowed(session.account)
     g.renewed = session_document(token, session)
 
 
@@ -35,4 +34,4 @@ def renew_session() -> ResponseReturnValue:
 
 def session_document(token: str, session: Session) -> SessionDocument:
     """Return a session as it is handed out."""
-    return collaborator(Sessions).document(token, session)
+    return services().sessions.document(token, session)

@@ -20,7 +20,7 @@ from service.operations.interruptions import Interruption, is_interrupted
 from service.operations.progress import Progress
 from service.settings import SettingsError
 from service.subdomains import Subdomain
-from service.web import collaborator as collaborator_of_app
+from service.web import services
 from tests.conftest import MakeApp
 from tests.operations.console import STARTING_SECONDS, LiveCommand, run, run_process
 from tests.steps import Admin, collaborator, wait_until
@@ -292,7 +292,7 @@ def stopping(make_app: MakeApp) -> Flask:
     def stop() -> None:
         before = is_interrupted()
         signal.raise_signal(signal.SIGINT)
-        click.echo(f"{before} {is_interrupted()} {collaborator_of_app(Grants).has_any()}")
+        click.echo(f"{before} {is_interrupted()} {services().grants.has_any()}")
 
     app.cli.add_command(stop)
     return app

@@ -12,9 +12,7 @@ from service.operations.api_description.cures import CURES
 from service.operations.api_description.description import describe
 from service.operations.api_description.examples import PROBLEM
 from service.operations.api_description.operations import OPERATIONS
-from service.operations.health import Release
-from service.settings import Settings
-from service.web import collaborator
+from service.web import services
 
 # Public: it says what the API is, and nothing of what it holds.
 blueprint = Blueprint("api_description", __name__)
@@ -33,7 +31,7 @@ def show_docs() -> ResponseReturnValue:
 
 
 def _about() -> tuple[str, str]:
-    return collaborator(Settings).public_url, collaborator(Release).version
+    return services().settings.public_url, services().release.version
 
 
 @lru_cache(maxsize=4)

@@ -5,25 +5,14 @@ from typing import Any
 
 import click
 
-from service.alerts import Alerts
-from service.oauth.conditions import Conditions
-from service.oauth.minting import Minting
-from service.oauth.zis_tokens import ZISTokens
-from service.operations.connected_accounts import ConnectedAccounts
 from service.operations.console import OperatorCommand, json_option, print_json
 from service.operations.doctor.account_checks import AccountChecks
 from service.operations.doctor.examination import ACCOUNTS_END_SECONDS, Examination
 from service.operations.doctor.findings import Finding
 from service.operations.doctor.settings_checks import faults_of
 from service.operations.interruptions import is_interrupted
-from service.operations.sealed_records import SealedRecords
-from service.settings import Settings, SettingsError
-from service.sidebar.app_keys import AppKeys
-from service.store import Store
-from service.vault import Vault
-from service.web import collaborator
-from service.zendesk.calls import ZendeskCalls
-from service.zis_registry import Registry
+from service.settings import SettingsError
+from service.web import services
 
 
 class DoctorCommand(OperatorCommand):
@@ -71,7 +60,7 @@ def doctor(as_json: bool, alerts_too: bool, strict: bool) -> None:
 
 def check_alerts() -> Finding:
     """Send a test line, and return what became of it."""
-    alerts = collaborator(Alerts)
+    alerts = services().alerts
     if not alerts.is_on:
         return Finding("warn", "alerts", "ALERT_WEBHOOK_URL is not set.", "Set it, or watch the log and /metrics.")
     failure = alerts.send_test()
@@ -91,29 +80,29 @@ def make_examination(accounts_end_seconds: float = ACCOUNTS_END_SECONDS) -> Exam
     Raises:
         SettingsError: the environment does not describe a working service.
     """
-    settings, store, vault = collaborator(Settings), collaborator(Store), collaborator(Vault)
+    settings, store, vault = services().settings, services().store, services().vault
     # The release that runs now may not have our newest key, and goes on running if this one fails.
     vault.leave_keys_as_found()
-    collaborator(AppKeys).leave_store_as_found()
-    collaborator(Alerts).be_silent()
-    calls = collaborator(ZendeskCalls)
+    services().app_keys.leave_store_as_found()
+    services().alerts.be_silent()
+    calls = services().calls
     account_checks = AccountChecks(
         settings=settings,
         store=store,
-        conditions=collaborator(Conditions),
-        zis_tokens=collaborator(ZISTokens),
-        minting=collaborator(Minting),
-        registry=collaborator(Registry),
+        conditions=services().conditions,
+        zis_tokens=services().zis_tokens,
+        minting=services().minting,
+        registry=services().registry,
         calls=calls,
-        app_keys=collaborator(AppKeys),
+        app_keys=services().app_keys,
     )
     return Examination(
         settings,
         store,
         vault,
         calls,
-        collaborator(SealedRecords),
-        collaborator(ConnectedAccounts),
+        services().sealed_records,
+        services().connected_accounts,
         account_checks,
         environ=os.environ,
         tell=lambda text: click.echo(text, err=True),
