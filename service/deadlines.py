@@ -1,5 +1,6 @@
 """How long a request may still take. Knows nothing of what it is used for."""
 
+import math
 import re
 import time
 from dataclasses import dataclass
@@ -22,6 +23,11 @@ class Deadline:
     def after(cls, seconds: float) -> "Deadline":
         """Return the moment `seconds` from now."""
         return cls(time.monotonic() + seconds)
+
+    @classmethod
+    def over(cls) -> "Deadline":
+        """Return a moment that has passed: nobody waits."""
+        return cls(-math.inf)
 
     @classmethod
     def of_request(cls, request_start: str | None) -> "Deadline":

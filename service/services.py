@@ -17,17 +17,18 @@ from service.lookers import Lookers
 from service.oauth.access_tokens import AccessTokens
 from service.oauth.authorization_server import AuthorizationServer
 from service.oauth.claims import Claims
+from service.oauth.clients import Clients
 from service.oauth.conditions import Conditions
 from service.oauth.grants import Grants
 from service.oauth.handshake import Handshake
-from service.oauth.minting import Minting
+from service.oauth.refreshing import Refreshing
 from service.oauth.revocation import Revocation
 from service.oauth.sign_in import SignIn
 from service.oauth.states import States
 from service.oauth.turns import Turns
 from service.oauth.unsaved import UnsavedPairs
 from service.oauth.upkeep import Upkeep
-from service.oauth.zis_tokens import ZISTokens
+from service.oauth.zis_tokens import Mint
 from service.operations.connected_accounts import ConnectedAccounts
 from service.operations.health import Release
 from service.operations.sealed_records import SealedRecords
@@ -46,7 +47,6 @@ from service.web import request_id_if_any
 from service.zendesk.bulkhead import Bulkhead
 from service.zendesk.calls import ZendeskCalls
 from service.zendesk.transport import ZendeskAdapter
-from service.zis_registry import Registry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,12 +64,10 @@ class Services:
     rate_limits: RateLimits
     bodies: Bodies
     calls: ZendeskCalls
-    registry: Registry
     grants: Grants
     conditions: Conditions
     access_tokens: AccessTokens
-    minting: Minting
-    zis_tokens: ZISTokens
+    clients: Clients
     states: States
     handshake: Handshake
     claims: Claims
@@ -104,36 +102,42 @@ def build_services(settings: Settings, store: Store, collection: Collection) -> 
     bulkhead, executor = Bulkhead(), Executor()
     calls = ZendeskCalls(settings, adapter)
     turns = Turns(store, executor)
-    registry = Registry(calls)
     grants = Grants(store, vault, clock)
     alerts = Alerts(settings, store, grants.is_stored, clock)
     conditions = Conditions(settings, store, alerts, clock)
     server = AuthorizationServer(settings, calls, adapter, clock)
     unsaved = UnsavedPairs(executor)
-    revocation = Revocation(settings, calls, registry, unsaved)
+    revocation = Revocation(settings, calls, unsaved)
     states = States(store, vault)
-    minting = Minting(settings, calls, clock)
-    access_tokens = AccessTokens(
+    refreshing = Refreshing(
         store=store,
         grants=grants,
         server=server,
         conditions=conditions,
-        revoke=revocation.drop,
+        revocation=revocation,
         unsaved=unsaved,
-        turns=turns,
         activity=activity,
         clock=clock,
     )
-    zis_tokens = ZISTokens(
-        settings=settings,
-        grants=grants,
-        access_tokens=access_tokens,
-        minting=minting,
-        revocation=revocation,
+    access_tokens = AccessTokens(
+        refreshing=refreshing,
+        server=server,
         conditions=conditions,
+        revocation=revocation,
         turns=turns,
         clock=clock,
     )
+    mint = Mint(
+        calls=calls,
+        grants=grants,
+        access_tokens=access_tokens,
+        revocation=revocation,
+        conditions=conditions,
+        turns=turns,
+        scopes=settings.zendesk_scope.split(),
+        clock=clock,
+    )
+    clients = Clients(calls, access_tokens, mint, is_direct=settings.is_direct)
     handshake = Handshake(
         settings=settings,
         store=store,
@@ -141,14 +145,12 @@ def build_services(settings: Settings, store: Store, collection: Collection) -> 
         server=server,
         grants=grants,
         access_tokens=access_tokens,
-        zis_tokens=zis_tokens,
-        minting=minting,
+        clients=clients,
         revocation=revocation,
         conditions=conditions,
-        calls=calls,
-        registry=registry,
         activity=activity,
         lookers=lookers,
+        clock=clock,
     )
     sessions = Sessions(settings, clock)
     claims = Claims(store, vault, clock)
@@ -158,19 +160,17 @@ def build_services(settings: Settings, store: Store, collection: Collection) -> 
         server=server,
         claims=claims,
         revocation=revocation,
-        zis_tokens=zis_tokens,
-        calls=calls,
+        clients=clients,
         session_of=sessions.signed_in,
         clock=clock,
     )
-    bundles = Bundles(store, registry, zis_tokens, executor)
+    bundles = Bundles(store, clients, executor)
     listing = Listing(
         conditions=conditions,
         bundles=bundles,
         settings=settings,
         store=store,
-        registry=registry,
-        zis_tokens=zis_tokens,
+        clients=clients,
         turns=turns,
         bulkhead=bulkhead,
         executor=executor,
@@ -178,8 +178,7 @@ def build_services(settings: Settings, store: Store, collection: Collection) -> 
     changes = Changes(
         settings=settings,
         store=store,
-        registry=registry,
-        zis_tokens=zis_tokens,
+        clients=clients,
         listing=listing,
         activity=activity,
         executor=executor,
@@ -187,7 +186,7 @@ def build_services(settings: Settings, store: Store, collection: Collection) -> 
     reconciler = Reconciler(
         settings=settings, store=store, listing=listing, changes=changes, bundles=bundles, activity=activity
     )
-    managers = Managers(settings, store, vault, calls, bulkhead, zis_tokens, lookers, executor, clock)
+    managers = Managers(settings, store, vault, bulkhead, access_tokens, clients, lookers, executor, clock)
     limits = RateLimits(settings, store)
     app_keys = AppKeys(settings, store, vault, calls, bulkhead, limits, clock)
     connection = Connection(
@@ -199,7 +198,7 @@ def build_services(settings: Settings, store: Store, collection: Collection) -> 
         lookers=lookers,
         access_tokens=access_tokens,
         revocation=revocation,
-        calls=calls,
+        clients=clients,
         activity=activity,
         uninstall_all=changes.uninstall_all,
     )
@@ -215,12 +214,10 @@ def build_services(settings: Settings, store: Store, collection: Collection) -> 
         rate_limits=limits,
         bodies=Bodies(),
         calls=calls,
-        registry=registry,
         grants=grants,
         conditions=conditions,
         access_tokens=access_tokens,
-        minting=minting,
-        zis_tokens=zis_tokens,
+        clients=clients,
         states=states,
         handshake=handshake,
         claims=claims,

@@ -1,17 +1,15 @@
 """The ZIS Registry API: pages, names, refusals (api-reference/integration-services/registry/jobspecs, 2026-11).
 
-Knows nothing of where tokens come from: every operation is handed a way to make an authorized call.
+Functions of a client. Knows nothing of where its token comes from.
 """
 
 import re
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 import structlog
 
-from service.deadlines import Deadline
 from service.documents.job_specs import JobSpecDocument
 from service.errors import (
     AdminRequired,
@@ -25,7 +23,8 @@ from service.errors import (
     ZISRejected,
 )
 from service.subdomains import Subdomain
-from service.zendesk.calls import ZendeskCalls, foreign_reply
+from service.zendesk.calls import foreign_reply
+from service.zendesk.client import AccountClient
 from service.zendesk.replies import Reply
 
 # Documented for bundles with the same `meta`, used here in the field; the default of 20 would hide the rest.
@@ -42,9 +41,6 @@ _REGISTRY = "/api/services/zis/registry"
 _QUALIFIED = re.compile(r"zis:([^:]{1,64}):([a-z_]{1,32}):(.+)", re.ASCII | re.DOTALL)
 
 _log = structlog.get_logger(__name__)
-
-Authorized = Callable[[Callable[[str], Reply]], Reply]
-"""Makes a call with a live ZIS token; the call is repeated once if Zendesk refuses the token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,128 +153,106 @@ def _is_text(name: str) -> bool:
     return True
 
 
-class Registry:
-    """Lists, installs and uninstalls job specs of one integration of an account."""
+def list_job_specs(client: AccountClient, integration: str) -> tuple[JobSpec, ...]:
+    """Return all job specs of an integration, installed or not, every page, sorted by name (code points).
 
-    def __init__(self, calls: ZendeskCalls) -> None:
-        self._calls = calls
-
-    def list_job_specs(
-        self, account: Subdomain, integration: str, authorized: Authorized, deadline: Deadline
-    ) -> tuple[JobSpec, ...]:
-        """Return all job specs of an integration, installed or not, every page, sorted by name (code points).
-
-        Raises:
-            IntegrationMismatch: the token is not this integration's, or the integration is not registered.
-            ZendeskTimeout: not all pages came within the deadline.
-            ServiceError: Zendesk refused, failed, or answered what cannot be a list.
-        """
-        # Not by the uuid alone: rows were seen to share one. A row that repeats is as new as its last page.
-        rows: dict[tuple[str | None, str], JobSpec] = {}
-        cursors: set[str] = set()
-        cursor: str | None = None
-        for _ in range(MOST_PAGES):
-            if deadline.left() < PAGE_NEEDS_SECONDS:
-                raise ZendeskTimeout("Zendesk did not list all job specs in time. Try again in a moment.")
-            reply = authorized(self.page_call(account, integration, cursor, deadline))
-            if not reply.is_success:
-                raise list_refusal(reply, integration)
-            body = reply.json_object()
-            for row in _rows(body):
-                spec = JobSpec.from_row(row, integration)
-                rows[spec.uuid, spec.name] = spec
-            cursor = _next_cursor(body)
-            if cursor is None:
-                return tuple(sorted(rows.values(), key=lambda spec: (spec.name, spec.uuid or "")))
-            if cursor in cursors:
-                raise _goes_nowhere()
-            cursors.add(cursor)
-        raise ZendeskUnavailable("Zendesk's list of job specs does not end. Ask Zendesk's support.")
-
-    def page_call(
-        self, account: Subdomain, integration: str, cursor: str | None, deadline: Deadline
-    ) -> Callable[[str], Reply]:
-        """Return the call for one page; `cursor` None: the first."""
-        query = {"page[size]": str(PAGE_SIZE)} | ({} if cursor is None else {"page[after]": cursor})
-        path = f"{_REGISTRY}/{quote(integration, safe='')}/job_specs"
-        return lambda token: self._calls.get(account, path, kind="list", token=token, deadline=deadline, query=query)
-
-    def bundled_job_specs(
-        self, account: Subdomain, integration: str, authorized: Authorized, deadline: Deadline
-    ) -> frozenset[str] | None:
-        """Return the short names of the job specs that the integration's bundles hold; None: they do not say.
-
-        Bundles are listed without what they hold, and each tells that by itself (…/registry/bundles, 2026-11).
-
-        Raises:
-            ServiceError: Zendesk could not be asked.
-        """
-        path = f"{_REGISTRY}/{quote(integration, safe='')}/bundles"
-        reply = authorized(self._get(account, path, deadline, {"page[size]": str(PAGE_SIZE)}))
+    Raises:
+        IntegrationMismatch: the token is not this integration's, or the integration is not registered.
+        ZendeskTimeout: not all pages came within the deadline.
+        ServiceError: Zendesk refused, failed, or answered what cannot be a list.
+    """
+    # Not by the uuid alone: rows were seen to share one. A row that repeats is as new as its last page.
+    rows: dict[tuple[str | None, str], JobSpec] = {}
+    cursors: set[str] = set()
+    cursor: str | None = None
+    for _ in range(MOST_PAGES):
+        if client.deadline.left() < PAGE_NEEDS_SECONDS:
+            raise ZendeskTimeout("Zendesk did not list all job specs in time. Try again in a moment.")
+        reply = ask_page(client, integration, cursor)
         if not reply.is_success:
-            return None
+            raise list_refusal(reply, integration)
         body = reply.json_object()
-        bundles = body.get("bundles")
-        is_whole = not (isinstance(body.get("meta"), dict) and body["meta"].get("has_more"))
-        if not isinstance(bundles, list) or not is_whole or not 0 < len(bundles) <= MOST_BUNDLES:
+        for row in _rows(body):
+            spec = JobSpec.from_row(row, integration)
+            rows[spec.uuid, spec.name] = spec
+        cursor = _next_cursor(body)
+        if cursor is None:
+            return tuple(sorted(rows.values(), key=lambda spec: (spec.name, spec.uuid or "")))
+        if cursor in cursors:
+            raise _goes_nowhere()
+        cursors.add(cursor)
+    raise ZendeskUnavailable("Zendesk's list of job specs does not end. Ask Zendesk's support.")
+
+
+def ask_page(client: AccountClient, integration: str, cursor: str | None = None) -> Reply:
+    """Return Zendesk's answer to the question for one page; `cursor` None: the first."""
+    query = {"page[size]": str(PAGE_SIZE)} | ({} if cursor is None else {"page[after]": cursor})
+    return client.get(f"{_REGISTRY}/{quote(integration, safe='')}/job_specs", kind="list", query=query)
+
+
+def bundled_job_specs(client: AccountClient, integration: str) -> frozenset[str] | None:
+    """Return the short names of the job specs that the integration's bundles hold; None: they do not say.
+
+    Bundles are listed without what they hold, and each tells that by itself (…/registry/bundles, 2026-11).
+
+    Raises:
+        ServiceError: Zendesk could not be asked.
+    """
+    path = f"{_REGISTRY}/{quote(integration, safe='')}/bundles"
+    reply = client.get(path, query={"page[size]": str(PAGE_SIZE)})
+    if not reply.is_success:
+        return None
+    body = reply.json_object()
+    bundles = body.get("bundles")
+    is_whole = not (isinstance(body.get("meta"), dict) and body["meta"].get("has_more"))
+    if not isinstance(bundles, list) or not is_whole or not 0 < len(bundles) <= MOST_BUNDLES:
+        return None
+    held: set[str] = set()
+    for bundle in bundles:
+        uuid = bundle.get("uuid") if isinstance(bundle, dict) else None
+        if not isinstance(uuid, str) or not uuid:
             return None
-        held: set[str] = set()
-        for bundle in bundles:
-            uuid = bundle.get("uuid") if isinstance(bundle, dict) else None
-            if not isinstance(uuid, str) or not uuid:
-                return None
-            reply = authorized(self._get(account, f"{path}/{quote(uuid, safe='')}", deadline))
-            names = _names_in_bundle(reply.json_object(), integration) if reply.is_success else None
-            if names is None:
-                return None
-            held |= names
-        return frozenset(held)
+        reply = client.get(f"{path}/{quote(uuid, safe='')}")
+        names = _names_in_bundle(reply.json_object(), integration) if reply.is_success else None
+        if names is None:
+            return None
+        held |= names
+    return frozenset(held)
 
-    def _get(
-        self, account: Subdomain, path: str, deadline: Deadline, query: Mapping[str, str] | None = None
-    ) -> Callable[[str], Reply]:
-        return lambda token: self._calls.get(account, path, token=token, deadline=deadline, query=query)
 
-    def install_job_spec(self, account: Subdomain, name: SpecName, authorized: Authorized, deadline: Deadline) -> None:
-        """Install a job spec; a 409 means that it is installed already.
+def install_job_spec(client: AccountClient, name: SpecName) -> None:
+    """Install a job spec; a 409 means that it is installed already.
 
-        Raises:
-            JobSpecNotFound: Zendesk knows no such job spec.
-            ReplyLost, ReplyLate: it may have been installed.
-            ServiceError: Zendesk refused or failed.
-        """
-        reply = self._change("POST", account, name, authorized, deadline)
-        if reply.status == 409:
-            _log_no_change("already_installed", account, name, reply)
-        elif not reply.is_success:
-            raise registry_refusal(reply, name.integration or "")
+    Raises:
+        JobSpecNotFound: Zendesk knows no such job spec.
+        ReplyLost, ReplyLate: it may have been installed.
+        ServiceError: Zendesk refused or failed.
+    """
+    reply = _change(client, "POST", name)
+    if reply.status == 409:
+        _log_no_change("already_installed", client.account, name, reply)
+    elif not reply.is_success:
+        raise registry_refusal(reply, name.integration or "")
 
-    def uninstall_job_spec(
-        self, account: Subdomain, name: SpecName, authorized: Authorized, deadline: Deadline
-    ) -> bool:
-        """Uninstall a job spec; False: Zendesk says 404, so it is either not installed or not known.
 
-        Raises:
-            as `install_job_spec`.
-        """
-        reply = self._change("DELETE", account, name, authorized, deadline)
-        if reply.status == 404:
-            _log_no_change("not_installed", account, name, reply)
-            return False
-        if not reply.is_success:
-            raise registry_refusal(reply, name.integration or "")
-        return True
+def uninstall_job_spec(client: AccountClient, name: SpecName) -> bool:
+    """Uninstall a job spec; False: Zendesk says 404, so it is either not installed or not known.
 
-    def _change(
-        self, method: str, account: Subdomain, name: SpecName, authorized: Authorized, deadline: Deadline
-    ) -> Reply:
-        query = {"job_spec_name": qualified_name(name.integration or "", name.name)}
-        path = f"{_REGISTRY}/job_specs/install"
-        return authorized(
-            lambda token: self._calls.change(
-                account, method, path, kind="change", token=token, deadline=deadline, query=query
-            )
-        )
+    Raises:
+        as `install_job_spec`.
+    """
+    reply = _change(client, "DELETE", name)
+    if reply.status == 404:
+        _log_no_change("not_installed", client.account, name, reply)
+        return False
+    if not reply.is_success:
+        raise registry_refusal(reply, name.integration or "")
+    return True
+
+
+def _change(client: AccountClient, method: str, name: SpecName) -> Reply:
+    query = {"job_spec_name": qualified_name(name.integration or "", name.name)}
+    return client.change(method, f"{_REGISTRY}/job_specs/install", kind="change", query=query)
 
 
 def registry_refusal(reply: Reply, integration: str) -> ServiceError:

@@ -10,7 +10,9 @@ from typing import Any, Self
 
 from service.deadlines import Deadline
 from service.settings import Settings
+from service.subdomains import Subdomain
 from service.zendesk.calls import ZendeskCalls
+from service.zendesk.client import AccountClient, GivenToken
 from service.zendesk.transport import ZendeskAdapter
 
 Answer = Callable[[int], Iterable[bytes]]
@@ -92,6 +94,12 @@ def make_calls(environment: dict[str, str], address: str) -> ZendeskCalls:
     """Return calls to accounts that live at `address`."""
     settings = Settings.from_env({**environment, "ZENDESK_URL_TEMPLATE": address + "/a/{subdomain}"})
     return ZendeskCalls(settings, ZendeskAdapter())
+
+
+def make_client(environment: dict[str, str], address: str, deadline: Deadline | None = None) -> AccountClient:
+    """Return a client of acme, which lives at `address`, with a token that somebody gave."""
+    calls = make_calls(environment, address)
+    return AccountClient(calls, Subdomain("acme"), deadline or soon(), GivenToken("the-token"))
 
 
 def soon() -> Deadline:

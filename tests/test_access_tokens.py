@@ -109,7 +109,7 @@ def test_a_refresh_for_which_the_note_left_no_time_is_not_asked_for(
     admin: Admin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As if the note had taken all but this of what was left.
-    monkeypatch.setattr("service.oauth.access_tokens.WRITE_SECONDS", 60.0)
+    monkeypatch.setattr("service.oauth.refreshing.WRITE_SECONDS", 60.0)
     before = stored(admin)
     with pytest.raises(ZendeskTimeout):
         access_tokens(admin).refresh_now(ACME, before, deadline())

@@ -290,7 +290,7 @@ def test_a_death_is_recorded_once_whoever_finds_out(admin: Admin, make_admin: Ma
 def test_of_two_verdicts_on_the_same_grant_one_is_recorded(admin: Admin) -> None:
     tokens = collaborator(admin.app, AccessTokens)
     grant = tokens.usable(ACME)
-    verdicts = [tokens._declare_dead(ACME, grant, "not_refreshable") for _ in range(2)]
+    verdicts = [tokens._refreshing.declare_dead(ACME, grant, "not_refreshable") for _ in range(2)]
     assert verdicts == [True, False]
     assert told(admin) == [("reauthorization_required", "ok"), ("connected", "ok")]
 

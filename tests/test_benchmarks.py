@@ -24,12 +24,11 @@ from benchmarks.subjects import TITLES
 from benchmarks.upstream import CONTROL, INTEGRATIONS, Upstream
 from benchmarks.world import World, connect_by_the_pages
 from service import gunicorn_config
-from service.deadlines import Deadline
 from service.oauth.authorization_server import TokenPair
 from service.sandbox.simulator import Simulator
 from service.settings import Settings
-from service.zis_registry import JobSpec, Registry
-from tests.raw_server import make_calls
+from service.zis_registry import JobSpec, list_job_specs
+from tests.raw_server import make_client
 
 pytestmark = pytest.mark.processes
 
@@ -213,8 +212,7 @@ def test_the_upstream_gives_a_new_pair_each_time() -> None:
 
 
 def test_the_registry_reads_the_upstreams_list(upstream: Program, environment: dict[str, str]) -> None:
-    calls = make_calls(environment, upstream.url)
-    specs = Registry(calls).list_job_specs("acme", "acme_orders", lambda call: call("token"), Deadline.after(10))  # type: ignore[arg-type]  # a literal is a subdomain here
+    specs = list_job_specs(make_client(environment, upstream.url), "acme_orders")
     assert [spec.name for spec in specs] == sorted(spec.name for spec in specs)
     assert asked("lists", upstream) == 1
 

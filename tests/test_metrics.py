@@ -35,6 +35,7 @@ from service.settings import Settings
 from service.store import Store
 from service.subdomains import Subdomain
 from service.zendesk.calls import ZendeskCalls
+from service.zendesk.client import AccountClient, GivenToken
 from service.zendesk.transport import ZendeskAdapter
 from tests.conftest import MakeAdmin, MakeApp
 from tests.scraping import AUTHORIZED, TOKEN, Scrape, Since
@@ -289,10 +290,11 @@ def test_calls_are_told_apart_by_their_end(admin: Admin, since: Since, kind: str
 
 def test_a_refused_token_and_a_late_answer_are_told_apart(admin: Admin, since: Since) -> None:
     calls = ZendeskCalls(collaborator(admin.app, Settings), ZendeskAdapter())
-    assert calls.get(ACME, ME, kind="user", token="nobody-s", deadline=deadline()).status == 401
+    client = AccountClient(calls, ACME, deadline(), GivenToken("nobody-s"))
+    assert client.get(ME, kind="user").status == 401
     admin.meets({"where": "users", "kind": "hang"})
     with pytest.raises(ZendeskTimeout):
-        calls.get(ACME, ME, kind="user", token="nobody-s", deadline=Deadline.after(1))
+        client.until(Deadline.after(1)).get(ME, kind="user")
     admin.meets()
 
     assert since.by("zis_zendesk_calls_total", "kind", "result") == {

@@ -12,11 +12,10 @@ from werkzeug.test import TestResponse
 
 from service.errors import ServiceError
 from service.oauth.grants import Grants, MintedToken
-from service.oauth.minting import Minting
-from service.settings import Settings
+from service.oauth.minting import mint
 from service.subdomains import Subdomain
 from tests.conftest import MakeAdmin
-from tests.raw_server import RawServer, json_reply, make_calls, soon
+from tests.raw_server import RawServer, json_reply, make_client
 from tests.steps import ORDERS_ONLY, Admin, collaborator, wait_until
 from tests.workers import at_once, meanwhile
 
@@ -128,8 +127,8 @@ def minted_by(replies: list[Any], environment: dict[str, str]) -> tuple[MintedTo
         yield json_reply(replies[number])
 
     with RawServer(answer) as server:
-        minting = Minting(Settings.from_env(environment), make_calls(environment, server.address), time.time)
-        return minting.mint(ACME, "acme_orders", lambda call: call("t"), soon()), server.requests
+        client = make_client(environment, server.address)
+        return mint(client, "acme_orders", ["read", "write"], time.time), server.requests
 
 
 TOKEN = {"token": {"id": 7, "full_token": "value", "expires_at": None}}

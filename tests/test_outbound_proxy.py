@@ -15,6 +15,7 @@ from service.outbound_proxy import OutboundProxy
 from service.settings import Settings, SettingsError
 from service.subdomains import Subdomain
 from service.zendesk.calls import NotReached, NotSent, ZendeskCalls
+from service.zendesk.client import AccountClient, GivenToken
 from service.zendesk.transport import ZendeskAdapter
 from tests.conftest import MakeAdmin
 from tests.connect_proxy import ConnectProxy
@@ -60,11 +61,12 @@ def calls_through(
 
 
 def ask(calls: ZendeskCalls, seconds: float = 10) -> int:
-    return calls.get(ACME, "/api/v2/x", token="the-token", deadline=Deadline.after(seconds)).status
+    return AccountClient(calls, ACME, Deadline.after(seconds), GivenToken("the-token")).get("/api/v2/x").status
 
 
 def change(calls: ZendeskCalls) -> int:
-    return calls.change(ACME, "POST", "/api/v2/x", token="the-token", deadline=Deadline.after(10)).status
+    client = AccountClient(calls, ACME, Deadline.after(10), GivenToken("the-token"))
+    return client.change("POST", "/api/v2/x").status
 
 
 def test_an_account_is_called_through_the_proxy(

@@ -1,18 +1,20 @@
 """What a list costs Redis and urllib3, and that what was read for less is no staler for it."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from redis import Redis
 
 from service.deadlines import Deadline
 from service.oauth.grants import Grant, Grants, MintedToken
-from service.oauth.zis_tokens import Seen, ZISTokens
+from service.oauth.zis_tokens import Prefetched
 from service.subdomains import Subdomain
+from service.zendesk.calls import Request, ZendeskCalls
 from service.zendesk.replies import Reply
 from service.zendesk.transport import _Watchdog
 from tests.conftest import MakeAdmin
-from tests.steps import DIRECT, ORDERS_ONLY, Admin, collaborator, wait_until
+from tests.steps import DIRECT, ORDERS_ONLY, Admin, collaborator, services, wait_until
 
 ACME = Subdomain("acme")
 PROBES = "zis:{acme}:probes"
@@ -102,13 +104,17 @@ def tried_as_seen(admin: Admin, grant: Grant, minted: MintedToken | None, *statu
     """Return the tokens that a call was tried with, which is answered so, after a request has read these."""
     tried = list[str]()
 
-    def operation(token: str) -> Reply:
-        tried.append(token)
-        return Reply(statuses[len(tried) - 1], {}, b"{}")
+    class Answers(ZendeskCalls):
+        def __init__(self) -> None:
+            pass
 
-    tokens = collaborator(admin.app, ZISTokens)
-    reply = tokens.call_zis(ACME, "acme_orders", Deadline.after(10), operation, Seen(grant, minted))
-    assert reply.status == 200
+        def send(self, account: Subdomain, request: Request, *, token: str | None, deadline: Deadline) -> Reply:  # noqa: ARG002 - only the token matters
+            tried.append(str(token))
+            return Reply(statuses[len(tried) - 1], {}, b"{}")
+
+    clients = services(admin.app).clients
+    client = clients.of_integration(ACME, "acme_orders", Deadline.after(10), Prefetched(grant, minted))
+    assert replace(client, calls=Answers()).get("/x").status == 200
     return tried
 
 

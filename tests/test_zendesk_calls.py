@@ -14,6 +14,7 @@ from service.errors import AccountGone, RateLimited, ServiceError, ZendeskTimeou
 from service.settings import Settings
 from service.subdomains import Subdomain
 from service.zendesk.calls import ForeignReply, NotReached, NotSent, ReplyLate, ReplyLost, ZendeskCalls
+from service.zendesk.client import AccountClient, GivenToken
 from service.zendesk.replies import Reply
 from service.zendesk.transport import ZendeskAdapter
 from tests.raw_server import RawServer, http_reply, make_calls, soon
@@ -43,19 +44,23 @@ def scripted(*replies: bytes | None) -> Callable[[int], Iterator[bytes]]:
     return answer
 
 
+def client_of(calls: ZendeskCalls, deadline: Deadline | None = None) -> AccountClient:
+    return AccountClient(calls, ACME, deadline or soon(), GivenToken("the-token"))
+
+
 def get(calls: ZendeskCalls, deadline: Deadline | None = None) -> Reply:
-    return calls.get(ACME, "/api/v2/x", token="the-token", deadline=deadline or soon(), query={"page[size]": "100"})
+    return client_of(calls, deadline).get("/api/v2/x", query={"page[size]": "100"})
 
 
 def change(calls: ZendeskCalls, deadline: Deadline | None = None) -> Reply:
-    return calls.change(ACME, "DELETE", "/api/v2/x", token="the-token", deadline=deadline or soon())
+    return client_of(calls, deadline).change("DELETE", "/api/v2/x")
 
 
 def ask(call: str, path: str, calls: ZendeskCalls) -> Reply:
     """Make one call to a path, by either method."""
     if call == "get":
-        return calls.get(ACME, path, token="the-token", deadline=soon())
-    return calls.change(ACME, "DELETE", path, token="the-token", deadline=soon())
+        return client_of(calls).get(path)
+    return client_of(calls).change("DELETE", path)
 
 
 # --- what is sent ---
@@ -74,7 +79,7 @@ def test_a_call_goes_to_the_account_with_its_token(environment: dict[str, str]) 
 
 def test_a_call_without_a_token_has_none(environment: dict[str, str]) -> None:
     with RawServer(scripted(OK)) as server:
-        make_calls(environment, server.address).get(ACME, "/x", token=None, deadline=soon())
+        AccountClient(make_calls(environment, server.address), ACME, soon()).get("/x")
         assert b"Authorization" not in server.requests[0]
 
 
@@ -140,7 +145,7 @@ def test_a_change_says_how_long_its_body_is(
 ) -> None:
     with RawServer(lambda _: [http_reply(b"{}")]) as server:
         calls = make_calls(environment, server.address)
-        calls.change(ACME, method, "/x", token="t", deadline=Deadline.after(10), json=document)
+        client_of(calls).change(method, "/x", json=document)
         head = server.requests[0].partition(b"\r\n\r\n")[0].lower()
     assert head.count(b"content-length") == 1
     assert b"content-length: " + length in head.split(b"\r\n")
@@ -362,15 +367,16 @@ def test_four_calls_go_at_once_for_an_account(admin: Admin, environment: dict[st
     admin.simulator.world.clear_calls()
 
     def ask(_: int) -> Reply:
-        return calls.get(ACME, "/api/v2/users/me", token="x", deadline=soon())
+        return client_of(calls).get("/api/v2/users/me")
 
     with meanwhile(lambda: at_once(10, ask)) as replies:
         admin.simulator.world.wait_until_held(4)
         with pytest.raises(ZendeskTimeout):
-            calls.get(ACME, "/api/v2/users/me", token="x", deadline=Deadline.after(0.3))
+            client_of(calls, Deadline.after(0.3)).get("/api/v2/users/me")
         assert len(admin.calls("/api/v2/users")) == 4
         # Another account's are not in the way.
-        assert calls.get(Subdomain("globex"), "/api/v2/users/me", token="x", deadline=soon()).status == 401
+        globex = AccountClient(calls, Subdomain("globex"), soon(), GivenToken("x"))
+        assert globex.get("/api/v2/users/me").status == 401
         admin.meets()
     assert {reply.status for reply in replies[0]} == {401}
     assert len(admin.calls("/api/v2/users", account="acme")) == 10

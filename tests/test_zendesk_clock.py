@@ -5,9 +5,8 @@ from email.utils import formatdate
 import pytest
 
 from service.operations.logs import configure_logs
-from service.subdomains import Subdomain
 from service.zendesk.clock import LOOK_SECONDS, TELL_SECONDS, ClockWatch
-from tests.raw_server import RawServer, http_reply, make_calls, soon
+from tests.raw_server import RawServer, http_reply, make_client
 
 NOW = 1_800_000_000.0
 
@@ -54,5 +53,5 @@ def test_it_is_told_once_an_hour(capsys: pytest.CaptureFixture[str]) -> None:
 def test_calls_look_at_the_clock(environment: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     configure_logs("logfmt")
     with RawServer(lambda _: [http_reply(b"{}", "Date: " + formatdate(NOW - 1e9, usegmt=True))]) as server:
-        make_calls(environment, server.address).get(Subdomain("acme"), "/x", token=None, deadline=soon())
+        make_client(environment, server.address).get("/x")
     assert "event=clock_off" in capsys.readouterr().out

@@ -10,9 +10,9 @@ from service.deadlines import Deadline
 from service.errors import InvalidRequest, ServiceError, ZendeskTimeout, ZendeskUnavailable
 from service.subdomains import Subdomain
 from service.zendesk.replies import Reply
-from service.zis_registry import JobSpec, Registry, SpecName, list_refusal, parse_name, registry_refusal
+from service.zis_registry import JobSpec, SpecName, list_job_specs, list_refusal, parse_name, registry_refusal
 from tests.conftest import MakeAdmin
-from tests.raw_server import RawServer, json_reply, make_calls, soon
+from tests.raw_server import RawServer, json_reply, make_client
 from tests.steps import Admin
 
 ACME = Subdomain("acme")
@@ -107,8 +107,7 @@ def listed_by(pages: list[Any], environment: dict[str, str], deadline: Deadline 
         yield json_reply(pages[min(number, len(pages) - 1)])
 
     with RawServer(answer) as server:
-        registry = Registry(make_calls(environment, server.address))
-        found = registry.list_job_specs(ACME, "acme_orders", lambda call: call("t"), deadline or soon())
+        found = list_job_specs(make_client(environment, server.address, deadline), "acme_orders")
         assert len(server.requests) == len(pages)
     return found
 

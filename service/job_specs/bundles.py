@@ -16,10 +16,10 @@ from service.errors import ServiceError, StoreUnavailable
 from service.executor import Executor
 from service.job_specs import kept_lists
 from service.job_specs.kept_lists import LeftOver
-from service.oauth.zis_tokens import ZISTokens
+from service.oauth.clients import Clients
 from service.store import LISTS_GIVE_WAY_AT, Store
 from service.subdomains import Subdomain
-from service.zis_registry import JobSpec, Registry
+from service.zis_registry import JobSpec, bundled_job_specs
 
 # How long an answer serves all processes.
 KEPT_SECONDS = 600
@@ -82,10 +82,9 @@ class _Remembered:
 class Bundles:
     """Knows what is left over, and asks beside the lists. `is_asking` False: lists ask nothing."""
 
-    def __init__(self, store: Store, registry: Registry, zis_tokens: ZISTokens, executor: Executor) -> None:
+    def __init__(self, store: Store, clients: Clients, executor: Executor) -> None:
         self._store = store
-        self._registry = registry
-        self._zis_tokens = zis_tokens
+        self._clients = clients
         self._executor = executor
         self._remembered: dict[tuple[Subdomain, str], _Remembered] = {}
         self.is_asking = True
@@ -146,13 +145,9 @@ class Bundles:
     def _asked(self, account: Subdomain, integration: str, listed: frozenset[str], deadline: Deadline) -> InBundles:
         held = None
         try:
-            held = self._registry.bundled_job_specs(
-                account,
-                integration,
-                # Zendesk may refuse bundles to every token of ours: that says nothing of the token.
-                lambda call: self._zis_tokens.call_zis_once(account, integration, deadline, call),
-                deadline,
-            )
+            # Zendesk may refuse bundles to every token of ours: that says nothing of the token.
+            client = self._clients.of_integration_unrenewed(account, integration, deadline)
+            held = bundled_job_specs(client, integration)
         except ServiceError as failure:
             _log.info("bundles_not_read", account=account, integration=integration, code=failure.code)
         known = InBundles.of(held, listed)

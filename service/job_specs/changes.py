@@ -29,12 +29,12 @@ from service.executor import Executor
 from service.job_specs import kept_lists
 from service.job_specs.listing import Answer, Listing, ListRequest
 from service.oauth import signs
-from service.oauth.zis_tokens import ZISTokens
+from service.oauth.clients import Clients
 from service.settings import Settings
 from service.store import Store
 from service.subdomains import Subdomain
 from service.zendesk.calls import CALLS_AT_ONCE, ReplyLate, ReplyLost
-from service.zis_registry import JobSpec, Registry, SpecName, parse_name
+from service.zis_registry import JobSpec, SpecName, install_job_spec, parse_name, uninstall_job_spec
 
 # A read-back that disagrees is asked once more after this.
 SECOND_LOOK_SECONDS = 1.0
@@ -76,16 +76,14 @@ class Changes:
         *,
         settings: Settings,
         store: Store,
-        registry: Registry,
-        zis_tokens: ZISTokens,
+        clients: Clients,
         listing: Listing,
         activity: Activity,
         executor: Executor,
     ) -> None:
         self._settings = settings
         self._store = store
-        self._registry = registry
-        self._zis_tokens = zis_tokens
+        self._clients = clients
         self._listing = listing
         self._activity = activity
         self._executor = executor
@@ -229,15 +227,15 @@ class Changes:
             ServiceError: Zendesk refused or failed.
         """
         integration = name.integration or ""
-        operation = self._registry.install_job_spec if install else self._registry.uninstall_job_spec
+        client = self._clients.of_integration(account, integration, deadline)
         try:
-            outcome = operation(
-                account, name, lambda call: self._zis_tokens.call_zis(account, integration, deadline, call), deadline
-            )
+            if not install:
+                return uninstall_job_spec(client, name) or None
+            install_job_spec(client, name)
         except AccountGone as failure:
             signs.note_gone(self._store, account, failure)
             raise
-        return None if outcome is False else True
+        return True
 
     def _as_named(self, account: Subdomain, grant_id: str, spec: SpecName) -> _Target:
         """Return a job spec by its qualified name, which is sent as it is, listed or not."""

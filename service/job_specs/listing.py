@@ -27,16 +27,17 @@ from service.job_specs import kept_lists
 from service.job_specs.bundles import Bundles
 from service.job_specs.kept_lists import Kept, KeptList, kept_in, microseconds
 from service.oauth import probes, signs
+from service.oauth.clients import Clients
 from service.oauth.conditions import Conditions
 from service.oauth.turns import Turns
-from service.oauth.zis_tokens import Seen, ZISTokens
+from service.oauth.zis_tokens import Prefetched
 from service.settings import Settings
 from service.store import LISTS_GIVE_WAY_AT, Command, Store, StoreRefused
 from service.subdomains import Subdomain
 from service.zendesk.bulkhead import Bulkhead, Busy
 from service.zendesk.calls import NotReached, ReplyLate
 from service.zendesk.flights import Flights
-from service.zis_registry import Registry
+from service.zis_registry import list_job_specs
 
 # Without a Retry-After a failure is remembered this long, so that a herd does not ask again at once.
 FAILURE_SECONDS = 1
@@ -65,7 +66,7 @@ class ListRequest:
     not_before: int | None
     """Microseconds of Redis's clock: nothing asked earlier will do (`no-cache`). None: what is young will do."""
     deadline: Deadline
-    seen: Seen | None = None
+    prefetched: Prefetched | None = None
     """What the request has read of the token, for a question that begins at once; None: it is looked up then."""
 
 
@@ -93,8 +94,7 @@ class Listing:
         *,
         settings: Settings,
         store: Store,
-        registry: Registry,
-        zis_tokens: ZISTokens,
+        clients: Clients,
         conditions: Conditions,
         bundles: Bundles,
         turns: Turns,
@@ -104,8 +104,7 @@ class Listing:
         self._settings = settings
         self._seconds = settings.list_cache_seconds
         self._store = store
-        self._registry = registry
-        self._zis_tokens = zis_tokens
+        self._clients = clients
         self._conditions = conditions
         self._bundles = bundles
         self._turns = turns
@@ -304,16 +303,10 @@ class Listing:
     def _fetch(self, wanted: ListRequest, asked_at: int, *, is_noted_ready: bool = False) -> KeptList:
         """Return the list as Zendesk gives it, and note what that says of the integration, if it is new."""
         account, integration, deadline = wanted.account, wanted.integration, wanted.deadline
-        # For the first page alone: by the second, what was read has grown old.
-        seen = iter((wanted.seen,))
         had_seconds = deadline.left()
         try:
-            specs = self._registry.list_job_specs(
-                account,
-                integration,
-                lambda call: self._zis_tokens.call_zis(account, integration, deadline, call, next(seen, None)),
-                deadline,
-            )
+            client = self._clients.of_integration(account, integration, deadline, wanted.prefetched)
+            specs = list_job_specs(client, integration)
         except (AuthorizationRequired, StoreUnavailable):
             raise
         except ServiceError as failure:

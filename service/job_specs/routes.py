@@ -12,7 +12,7 @@ from service.job_specs.kept_lists import microseconds
 from service.job_specs.listing import ListRequest
 from service.job_specs.replies import list_reply
 from service.oauth.grants import Grant, Grants
-from service.oauth.zis_tokens import Seen
+from service.oauth.zis_tokens import Prefetched
 from service.rate_limits import CHANGES, FRESH_LISTS
 from service.sidebar.guard import author, current_session, require_caller, waits_for_zendesk
 from service.sidebar.routes import API_BASE
@@ -46,13 +46,13 @@ def list_job_specs() -> ResponseReturnValue:
         services().rate_limits.count(FRESH_LISTS, session.counted_as)
     now = microseconds(time)
     kept = listing.kept(replies, grant.id, now)
-    seen: dict[str, Seen] = {}
+    prefetched: dict[str, Prefetched] = {}
     # While somebody's role was asked the account may have been disconnected, or its grant have died.
     if asked and managers.knows(session, role_reply):
         minted = grants.minted_in(session.account, grant_reply, *asked)
-        seen = dict(zip(asked, (Seen(grant, token) for token in minted), strict=True))
+        prefetched = dict(zip(asked, (Prefetched(grant, token) for token in minted), strict=True))
     wanted = [
-        ListRequest(session.account, name, grant.id, now if is_fresh else None, deadline(), seen.get(name))
+        ListRequest(session.account, name, grant.id, now if is_fresh else None, deadline(), prefetched.get(name))
         for name in integrations
     ]
     listed = list_reply(listing.answers(wanted, kept, now), wish.installed, now)

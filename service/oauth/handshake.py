@@ -1,6 +1,6 @@
 """What a callback does, step by step, without a web framework: exchange, check, store, and only then the rest."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -21,19 +21,19 @@ from service.lookers import Lookers
 from service.oauth import probes, signs
 from service.oauth.access_tokens import AccessTokens
 from service.oauth.authorization_server import AuthorizationServer, InvalidGrant, TokenPair
+from service.oauth.clients import Clients
 from service.oauth.conditions import Conditions, covers
 from service.oauth.grants import Grant, Grants, Holdings, MintedToken, Person
-from service.oauth.minting import Minting
+from service.oauth.minting import mint
 from service.oauth.people import NOT_READABLE, ZendeskUser, ask_me
 from service.oauth.revocation import LEAST_SECONDS, Revocation
 from service.oauth.states import IssuedState, States
-from service.oauth.zis_tokens import ZISTokens
 from service.rate_limits import Attempt
 from service.settings import Settings
 from service.store import Store
 from service.subdomains import Subdomain
-from service.zendesk.calls import ZendeskCalls
-from service.zis_registry import Registry, specs_in
+from service.zendesk.client import AccountClient
+from service.zis_registry import ask_page, specs_in
 
 # Probing stops when less is left, so that the answer still reaches the browser.
 ANSWER_NEEDS_SECONDS = 2.0
@@ -96,14 +96,12 @@ class Handshake:
         server: AuthorizationServer,
         grants: Grants,
         access_tokens: AccessTokens,
-        zis_tokens: ZISTokens,
-        minting: Minting,
+        clients: Clients,
         revocation: Revocation,
         conditions: Conditions,
-        calls: ZendeskCalls,
-        registry: Registry,
         activity: Activity,
         lookers: Lookers,
+        clock: Callable[[], float],
     ) -> None:
         self._settings = settings
         self._store = store
@@ -111,14 +109,12 @@ class Handshake:
         self._server = server
         self._grants = grants
         self._access_tokens = access_tokens
-        self._zis_tokens = zis_tokens
-        self._minting = minting
+        self._clients = clients
         self._revocation = revocation
         self._conditions = conditions
-        self._calls = calls
-        self._registry = registry
         self._activity = activity
         self._lookers = lookers
+        self._clock = clock
 
     def begin(self, account: Subdomain) -> tuple[IssuedState, str]:
         """Return a new state for this browser, and the consent page to send it to.
@@ -175,14 +171,15 @@ class Handshake:
                 authorize_url=self._conditions.authorize_url(account),
             ) from None
         exchange.is_made = False
+        client = self._clients.of_nobody(account, deadline).with_token(pair.access_token)
         minted: dict[str, MintedToken] = {}
         try:
-            grant = self._checked(account, pair, minted, deadline)
+            grant = self._checked(client, pair, minted)
         except BaseException:
-            self._drop_granted(account, pair.access_token, minted, deadline)
+            self._drop_granted(client, pair.access_token, minted)
             raise
-        replaced = self._store_grant(account, grant, minted, deadline)
-        self._follow_up(account, grant, replaced, minted, deadline)
+        replaced = self._store_grant(client, grant, minted)
+        self._follow_up(client, grant, replaced, minted)
         return Connected(account, grant.authorized_by, self._probe(account, deadline))
 
     def _note(self, account: Subdomain, grant: Grant) -> None:
@@ -194,9 +191,7 @@ class Handshake:
             if by is not None:
                 self._lookers.remember(account, by.id)
 
-    def _checked(
-        self, account: Subdomain, pair: TokenPair, minted: dict[str, MintedToken], deadline: Deadline
-    ) -> Grant:
+    def _checked(self, client: AccountClient, pair: TokenPair, minted: dict[str, MintedToken]) -> Grant:
         """Return the grant if it is what was asked for; tokens minted on the way are put into `minted`."""
         scope = pair.scope or self._settings.zendesk_scope
         if not covers(scope, self._settings.zendesk_scope):
@@ -204,17 +199,16 @@ class Handshake:
                 f"Zendesk granted the scope '{scope}', but '{self._settings.zendesk_scope}' is needed. Allow it for "
                 "the OAuth client in Zendesk's Admin Center, or correct ZENDESK_SCOPE."
             )
-        authorized_by = self._admin(account, pair, minted, deadline)
+        authorized_by = self._admin(client, minted)
         return Grant.of(pair, client_id=self._settings.zendesk_client_id, scope=scope, authorized_by=authorized_by)
 
-    def _admin(
-        self, account: Subdomain, pair: TokenPair, minted: dict[str, MintedToken], deadline: Deadline
-    ) -> Person | None:
+    def _admin(self, client: AccountClient, minted: dict[str, MintedToken]) -> Person | None:
         """Return the admin who consented; None: the token may not read users, and the registry vouched instead."""
-        reply = ask_me(self._calls, account, pair.access_token, deadline)
+        reply = ask_me(client)
+        account = client.account
         if reply.status in NOT_READABLE:
             # The registry lets only admins in, and only this account's token.
-            self._require_list(account, pair, minted, deadline)
+            self._require_list(client, minted)
             return None
         user = ZendeskUser.from_reply(reply)
         if user.account is not None and user.account != account:
@@ -229,29 +223,20 @@ class Handshake:
             )
         return Person(user.id, user.name)
 
-    def _require_list(
-        self, account: Subdomain, pair: TokenPair, minted: dict[str, MintedToken], deadline: Deadline
-    ) -> None:
-        integration = self._settings.integrations_of(account)[0]
-        token = pair.access_token
+    def _require_list(self, client: AccountClient, minted: dict[str, MintedToken]) -> None:
+        integration = self._settings.integrations_of(client.account)[0]
         if not self._settings.is_direct:
-            minted[integration] = self._minting.mint(
-                account, integration, lambda call: call(pair.access_token), deadline
-            )
-            token = minted[integration].access_token
-        specs_in(self._registry.page_call(account, integration, None, deadline)(token), integration)
+            token = minted[integration] = mint(client, integration, self._settings.zendesk_scope.split(), self._clock)
+            client = client.with_token(token.access_token)
+        specs_in(ask_page(client, integration), integration)
 
-    def _drop_granted(
-        self, account: Subdomain, access_token: str, minted: dict[str, MintedToken], deadline: Deadline
-    ) -> None:
+    def _drop_granted(self, client: AccountClient, access_token: str, minted: dict[str, MintedToken]) -> None:
         """Revoke what this handshake was given."""
         for token in minted.values():
-            self._revocation.drop_minted(account, token, [access_token, token.access_token], deadline)
-        self._revocation.drop(account, access_token, deadline)
+            self._revocation.drop_minted(client, token, [access_token, token.access_token])
+        self._revocation.drop(client.with_token(access_token))
 
-    def _store_grant(
-        self, account: Subdomain, grant: Grant, minted: dict[str, MintedToken], deadline: Deadline
-    ) -> Holdings:
+    def _store_grant(self, client: AccountClient, grant: Grant, minted: dict[str, MintedToken]) -> Holdings:
         """Store the grant in one write; returns what it replaced.
 
         Written only on top of what was read, so that what it replaced is known even if the reply to the write is lost.
@@ -262,20 +247,20 @@ class Handshake:
         read: Holdings | None = None
         try:
             while True:
-                read = self._grants.holdings(account)
-                if self._grants.replace(account, grant, read):
+                read = self._grants.holdings(client.account)
+                if self._grants.replace(client.account, grant, read):
                     return read
         except StoreUnavailable:
             if read is None:
-                self._drop_granted(account, grant.access_token, minted, deadline)
+                self._drop_granted(client, grant.access_token, minted)
                 raise
             # Whether it was written is only known if Redis says so; a grant that may be stored is not revoked.
             replaced = read
             try:
-                is_stored = self._is_stored(account, grant, replaced, minted, deadline)
+                is_stored = self._is_stored(client, grant, replaced, minted)
             except StoreUnavailable:
                 self._access_tokens.unsaved.keep(
-                    account, lambda: self._settle_unknown(account, grant, replaced, minted), is_pair=False
+                    client.account, lambda: self._settle_unknown(client, grant, replaced, minted), is_pair=False
                 )
                 raise
             if is_stored:
@@ -283,70 +268,61 @@ class Handshake:
             raise
 
     def _is_stored(
-        self,
-        account: Subdomain,
-        grant: Grant,
-        replaced: Holdings,
-        minted: dict[str, MintedToken],
-        deadline: Deadline,
+        self, client: AccountClient, grant: Grant, replaced: Holdings, minted: dict[str, MintedToken]
     ) -> bool:
         """Return whether a grant was stored after all; revokes it if not.
 
         Raises:
             StoreUnavailable: Redis does not say.
         """
-        stored_id = self._grants.clear_fields(account)[0]
+        stored_id = self._grants.clear_fields(client.account)[0]
         if stored_id == grant.id:
             return True
-        self._drop_granted(account, grant.access_token, minted, deadline)
+        self._drop_granted(client, grant.access_token, minted)
         if stored_id != replaced.id:
             # It may have been stored for a moment and have gone the same way since; then what it replaced is ours to
             # revoke, and otherwise whoever replaced that revokes it as well.
-            self._revoke_replaced(account, grant, replaced, deadline)
+            self._revoke_replaced(client, grant, replaced)
         return False
 
     def _settle_unknown(
-        self, account: Subdomain, grant: Grant, replaced: Holdings, minted: dict[str, MintedToken]
+        self, client: AccountClient, grant: Grant, replaced: Holdings, minted: dict[str, MintedToken]
     ) -> None:
         """Find out, once Redis answers again, whether a grant was stored after all, and do what is then left to do."""
-        limit = Deadline.after(REVOKING_SECONDS)
-        if self._is_stored(account, grant, replaced, minted, limit):
-            self._follow_up(account, grant, replaced, minted, limit)
+        client = client.until(Deadline.after(REVOKING_SECONDS))
+        if self._is_stored(client, grant, replaced, minted):
+            self._follow_up(client, grant, replaced, minted)
 
     def _follow_up(
-        self,
-        account: Subdomain,
-        grant: Grant,
-        replaced: Holdings,
-        minted: dict[str, MintedToken],
-        deadline: Deadline,
+        self, client: AccountClient, grant: Grant, replaced: Holdings, minted: dict[str, MintedToken]
     ) -> None:
         """Do what comes after storing a grant; none of it can undo the connection."""
+        account = client.account
         for integration, token in minted.items():
             with _nothing_undone(account):
-                self._zis_tokens.keep(account, grant, integration, token)
+                self._clients.keep(account, grant, integration, token)
         self._note(account, grant)
         with _nothing_undone(account):
             # What was refused or failed was about the former grant.
             waits = self._access_tokens.cool_down.forgetting(account, self._settings.integrations_of(account))
             self._store.write(probes.forgetting(account), waits)
         # One limit for all, so that a Zendesk that hangs here does not keep the browser waiting.
-        limit = deadline.sooner(REVOKING_SECONDS)
+        limit = client.deadline.sooner(REVOKING_SECONDS)
         if limit.left() >= LEAST_SECONDS:
-            self._revoke_replaced(account, grant, replaced, limit)
+            self._revoke_replaced(client.until(limit), grant, replaced)
         else:
             self._access_tokens.unsaved.keep(
                 account,
-                lambda: self._revoke_replaced(account, grant, replaced, Deadline.after(REVOKING_SECONDS)),
+                lambda: self._revoke_replaced(client.until(Deadline.after(REVOKING_SECONDS)), grant, replaced),
                 is_pair=False,
             )
 
-    def _revoke_replaced(self, account: Subdomain, grant: Grant, replaced: Holdings, deadline: Deadline) -> None:
+    def _revoke_replaced(self, client: AccountClient, grant: Grant, replaced: Holdings) -> None:
         """Revoke the tokens that `grant` has replaced; failures are logged."""
         if replaced.grant is not None:
-            self._access_tokens.drop_replaced(account, replaced.grant, deadline)
+            self._access_tokens.drop_replaced(client, replaced.grant)
         for token in replaced.minted:
-            self._revocation.drop_minted(account, token, [grant.access_token, token.access_token], deadline)
+            self._revocation.drop_minted(client, token, [grant.access_token, token.access_token])
 
     def _probe(self, account: Subdomain, deadline: Deadline) -> tuple[NotReady, ...]:
         """Ask one page of every integration's list while there is time; names those that are not ready."""
@@ -356,7 +332,7 @@ class Handshake:
                 not_ready.append(NotReady(integration, "There was no time left to try it; its first use will."))
                 continue
             limit = deadline.sooner(PROBE_SECONDS)
-            failure = probes.ask(self._registry, self._zis_tokens, account, integration, limit)
+            failure = probes.ask(self._clients.of_integration(account, integration, limit), integration)
             if failure is None or not probes.is_hurry(failure, limit, PROBE_SECONDS):
                 with _nothing_undone(account):
                     self._store.write(*probes.recording(account, integration, failure))

@@ -7,7 +7,6 @@
 from collections.abc import Callable
 from typing import Any
 
-from service.deadlines import Deadline
 from service.errors import (
     AdminRequired,
     IntegrationMismatch,
@@ -17,11 +16,9 @@ from service.errors import (
     ZISRejected,
 )
 from service.oauth.grants import MintedToken
-from service.oauth.revocation import CURRENT_TOKEN, Authorized
-from service.settings import Settings
-from service.subdomains import Subdomain
+from service.oauth.revocation import CURRENT_TOKEN
 from service.timestamps import parse_timestamp
-from service.zendesk.calls import ZendeskCalls
+from service.zendesk.client import AccountClient
 from service.zendesk.replies import Reply
 
 CLIENTS_PAGE_SIZE = 100
@@ -36,86 +33,75 @@ class MintingRefused(ZISRejected):
     """Zendesk makes no token for the integration; its words ("Not found") do not say what was refused."""
 
 
-class Minting:
-    """Makes tokens for integrations."""
+def mint(client: AccountClient, integration: str, scopes: list[str], clock: Callable[[], float]) -> MintedToken:
+    """Return a new token of the integration's client, by the grant's client; not stored yet. `clock` in Unix seconds.
 
-    def __init__(self, settings: Settings, calls: ZendeskCalls, clock: Callable[[], float]) -> None:
-        self._scopes = settings.zendesk_scope.split()
-        self._calls = calls
-        self._clock = clock
+    Raises:
+        IntegrationNotRegistered: the account has no such client.
+        AdminRequired: the grant's admin may not do this (any more).
+        ServiceError: Zendesk refused or failed.
+    """
+    body = {"token": {"client_id": client_number(client, integration), "scopes": scopes}}
+    now = clock()
+    reply = client.change("POST", "/api/v2/oauth/tokens", kind="mint", json=body)
+    if not reply.is_success:
+        raise _refusal(reply)
+    described = _token_in(reply)
+    access_token = described.get("full_token")
+    if not isinstance(access_token, str) or not access_token.isascii() or not access_token.isprintable():
+        raise ZendeskUnavailable("Zendesk's answer holds no usable ZIS token.", upstream_status=reply.status)
+    token_id = described.get("id")
+    expires_at = parse_timestamp(described.get("expires_at"))
+    if "expires_at" not in described:
+        expires_at = _expiry(client.with_token(access_token))
+    return MintedToken(access_token, token_id if isinstance(token_id, int) else None, now, expires_at)
 
-    def mint(self, account: Subdomain, integration: str, authorized: Authorized, deadline: Deadline) -> MintedToken:
-        """Return a new token of the integration's client; not stored yet.
 
-        Raises:
-            IntegrationNotRegistered: the account has no such client.
-            AdminRequired: the grant's admin may not do this (any more).
-            ServiceError: Zendesk refused or failed.
-        """
-        client_number = self.client_number(account, integration, authorized, deadline)
-        body = {"token": {"client_id": client_number, "scopes": self._scopes}}
-        now = self._clock()
-        reply = authorized(
-            lambda token: self._calls.change(
-                account, "POST", "/api/v2/oauth/tokens", kind="mint", token=token, deadline=deadline, json=body
-            )
-        )
+def client_number(client: AccountClient, integration: str) -> int:
+    """Return the number of the integration's own OAuth client; raises as `mint`."""
+    identifier = f"zis_{integration}"
+    query = {"page[size]": str(CLIENTS_PAGE_SIZE)}
+    seen: set[str] = set()
+    for page in range(1, MOST_CLIENT_PAGES + 1):
+        reply = client.get("/api/v2/oauth/clients", kind="client", query=query)
         if not reply.is_success:
             raise _refusal(reply)
-        described = _token_in(reply)
-        access_token = described.get("full_token")
-        if not isinstance(access_token, str) or not access_token.isascii() or not access_token.isprintable():
-            raise ZendeskUnavailable("Zendesk's answer holds no usable ZIS token.", upstream_status=reply.status)
-        token_id = described.get("id")
-        expires_at = parse_timestamp(described.get("expires_at"))
-        if "expires_at" not in described:
-            expires_at = self._expiry(account, access_token, deadline)
-        return MintedToken(access_token, token_id if isinstance(token_id, int) else None, now, expires_at)
-
-    def client_number(self, account: Subdomain, integration: str, authorized: Authorized, deadline: Deadline) -> int:
-        """Return the number of the integration's own OAuth client; raises as `mint`."""
-        identifier = f"zis_{integration}"
-        query = {"page[size]": str(CLIENTS_PAGE_SIZE)}
-        seen: set[str] = set()
-        for page in range(1, MOST_CLIENT_PAGES + 1):
-            reply = authorized(_page_call(self._calls, account, query, deadline))
-            if not reply.is_success:
-                raise _refusal(reply)
-            body = reply.json_object()
-            clients = body.get("clients")
-            if not isinstance(clients, list | None):
-                raise _unreadable()
-            for client in clients or []:
-                if isinstance(client, dict) and client.get("identifier") == identifier:
-                    number = client.get("id")
-                    if isinstance(number, int):
-                        return number
-            cursor = _next_cursor(body)
-            if cursor is not None:
-                if cursor in seen:
-                    raise _endless()
-                seen.add(cursor)
-                query = {"page[size]": str(CLIENTS_PAGE_SIZE), "page[after]": cursor}
-            elif "meta" not in body and body.get("next_page"):
-                # Offset pages: count on ourselves, never follow an address from an answer.
-                query = {"per_page": str(CLIENTS_PAGE_SIZE), "page": str(page + 1)}
-            else:
-                break
+        body = reply.json_object()
+        clients = body.get("clients")
+        if not isinstance(clients, list | None):
+            raise _unreadable()
+        for one in clients or []:
+            if isinstance(one, dict) and one.get("identifier") == identifier:
+                number = one.get("id")
+                if isinstance(number, int):
+                    return number
+        cursor = _next_cursor(body)
+        if cursor is not None:
+            if cursor in seen:
+                raise _endless()
+            seen.add(cursor)
+            query = {"page[size]": str(CLIENTS_PAGE_SIZE), "page[after]": cursor}
+        elif "meta" not in body and body.get("next_page"):
+            # Offset pages: count on ourselves, never follow an address from an answer.
+            query = {"per_page": str(CLIENTS_PAGE_SIZE), "page": str(page + 1)}
         else:
-            raise _endless()
-        raise IntegrationNotRegistered(
-            f"Zendesk knows no integration {integration} in this account: it has no OAuth client {identifier}. "
-            "Register the integration in Zendesk, or correct ZIS_INTEGRATIONS."
-        )
+            break
+    else:
+        raise _endless()
+    raise IntegrationNotRegistered(
+        f"Zendesk knows no integration {integration} in this account: it has no OAuth client {identifier}. "
+        "Register the integration in Zendesk, or correct ZIS_INTEGRATIONS."
+    )
 
-    def _expiry(self, account: Subdomain, access_token: str, deadline: Deadline) -> float | None:
-        """Return the expiry Zendesk names for a token; None: none, or it cannot be had."""
-        try:
-            reply = self._calls.get(account, CURRENT_TOKEN, kind="mint", token=access_token, deadline=deadline)
-            return parse_timestamp(_token_in(reply).get("expires_at")) if reply.is_success else None
-        except ServiceError:
-            # Raised, it would lose a token that exists.
-            return None
+
+def _expiry(client: AccountClient) -> float | None:
+    """Return the expiry Zendesk names for the client's own token; None: none, or it cannot be had."""
+    try:
+        reply = client.get(CURRENT_TOKEN, kind="mint")
+        return parse_timestamp(_token_in(reply).get("expires_at")) if reply.is_success else None
+    except ServiceError:
+        # Raised, it would lose a token that exists.
+        return None
 
 
 def _next_cursor(body: dict[str, Any]) -> str | None:
@@ -142,14 +128,6 @@ def _endless() -> ZendeskUnavailable:
 def _unreadable() -> ZendeskUnavailable:
     return ZendeskUnavailable(
         "Zendesk's list of OAuth clients could not be read to its end. Try again; if it stays so, ask Zendesk."
-    )
-
-
-def _page_call(
-    calls: ZendeskCalls, account: Subdomain, query: dict[str, str], deadline: Deadline
-) -> Callable[[str], Reply]:
-    return lambda token: calls.get(
-        account, "/api/v2/oauth/clients", kind="client", token=token, deadline=deadline, query=query
     )
 
 

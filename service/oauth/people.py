@@ -6,10 +6,9 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
 
-from service.deadlines import Deadline
 from service.errors import ZendeskUnavailable
 from service.subdomains import Subdomain, parse_subdomain
-from service.zendesk.calls import ZendeskCalls
+from service.zendesk.client import AccountClient
 from service.zendesk.replies import Reply
 
 # A ZIS client's token may not be let in here (unknown); these answers say so.
@@ -107,11 +106,11 @@ def _account_in(url: str) -> Subdomain | None:
     return parse_subdomain(host.removesuffix(".zendesk.com")) if host.endswith(".zendesk.com") else None
 
 
-def ask_me(calls: ZendeskCalls, account: Subdomain, token: str, deadline: Deadline) -> Reply:
-    """Return Zendesk's answer about the person the token acts for."""
-    return calls.get(account, "/api/v2/users/me", kind="user", token=token, deadline=deadline)
+def ask_me(client: AccountClient) -> Reply:
+    """Return Zendesk's answer about the person the client's token acts for."""
+    return client.get("/api/v2/users/me", kind="user")
 
 
-def ask_user(calls: ZendeskCalls, account: Subdomain, user_id: int, token: str, deadline: Deadline) -> Reply:
+def ask_user(client: AccountClient, user_id: int) -> Reply:
     """Return Zendesk's answer about a user."""
-    return calls.get(account, f"/api/v2/users/{user_id}", kind="user", token=token, deadline=deadline)
+    return client.get(f"/api/v2/users/{user_id}", kind="user")

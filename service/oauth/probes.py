@@ -17,11 +17,11 @@ from service.errors import (
 from service.oauth import signs
 from service.oauth.grant_ends import AFTERLIFE_SECONDS
 from service.oauth.minting import IntegrationNotRegistered, MintingRefused
-from service.oauth.zis_tokens import ZISTokens
 from service.store import Command
 from service.subdomains import Subdomain
 from service.zendesk.calls import ReplyLate
-from service.zis_registry import Registry, specs_in
+from service.zendesk.client import AccountClient
+from service.zis_registry import ask_page, specs_in
 
 # A request has 25 s. One that waited at the router, or says so, has less.
 UNHURRIED_SECONDS = 20.0
@@ -78,13 +78,13 @@ def words_of(failure: ServiceError) -> str:
     return failure.upstream_detail
 
 
-def ask(
-    registry: Registry, zis_tokens: ZISTokens, account: Subdomain, integration: str, deadline: Deadline
-) -> ServiceError | None:
-    """Return what stands against working on an integration, by one page of its list; None: nothing."""
+def ask(client: AccountClient, integration: str) -> ServiceError | None:
+    """Return what stands against working on an integration, by one page of its list; None: nothing.
+
+    `client` has the integration's token.
+    """
     try:
-        call = registry.page_call(account, integration, None, deadline)
-        specs_in(zis_tokens.call_zis(account, integration, deadline, call), integration)
+        specs_in(ask_page(client, integration), integration)
     except ServiceError as failure:
         return failure
     return None

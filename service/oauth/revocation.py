@@ -23,14 +23,14 @@ from service.errors import (
     ZendeskUnavailable,
     ZISRejected,
 )
-from service.oauth.access_tokens import is_token_refused
 from service.oauth.grants import MintedToken
 from service.oauth.unsaved import NotYet, UnsavedPairs
 from service.settings import Settings
 from service.subdomains import Subdomain
 from service.zendesk.calls import ZendeskCalls
+from service.zendesk.client import AccountClient
 from service.zendesk.replies import Reply
-from service.zis_registry import Registry
+from service.zis_registry import ask_page
 
 # What `/api/v2` answers to a client that it refuses for good.
 _REFUSED = frozenset({401, 403, 404})
@@ -47,24 +47,16 @@ _PASSING = (RateLimited, ZendeskTimeout, ZendeskUnavailable)
 
 _log = structlog.get_logger(__name__)
 
-# Makes a call with the grant's live access token, repeated once if that is refused.
-Authorized = Callable[[Callable[[str], Reply]], Reply]
-# The same within a deadline.
-AuthorizedWithin = Callable[[Deadline, Callable[[str], Reply]], Reply]
-
 
 class Revocation:
-    """Revokes tokens of an account."""
+    """Revokes tokens of an account; `client` has the token that is to end, unless it says otherwise."""
 
-    def __init__(self, settings: Settings, calls: ZendeskCalls, registry: Registry, unsaved: UnsavedPairs) -> None:
+    def __init__(self, settings: Settings, calls: ZendeskCalls, unsaved: UnsavedPairs) -> None:
         self._settings = settings
         self._calls = calls
-        self._registry = registry
         self._unsaved = unsaved
 
-    def revoke_own(
-        self, account: Subdomain, access_token: str, deadline: Deadline, *, is_client_taken: bool = False
-    ) -> None:
+    def revoke_own(self, client: AccountClient, *, is_client_taken: bool = False) -> None:
         """Revoke an access token on its own authority; a dead one is none to revoke.
 
         `is_client_taken`: `/api/v2` is known to take this token's client, so that its 401 is about the token.
@@ -73,114 +65,117 @@ class Revocation:
             ScopeInsufficient: Zendesk does not let the token revoke itself, and it lives.
             ServiceError: Zendesk could not be asked, or failed.
         """
-        current = self._current(account, access_token, deadline)
+        current = ask_about_itself(client)
         if current.status == 401 and is_client_taken:
             return
-        path = _path_of(current)
         is_client_taken = is_client_taken or current.is_success
-        self._delete_itself(account, path, access_token, deadline, is_client_taken=is_client_taken)
+        self._delete_itself(client, _path_of(current), is_client_taken=is_client_taken)
 
-    def revoke_minted(self, account: Subdomain, minted: MintedToken, authority: str, deadline: Deadline) -> None:
-        """Revoke a minted token by its id: by the grant's access token, else by its own.
+    def revoke_minted(self, grants: AccountClient, minted: MintedToken) -> None:
+        """Revoke a minted token by its id: by the grant's access token, which `grants` has, else by its own.
 
         Raises:
             ServiceError: as `revoke_own`.
         """
+        own = grants.with_token(minted.access_token)
         if minted.token_id is None:
             if minted.access_token:
-                self.revoke_own(account, minted.access_token, deadline)
+                self.revoke_own(own)
             return
         path = f"{TOKENS}/{minted.token_id}"
-        reply = self._delete(account, path, authority, deadline)
+        reply = _delete(grants, path)
         if reply.status == 401:
             # That is about the grant's token, which may be dead while this one lives.
-            self._delete_itself(account, path, minted.access_token, deadline)
+            self._delete_itself(own, path)
         elif not (reply.is_success or reply.says_no_record):
             raise _refusal(reply)
 
-    def is_dead(self, account: Subdomain, access_token: str, deadline: Deadline) -> bool:
+    def is_dead(self, client: AccountClient) -> bool:
         """Return whether the registry refuses a token: it looks at the token first, then whose integration it is for.
 
         Raises:
             ServiceError: Zendesk could not be asked, or failed.
         """
-        names = self._settings.integrations_of(account)
-        pages = (self._registry.page_call(account, name, None, deadline)(access_token) for name in names)
-        return bool(names) and all(is_token_refused(page) for page in pages)
+        names = self._settings.integrations_of(client.account)
+        return bool(names) and all(ask_page(client, name).refuses_token for name in names)
 
-    def drop(self, account: Subdomain, access_token: str, deadline: Deadline | None = None) -> None:
+    def drop(self, client: AccountClient) -> None:
         """Revoke a token that nobody will use, on its own authority; a failure is logged, not raised.
 
-        Where Zendesk fails for now it is tried again. `deadline` None, or with less than three seconds left: done by a
-        thread of the process.
+        Where Zendesk fails for now it is tried again. With less than three seconds left until the client's deadline it
+        is done by a thread of the process.
         """
+        # Nothing is concluded from it, so its 401 is not asked after.
+        self._attempt(client, lambda own: self.revoke_own(own, is_client_taken=True))
 
-        def revoke(limit: Deadline) -> None:
-            # Nothing is concluded from it, so its 401 is not asked after.
-            self.revoke_own(account, access_token, limit, is_client_taken=True)
-
-        self._attempt(account, revoke, deadline)
-
-    def drop_signed_in(
-        self, account: Subdomain, access_token: str, through_grant: AuthorizedWithin, deadline: Deadline
-    ) -> None:
+    def drop_signed_in(self, client: AccountClient, grants: AccountClient) -> None:
         """Revoke the token of a sign-in: on its own authority, else through the account's grant; as `drop`.
 
-        Its scope is small, so that it may not be allowed to. `through_grant` makes a call with the grant's live token.
+        Its scope is small, so that it may not be allowed to. `grants` has the grant's live token.
         """
 
-        def revoke(limit: Deadline) -> None:
-            path = _path_of(self._current(account, access_token, limit))
-            reply = self._delete(account, path, access_token, limit)
+        def revoke(own: AccountClient) -> None:
+            path = _path_of(ask_about_itself(own))
+            reply = _delete(own, path)
             if not reply.is_success and path != CURRENT_TOKEN:
-                reply = through_grant(limit, lambda token: self._delete(account, path, token, limit))
+                reply = _delete(grants.until(own.deadline), path)
             if not (reply.is_success or reply.says_no_record):
                 raise _refusal(reply)
 
-        self._attempt(account, revoke, deadline)
+        self._attempt(client, revoke)
 
-    def drop_minted(
-        self, account: Subdomain, minted: MintedToken, authorities: list[str], deadline: Deadline | None = None
-    ) -> None:
+    def drop_minted(self, client: AccountClient, minted: MintedToken, authorities: list[str]) -> None:
         """Revoke a minted token that nobody will use, by the first access token that may; as `drop`."""
         if minted.token_id is None:
-            self.drop(account, minted.access_token, deadline)
+            self.drop(client.with_token(minted.access_token))
             return
         path = f"{TOKENS}/{minted.token_id}"
 
-        def revoke(limit: Deadline) -> None:
+        def revoke(within: AccountClient) -> None:
             for authority in authorities:
-                reply = self._delete(account, path, authority, limit)
+                reply = _delete(within.with_token(authority), path)
                 # A 401 here is about the authority, which may be gone itself.
                 if reply.is_success or reply.says_no_record:
                     return
             raise ZISRejected("None of the tokens at hand may revoke a minted token.")
 
-        self._attempt(account, revoke, deadline)
+        self._attempt(client, revoke)
 
-    def _attempt(self, account: Subdomain, revoke: Callable[[Deadline], None], deadline: Deadline | None) -> None:
-        unwanted = _Unwanted(account, revoke)
-        has_time = deadline is not None and deadline.left() >= LEAST_SECONDS
-        if not (deadline and has_time and unwanted.is_over(deadline.sooner(UNATTENDED_SECONDS))):
-            self._unsaved.keep(account, unwanted.settle, is_pair=False)
+    def drop_later(self, account: Subdomain, access_token: str) -> None:
+        """Do what `drop` does where nobody waits for it."""
+        self.drop(self._unattended(account).with_token(access_token))
 
-    def _delete_itself(
-        self, account: Subdomain, path: str, access_token: str, deadline: Deadline, *, is_client_taken: bool = False
-    ) -> None:
-        reply = self._delete(account, path, access_token, deadline)
+    def drop_minted_later(self, account: Subdomain, minted: MintedToken, authorities: list[str]) -> None:
+        """Do what `drop_minted` does where nobody waits for it."""
+        self.drop_minted(self._unattended(account), minted, authorities)
+
+    def _unattended(self, account: Subdomain) -> AccountClient:
+        return AccountClient(self._calls, account, Deadline.over())
+
+    def _attempt(self, client: AccountClient, revoke: Callable[[AccountClient], None]) -> None:
+        unwanted = _Unwanted(client, revoke)
+        has_time = client.deadline.left() >= LEAST_SECONDS
+        if not (has_time and unwanted.is_over(client.deadline.sooner(UNATTENDED_SECONDS))):
+            self._unsaved.keep(client.account, unwanted.settle, is_pair=False)
+
+    def _delete_itself(self, client: AccountClient, path: str, *, is_client_taken: bool = False) -> None:
+        reply = _delete(client, path)
         if reply.is_success:
             return
         if is_client_taken and (reply.status == 401 or (reply.says_no_record and path != CURRENT_TOKEN)):
             return
-        if reply.status in _REFUSED and self.is_dead(account, access_token, deadline):
+        if reply.status in _REFUSED and self.is_dead(client):
             return
         raise _refusal(reply)
 
-    def _current(self, account: Subdomain, access_token: str, deadline: Deadline) -> Reply:
-        return self._calls.get(account, CURRENT_TOKEN, kind="revoke", token=access_token, deadline=deadline)
 
-    def _delete(self, account: Subdomain, path: str, access_token: str, deadline: Deadline) -> Reply:
-        return self._calls.change(account, "DELETE", path, kind="revoke", token=access_token, deadline=deadline)
+def ask_about_itself(client: AccountClient) -> Reply:
+    """Return Zendesk's answer about the client's own token."""
+    return client.get(CURRENT_TOKEN, kind="revoke")
+
+
+def _delete(client: AccountClient, path: str) -> Reply:
+    return client.change("DELETE", path, kind="revoke")
 
 
 def _path_of(current: Reply) -> str:
@@ -204,8 +199,8 @@ def _refusal(reply: Reply) -> ServiceError:
 class _Unwanted:
     """A token to be revoked: tried again while Zendesk fails for now, and given up when that lasts."""
 
-    def __init__(self, account: Subdomain, revoke: Callable[[Deadline], None]) -> None:
-        self._account = account
+    def __init__(self, client: AccountClient, revoke: Callable[[AccountClient], None]) -> None:
+        self._client = client
         self._revoke = revoke
         self._pauses = iter(PAUSES_SECONDS)
         self._not_before = 0.0
@@ -222,14 +217,14 @@ class _Unwanted:
     def is_over(self, limit: Deadline) -> bool:
         """Try; return whether nothing is left to be done."""
         try:
-            self._revoke(limit)
+            self._revoke(self._client.until(limit))
         except ServiceError as failure:
             pause = next(self._pauses, None) if isinstance(failure, _PASSING) else None
             if pause is None:
-                _log.warning("revocation_failed", account=self._account, code=failure.code)
+                _log.warning("revocation_failed", account=self._client.account, code=failure.code)
                 return True
             self._not_before = time.monotonic() + max(pause, min(failure.retry_after or 0, LONGEST_PAUSE_SECONDS))
-            _log.info("revocation_put_off", account=self._account, code=failure.code)
+            _log.info("revocation_put_off", account=self._client.account, code=failure.code)
             return False
-        _log.info("token_revoked", account=self._account)
+        _log.info("token_revoked", account=self._client.account)
         return True

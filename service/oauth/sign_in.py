@@ -21,16 +21,16 @@ from service.errors import (
 )
 from service.oauth.authorization_server import AuthorizationServer, InvalidGrant
 from service.oauth.claims import Claims, SignedIn
+from service.oauth.clients import Clients
 from service.oauth.conditions import covers
 from service.oauth.handshake import require_client
 from service.oauth.people import NOT_READABLE, ZendeskUser, ask_me
 from service.oauth.revocation import Revocation
 from service.oauth.states import IssuedState, PendingAuthorization, SignInRequest, States
-from service.oauth.zis_tokens import ZISTokens
 from service.rate_limits import Attempt
 from service.settings import Settings
 from service.subdomains import Subdomain
-from service.zendesk.calls import ZendeskCalls
+from service.zendesk.client import AccountClient
 
 # The smallest scope of Zendesk's that reads the person (oauth/oauth_tokens, 2026-11).
 SMALL_SCOPE = "users:read"
@@ -53,8 +53,7 @@ class SignIn:
         server: AuthorizationServer,
         claims: Claims,
         revocation: Revocation,
-        zis_tokens: ZISTokens,
-        calls: ZendeskCalls,
+        clients: Clients,
         session_of: Callable[[Subdomain, int, int], SessionDocument],
         clock: Callable[[], float],
     ) -> None:
@@ -63,8 +62,7 @@ class SignIn:
         self._server = server
         self._claims = claims
         self._revocation = revocation
-        self._zis_tokens = zis_tokens
-        self._calls = calls
+        self._clients = clients
         self.session_of = session_of
         """Makes a session of an account, a user id, and when they signed in (Unix seconds)."""
         self._clock = clock
@@ -146,23 +144,20 @@ class SignIn:
                 raise SmallScopeRefused from None
             raise
         exchange.is_made = False
+        client = self._clients.of_nobody(account, deadline).with_token(pair.access_token)
         try:
-            user_id = self._person(account, pair.access_token, deadline, is_small=is_small)
+            user_id = self._person(client, is_small=is_small)
         finally:
-            self._revocation.drop_signed_in(
-                account,
-                pair.access_token,
-                lambda limit, call: self._zis_tokens.call_unproven(account, limit, call),
-                deadline,
-            )
+            self._revocation.drop_signed_in(client, self._clients.outside_registry(account, deadline))
         signed_in = SignedIn(account, user_id, int(self._clock()))
         self._keep(pending, signed_in, None)
         _log.info("signed_in", account=account, by=user_id)
         return signed_in
 
-    def _person(self, account: Subdomain, access_token: str, deadline: Deadline, *, is_small: bool) -> int:
-        """Return the id of the person a token acts for, if they may have a session."""
-        reply = ask_me(self._calls, account, access_token, deadline)
+    def _person(self, client: AccountClient, *, is_small: bool) -> int:
+        """Return the id of the person a client's token acts for, if they may have a session."""
+        account = client.account
+        reply = ask_me(client)
         if reply.status in NOT_READABLE:
             if is_small:
                 raise SmallScopeRefused

@@ -24,6 +24,7 @@ from service.subdomains import Subdomain
 from service.vault import KeyMissing, Vault
 from service.zendesk.bulkhead import Bulkhead
 from service.zendesk.calls import ForeignReply, ZendeskCalls
+from service.zendesk.client import AccountClient
 from service.zendesk.replies import Reply
 
 YOUNG_SECONDS = 24 * 3600
@@ -203,13 +204,14 @@ class AppKeys:
 
     def _fetch(self, account: Subdomain, app_id: int, known: _Known, limit: Deadline) -> RSAKey:
         path = f"/api/v2/apps/{app_id}/public_key"
+        client = AccountClient(self._calls, account, limit)
         key = None
         # What Zendesk answers here where it has no key need not be JSON; the other address decides.
         with suppress(ForeignReply):
-            reply = self._calls.get(account, f"{path}.pem", kind="key", token=None, deadline=limit)
+            reply = client.get(f"{path}.pem", kind="key")
             key = _key_in(reply)
         if key is None:
-            reply = self._calls.get(account, path, kind="key", token=None, deadline=limit)
+            reply = client.get(path, kind="key")
             key = _key_in(reply)
         if key is None:
             raise ZendeskUnavailable(

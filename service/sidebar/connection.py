@@ -10,10 +10,11 @@ from service.deadlines import Deadline
 from service.errors import AccountGone, AuthorizationRequired, ZendeskUnavailable
 from service.lookers import Lookers
 from service.oauth import probes, signs
-from service.oauth.access_tokens import AccessTokens, is_token_refused
+from service.oauth.access_tokens import AccessTokens
+from service.oauth.clients import Clients
 from service.oauth.conditions import Conditions, ConnectionState
 from service.oauth.grants import Grant, Grants, MintedToken
-from service.oauth.revocation import CURRENT_TOKEN, Revocation
+from service.oauth.revocation import Revocation, ask_about_itself
 from service.settings import Settings
 from service.sidebar.managers import Managers, Standing
 from service.sidebar.sessions import Session
@@ -21,8 +22,7 @@ from service.store import Command, Store
 from service.subdomains import Subdomain
 from service.timestamps import timestamp
 from service.vault import KeyMissing
-from service.zendesk.calls import ZendeskCalls
-from service.zendesk.replies import Reply
+from service.zendesk.client import AccountClient
 
 # Each round after the first is somebody else's refresh or mint in between.
 MOST_ROUNDS = 5
@@ -55,7 +55,7 @@ class Connection:
         lookers: Lookers,
         access_tokens: AccessTokens,
         revocation: Revocation,
-        calls: ZendeskCalls,
+        clients: Clients,
         activity: Activity,
         uninstall_all: Callable[[Subdomain, str, Author, Deadline], None],
     ) -> None:
@@ -67,7 +67,7 @@ class Connection:
         self._lookers = lookers
         self._access_tokens = access_tokens
         self._revocation = revocation
-        self._calls = calls
+        self._clients = clients
         self._activity = activity
         self._uninstall_all = uninstall_all
 
@@ -168,7 +168,7 @@ class Connection:
             if grant_id is not None:
                 self._uninstall_all(account, grant_id, author, deadline)
             try:
-                told["revoked"] = revoked = self._end(account, deadline)
+                told["revoked"] = revoked = self._end(self._clients.of_nobody(account, deadline))
             except AccountGone as failure:
                 signs.note_gone(self._store, account, failure)
                 raise
@@ -195,56 +195,55 @@ class Connection:
             return None, "key_missing"
         return grant, self._conditions.reason(grant) if grant else None
 
-    def _end(self, account: Subdomain, deadline: Deadline) -> bool:
+    def _end(self, client: AccountClient) -> bool:
         """Revoke and forget; returns whether anything was revoked."""
+        account = client.account
         revoked = False
         for _ in range(MOST_ROUNDS):
             if not revoked:
                 # Dead, or of another client: there is nothing that could be made live.
                 with contextlib.suppress(AuthorizationRequired):
-                    self._make_live(account, deadline)
+                    self._make_live(client)
             held = self._grants.holdings(account)
             if held.id is None:
                 return self._forgotten(account, revoked=revoked)
             # What no key opens cannot be revoked.
-            if held.grant is not None and self._revoke(account, held.grant, held.minted, deadline):
+            if held.grant is not None and self._revoke(client, held.grant, held.minted):
                 revoked = True
             if self._grants.forget(account, held):
                 return self._forgotten(account, revoked=revoked)
         raise ZendeskUnavailable("The account's tokens changed while they were revoked. Disconnect again.")
 
-    def _make_live(self, account: Subdomain, deadline: Deadline) -> None:
+    def _make_live(self, client: AccountClient) -> None:
         """Refresh if the access token has expired or is refused: an expired one can revoke nothing."""
+        account, deadline = client.account, client.deadline
         grant = self._access_tokens.get(account, deadline)
-        token = grant.access_token
-        reply = self._ask_about_itself(account, token, deadline)
+        own = client.with_token(grant.access_token)
         # Where this token may not be good for anything but the registry, its 401 elsewhere says nothing.
-        is_dead = is_token_refused(reply) and (
-            grant.authorized_by is not None or self._revocation.is_dead(account, token, deadline)
+        is_dead = ask_about_itself(own).refuses_token and (
+            grant.authorized_by is not None or self._revocation.is_dead(own)
         )
         if not is_dead:
             return
         token = self._access_tokens.refresh_now(account, grant, deadline, refused="revoke").access_token
-        if grant.authorized_by is not None and is_token_refused(self._ask_about_itself(account, token, deadline)):
+        if grant.authorized_by is not None and ask_about_itself(client.with_token(token)).refuses_token:
             # It may live all the same, and could not be revoked.
             raise self._access_tokens.refused_again(account, token, "revoke")
 
-    def _ask_about_itself(self, account: Subdomain, token: str, deadline: Deadline) -> Reply:
-        return self._calls.get(account, CURRENT_TOKEN, kind="revoke", token=token, deadline=deadline)
-
-    def _revoke(self, account: Subdomain, grant: Grant, minted: tuple[MintedToken, ...], deadline: Deadline) -> bool:
+    def _revoke(self, client: AccountClient, grant: Grant, minted: tuple[MintedToken, ...]) -> bool:
         reason = self._conditions.reason(grant)
         is_client_taken = grant.authorized_by is not None
+        own = client.with_token(grant.access_token)
         if reason == "client_changed":
             # Another client's token: what still lives revokes itself.
-            self._revocation.revoke_own(account, grant.access_token, deadline, is_client_taken=is_client_taken)
+            self._revocation.revoke_own(own, is_client_taken=is_client_taken)
         if reason is not None:
             for token in minted:
-                self._revocation.drop_minted(account, token, [token.access_token], deadline)
+                self._revocation.drop_minted(client, token, [token.access_token])
             return False
         for token in minted:
-            self._revocation.revoke_minted(account, token, grant.access_token, deadline)
-        self._revocation.revoke_own(account, grant.access_token, deadline, is_client_taken=is_client_taken)
+            self._revocation.revoke_minted(own, token)
+        self._revocation.revoke_own(own, is_client_taken=is_client_taken)
         return True
 
     def _forgotten(self, account: Subdomain, *, revoked: bool) -> bool:

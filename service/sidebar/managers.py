@@ -23,8 +23,9 @@ from service.errors import (
 from service.executor import Executor
 from service.lookers import Lookers
 from service.oauth import signs
+from service.oauth.access_tokens import AccessTokens
+from service.oauth.clients import Clients
 from service.oauth.people import NOT_READABLE, ZendeskUser, ask_user
-from service.oauth.zis_tokens import ZISTokens
 from service.settings import Settings
 from service.sidebar.roles import Role
 from service.sidebar.sessions import Session
@@ -32,7 +33,7 @@ from service.store import Command, Store, StoreRefused
 from service.subdomains import Subdomain
 from service.vault import KeyMissing, Vault
 from service.zendesk.bulkhead import Bulkhead, Busy
-from service.zendesk.calls import ZendeskCalls
+from service.zendesk.client import AccountClient
 from service.zendesk.flights import Flights
 from service.zendesk.replies import Reply
 
@@ -72,9 +73,9 @@ class Managers:
         settings: Settings,
         store: Store,
         vault: Vault,
-        calls: ZendeskCalls,
         bulkhead: Bulkhead,
-        zis_tokens: ZISTokens,
+        access_tokens: AccessTokens,
+        clients: Clients,
         lookers: Lookers,
         executor: Executor,
         clock: Callable[[], float],
@@ -82,8 +83,8 @@ class Managers:
         self._settings = settings
         self._store = store
         self._vault = vault
-        self._calls = calls
-        self._zis_tokens = zis_tokens
+        self._access_tokens = access_tokens
+        self._clients = clients
         self._lookers = lookers
         self._bulkhead = bulkhead
         self._executor = executor
@@ -106,7 +107,7 @@ class Managers:
                 "in MANAGER_USER_IDS."
             )
         last = self._remembered(session)
-        role = last if self._may_decide(last, session) else self._ask(session.account, session.user_id, deadline)
+        role = last if self._may_decide(last, session) else self._ask(self._client(session, deadline), session.user_id)
         if not role.is_known and last is not None and last.is_outsider:
             # A refusal to say takes nothing back of what was said; only against the person, for whom it may be too old.
             role = last
@@ -203,7 +204,7 @@ class Managers:
         role = self._opened(session, remembered)
         if not self._is_recent(role):
             try:
-                answer = self._ask_for_looking(session.account, session.user_id, deadline)
+                answer = self._ask_for_looking(self._client(session, deadline), session.user_id)
             except ServiceError as failure:
                 if role is None and isinstance(failure, AuthorizationRequired | AccountGone | Busy):
                     raise
@@ -260,7 +261,10 @@ class Managers:
         # Not left to Redis's expiry alone: whoever can write there could put an older role back.
         return role if self._clock() - role.asked_at <= REMEMBERED_SECONDS else None
 
-    def _ask_for_looking(self, account: Subdomain, user_id: int, deadline: Deadline) -> Role:
+    def _client(self, session: Session, deadline: Deadline) -> AccountClient:
+        return self._clients.outside_registry(session.account, deadline)
+
+    def _ask_for_looking(self, client: AccountClient, user_id: int) -> Role:
         """Return Zendesk's answer about a person if it comes within 3 s.
 
         Raises:
@@ -268,16 +272,10 @@ class Managers:
         """
         # The access token may have to be refreshed first. That needs more than 3 s in hand, must not be cut off, and
         # serves whoever asks next: so it goes on without us, and the process waits for the refresh at its end.
-        return self._ask(account, user_id, deadline, beside=self._executor, patience=LOOK_SECONDS)
+        return self._ask(client, user_id, beside=self._executor, patience=LOOK_SECONDS)
 
     def _ask(
-        self,
-        account: Subdomain,
-        user_id: int,
-        deadline: Deadline,
-        *,
-        beside: Executor | None = None,
-        patience: float = math.inf,
+        self, client: AccountClient, user_id: int, *, beside: Executor | None = None, patience: float = math.inf
     ) -> Role:
         """Return Zendesk's answer about a person; a sidebar asks several things at once, and one question serves all.
 
@@ -288,23 +286,22 @@ class Managers:
         """
 
         def ask() -> Role:
-            return self._ask_zendesk(account, user_id, deadline)
+            return self._ask_zendesk(client, user_id)
 
+        account = client.account
         with self._bulkhead.holding(account):
-            role, _ = self._flights.join(account, user_id, deadline, ask, beside=beside, patience=patience)
+            role, _ = self._flights.join(account, user_id, client.deadline, ask, beside=beside, patience=patience)
         return role
 
-    def _ask_zendesk(self, account: Subdomain, user_id: int, deadline: Deadline) -> Role:
+    def _ask_zendesk(self, client: AccountClient, user_id: int) -> Role:
         """Return Zendesk's answer about a person, and remember it.
 
         Raises:
             ServiceError: Zendesk could not be asked.
         """
-        now = self._clock()
+        now, account = self._clock(), client.account
         try:
-            reply = self._zis_tokens.call_unproven(
-                account, deadline, lambda token: ask_user(self._calls, account, user_id, token, deadline)
-            )
+            reply = ask_user(client, user_id)
         except AccountGone as failure:
             signs.note_gone(self._store, account, failure)
             raise
@@ -332,7 +329,7 @@ class Managers:
 
     def _is_nobody(self, account: Subdomain, reply: Reply) -> bool:
         """Return whether Zendesk says that there is no such person; a grant that may not read users meets 404, too."""
-        return reply.says_no_record and self._zis_tokens.reads_users(account)
+        return reply.says_no_record and self._access_tokens.reads_users(account)
 
     def _standing(self, session: Session, role: Role) -> Standing:
         if not role.is_known:

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from json import dumps
 from typing import Any
 from urllib.parse import urlencode
@@ -72,6 +73,38 @@ class ForeignReply(ZendeskUnavailable):
     """A reply that is not Zendesk's own: it says nothing about tokens, roles, scopes or integrations."""
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is sent to an account, but for its token."""
+
+    method: str
+    path: str
+    kind: Kind = "other"
+    query: Mapping[str, str] | None = None
+    document: Any = None
+    """Sent as JSON; None: there is no body."""
+
+    def prepared(self, base_url: str, token: str | None) -> requests.PreparedRequest:
+        """Return the request as it goes on the wire; `token` None: without one.
+
+        Put together by hand, and sent past requests' Session: what that does for a request of ours is to merge
+        settings, cookies, proxies and redirects that there are none of, at the price of the call itself.
+        """
+        headers = dict(_HEADERS)
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        prepared = requests.PreparedRequest()
+        if self.document is not None:
+            prepared.body = dumps(self.document).encode()
+            headers |= {"Content-Type": "application/json", "Content-Length": str(len(prepared.body))}
+        elif self.method != "GET":
+            headers["Content-Length"] = "0"
+        url = f"{base_url}{self.path}" + (f"?{urlencode(self.query)}" if self.query else "")
+        # A plain dict, because nobody looks for one of these in another case.
+        prepared.method, prepared.url, prepared.headers = self.method, url, headers  # type: ignore[assignment]
+        return prepared
+
+
 class _Places:
     """The calls that one account may have open."""
 
@@ -81,7 +114,7 @@ class _Places:
 
 
 class ZendeskCalls:
-    """Calls the API of accounts. Redirects are never followed, so that a token reaches the account's host only."""
+    """Sends requests to accounts. Redirects are never followed, so that a token reaches the account's host only."""
 
     def __init__(self, settings: Settings, adapter: ZendeskAdapter) -> None:
         self._template = settings.zendesk_url_template
@@ -98,64 +131,38 @@ class ZendeskCalls:
         """Return the account's address, without a trailing slash."""
         return self._template.replace("{subdomain}", account)
 
-    def get(
-        self,
-        account: Subdomain,
-        path: str,
-        *,
-        kind: Kind = "other",
-        token: str | None,
-        deadline: Deadline,
-        query: Mapping[str, str] | None = None,
-    ) -> Reply:
-        """Return the reply to a GET, a 2xx or a 4xx but 429.
+    def send(self, account: Subdomain, request: Request, *, token: str | None, deadline: Deadline) -> Reply:
+        """Return the reply, a 2xx or a 4xx but 429.
 
-        Repeated once after 502, 503, 504, a refused or reset connection, and a 429 that asks for at most 2 s.
+        A GET is repeated once after 502, 503, 504, a refused or reset connection, and a 429 that asks for at most 2 s;
+        a change only if it was not sent.
 
         Raises:
+            ReplyLost, ReplyLate: a change may have taken effect.
             AccountGone: there is no account at this address.
             ForeignReply: the reply is not Zendesk's own.
             RateLimited: Zendesk's limit.
             ZendeskTimeout: no reply within 10 s or the deadline.
             ZendeskUnavailable: a network failure, 5xx, or a redirect.
         """
+        is_question = request.method == "GET"
+        repeatable: tuple[type[ServiceError], ...] = (ReplyLost, NotSent) if is_question else (NotSent,)
+        wait = None
         try:
-            reply = self._send(account, "GET", path, kind=kind, token=token, deadline=deadline, query=query)
-        except (ReplyLost, NotSent):
-            reply = self._send(account, "GET", path, kind=kind, token=token, deadline=deadline, query=query)
-        else:
-            wait = _wait_before_repeating(reply)
-            if wait is not None and wait < deadline.left():
-                time.sleep(wait)
-                reply = self._send(account, "GET", path, kind=kind, token=token, deadline=deadline, query=query)
-        return _usable(reply)
-
-    def change(
-        self,
-        account: Subdomain,
-        method: str,
-        path: str,
-        *,
-        kind: Kind = "other",
-        token: str,
-        deadline: Deadline,
-        query: Mapping[str, str] | None = None,
-        json: Any = None,
-    ) -> Reply:
-        """Return the reply to a POST, PUT or DELETE, a 2xx or a 4xx but 429; repeated once only if it was not sent.
-
-        Raises:
-            ReplyLost, ReplyLate: the change may have taken effect.
-            AccountGone, RateLimited, ZendeskUnavailable: it did not, as far as Zendesk says.
-        """
-        try:
-            reply = self._send(account, method, path, kind=kind, token=token, deadline=deadline, query=query, json=json)
-        except NotSent:
-            reply = self._send(account, method, path, kind=kind, token=token, deadline=deadline, query=query, json=json)
-        if reply.is_success and reply.is_page:
+            reply = self._send_once(account, request, token=token, deadline=deadline)
+            wait = _wait_before_repeating(reply) if is_question else None
+        except repeatable:
+            reply = self._send_once(account, request, token=token, deadline=deadline)
+        if wait is not None and wait < deadline.left():
+            time.sleep(wait)
+            reply = self._send_once(account, request, token=token, deadline=deadline)
+        if reply.is_success and reply.is_page and not is_question:
             # Zendesk may or may not have been asked; what is so afterwards has to be looked up.
             raise ReplyLost(foreign_reply(reply).detail, upstream_status=reply.status)
-        return _usable(reply)
+        refusal = refusal_of(reply)
+        if refusal is not None:
+            raise refusal
+        return reply
 
     @contextmanager
     def translated(self) -> Iterator[None]:
@@ -179,32 +186,15 @@ class ZendeskCalls:
         except requests.RequestException as fault:
             raise ReplyLost("Zendesk's answer could not be read. Try again in a moment.") from fault
 
-    def _send(
-        self,
-        account: Subdomain,
-        method: str,
-        path: str,
-        *,
-        kind: Kind,
-        token: str | None,
-        deadline: Deadline,
-        query: Mapping[str, str] | None = None,
-        json: Any = None,
-    ) -> Reply:
-        url = f"{self.base_url(account)}{path}" + (f"?{urlencode(query)}" if query else "")
-        request = _prepared(method, url, token, json)
-        with (
-            self._place(account, kind, deadline),
-            Measured(kind) as call,
-            self.translated(),
-        ):
-            seconds = min(CALL_SECONDS, deadline.left())
-            response = self._adapter.send(request, timeout=seconds)
+    def _send_once(self, account: Subdomain, request: Request, *, token: str | None, deadline: Deadline) -> Reply:
+        prepared = request.prepared(self.base_url(account), token)
+        with self._place(account, request.kind, deadline), Measured(request.kind) as call, self.translated():
+            response = self._adapter.send(prepared, timeout=min(CALL_SECONDS, deadline.left()))
             call.status = response.status_code
         self._clock_watch.compare(response.headers.get("Date"))
         secrets = () if token is None else (token,)
-        is_text_due = path.startswith(_ZIS)
-        return Reply(response.status_code, response.headers, response.content, secrets, is_text_due, kind)
+        is_text_due = request.path.startswith(_ZIS)
+        return Reply(response.status_code, response.headers, response.content, secrets, is_text_due, request.kind)
 
     @contextmanager
     def _place(self, account: Subdomain, kind: Kind, deadline: Deadline) -> Iterator[None]:
@@ -221,26 +211,6 @@ class ZendeskCalls:
             yield
 
 
-def _prepared(method: str, url: str, token: str | None, document: Any) -> requests.PreparedRequest:
-    """Return a request as it goes on the wire; `document` None: without a body.
-
-    Put together by hand, and sent past requests' Session: what that does for a request of ours is to merge settings,
-    cookies, proxies and redirects that there are none of, at the price of the call itself.
-    """
-    headers = dict(_HEADERS)
-    if token is not None:
-        headers["Authorization"] = f"Bearer {token}"
-    request = requests.PreparedRequest()
-    if document is not None:
-        request.body = dumps(document).encode()
-        headers |= {"Content-Type": "application/json", "Content-Length": str(len(request.body))}
-    elif method != "GET":
-        headers["Content-Length"] = "0"
-    # A plain dict, because nobody looks for one of these in another case.
-    request.method, request.url, request.headers = method, url, headers  # type: ignore[assignment]
-    return request
-
-
 def _wait_before_repeating(reply: Reply) -> float | None:
     """Return the seconds to wait before a GET is repeated; None: it is not."""
     if reply.status in _PASSING_STATUSES:
@@ -249,13 +219,6 @@ def _wait_before_repeating(reply: Reply) -> float | None:
         wait = reply.retry_after()
         return float(wait) if wait is not None and wait <= LONGEST_WAIT_FOR_LIMIT_SECONDS else None
     return None
-
-
-def _usable(reply: Reply) -> Reply:
-    refusal = refusal_of(reply)
-    if refusal is not None:
-        raise refusal
-    return reply
 
 
 def refusal_of(reply: Reply) -> ServiceError | None:

@@ -67,6 +67,12 @@ class Reply:
         return self.status == 404 and _member(self.body, "error") == "RecordNotFound"
 
     @property
+    def refuses_token(self) -> bool:
+        """Whether Zendesk says that the access token is dead; an integration mismatch is something else."""
+        refused = self.status == 401
+        return refused and not self.says("integration mismatch") and not self.says("OAuth being disabled")
+
+    @property
     def is_json_object(self) -> bool:
         """Whether the body is a JSON object, as in all of Zendesk's envelopes."""
         return isinstance(_json(self.body), dict)

@@ -7,7 +7,8 @@ import base64
 import json
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -30,14 +31,15 @@ from service.subdomains import parse_account_address, parse_subdomain
 from service.timestamps import parse_timestamp, timestamp
 from service.vault import KeyMissing, Vault
 from service.zendesk.calls import refusal_of
+from service.zendesk.client import Credential
 from service.zendesk.replies import LONGEST_RETRY_AFTER_SECONDS, Reply
-from service.zis_registry import Registry, list_refusal, parse_name, registry_refusal
-from tests.attacks.attackers import ACME, Answer, ask, bearer, claims_of, segment, signed_by_zendesk
+from service.zis_registry import list_job_specs, list_refusal, parse_name, registry_refusal
+from tests.attacks.attackers import Answer, ask, bearer, claims_of, segment, signed_by_zendesk
 from tests.attacks.scripted import scripted_zendesk
 from tests.attacks.test_deputies import ROUTES
 from tests.conftest import MakeAdmin
 from tests.endpoint import Endpoint
-from tests.raw_server import make_calls, soon
+from tests.raw_server import make_client
 from tests.searched import FULL
 from tests.steps import ORDERS_ONLY, SECRET_KEYS, Admin, bootstrap_in
 
@@ -506,14 +508,15 @@ def test_a_list_is_kept_as_it_is_or_refused(
     environment: dict[str, str], pages_of: Endpoint, pages: list[bytes], status: int
 ) -> None:
     waiting = [*pages, b'{"job_specs": []}']
-    registry = Registry(make_calls(environment, pages_of.template.removesuffix("/a/{subdomain}")))
 
-    def next_page(call: Callable[[str], Reply]) -> Reply:
-        pages_of.reply = Sent(status, waiting.pop(0), "application/json")
-        return call("a-token")
+    class NextPage(Credential):
+        def token(self, deadline: Deadline) -> str:  # noqa: ARG002 - at hand
+            pages_of.reply = Sent(status, waiting.pop(0), "application/json")
+            return "a-token"
 
+    client = make_client(environment, pages_of.template.removesuffix("/a/{subdomain}"))
     try:
-        specs = registry.list_job_specs(ACME, "acme_orders", next_page, soon())
+        specs = list_job_specs(replace(client, credential=NextPage()), "acme_orders")
     except ServiceError:
         return
     rows = json.loads(b"[" + KeptList.of(specs, 0).rows + b"]")

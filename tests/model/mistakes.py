@@ -10,17 +10,20 @@ from unittest.mock import patch
 
 from redis.lock import Lock
 
-from service.deadlines import Deadline
 from service.errors import ServiceError
 from service.oauth import grants
-from service.oauth.access_tokens import AccessTokens, is_token_refused
+from service.oauth.access_tokens import AccessTokens, GrantToken
 from service.oauth.authorization_server import AuthorizationServer, TokenPair
 from service.oauth.cool_down import CoolDown, _step_key, refused_again
 from service.oauth.grants import Grant, Grants, Holdings
+from service.oauth.refreshing import Refreshing
+from service.oauth.revocation import Revocation
 from service.oauth.turns import Turns
 from service.oauth.unsaved import UnsavedPairs
-from service.oauth.zis_tokens import Operation, ZISTokens
+from service.oauth.zis_tokens import IntegrationToken
 from service.subdomains import Subdomain
+from service.zendesk.calls import Request
+from service.zendesk.client import AccountClient
 from service.zendesk.replies import Reply
 
 Mistake = Callable[[], Iterator[None]]
@@ -51,9 +54,9 @@ def lease_of_somebody_else_given_back() -> Iterator[None]:
 @contextmanager
 def no_look_inside_the_lock() -> Iterator[None]:
     """Refresh with what was read before the lock was had."""
-    real = AccessTokens._refresh
+    real = Refreshing.refresh
 
-    def refresh(self: AccessTokens, account: Subdomain, spent: Grant, *others: Any) -> Grant | None:
+    def refresh(self: Refreshing, account: Subdomain, spent: Grant, *others: Any) -> Grant | None:
         # Nothing is compared where nothing is read again.
         with (
             patch.object(self, "usable", lambda _: spent),
@@ -61,7 +64,7 @@ def no_look_inside_the_lock() -> Iterator[None]:
         ):
             return real(self, account, spent, *others)
 
-    with patch.object(AccessTokens, "_refresh", refresh):
+    with patch.object(Refreshing, "refresh", refresh):
         yield
 
 
@@ -83,10 +86,10 @@ def forgotten_whatever_was_written() -> Iterator[None]:
 def used_before_it_is_stored() -> Iterator[None]:
     """Hand the new pair out at once, and store it when there is time."""
 
-    def store_pair(_self: AccessTokens, _account: Subdomain, noted: Grant, pair: TokenPair) -> Grant:
+    def store_pair(_self: Refreshing, _account: Subdomain, noted: Grant, pair: TokenPair) -> Grant:
         return noted.with_pair(pair)
 
-    with patch.object(AccessTokens, "_store_pair", store_pair):
+    with patch.object(Refreshing, "_store_pair", store_pair):
         yield
 
 
@@ -94,11 +97,11 @@ def used_before_it_is_stored() -> Iterator[None]:
 def invalid_grant_believed_at_once() -> Iterator[None]:
     """Call the grant dead without reading again."""
 
-    def settle(self: AccessTokens, account: Subdomain, noted: Grant, *_: Any, **__: Any) -> Grant:
+    def settle(self: Refreshing, account: Subdomain, noted: Grant, *_: Any, **__: Any) -> Grant:
         _overwrite(self._grants)(account, noted, noted.changed(dead="refresh_outcome_unknown"))
         raise self._conditions.required(account, "refresh_outcome_unknown")
 
-    with patch.object(AccessTokens, "_settle_invalid_grant", settle):
+    with patch.object(Refreshing, "_settle_invalid_grant", settle):
         yield
 
 
@@ -119,11 +122,11 @@ def no_note_before_asking() -> Iterator[None]:
 def reconnection_overwritten() -> Iterator[None]:
     """Store the new pair on top of whatever is there."""
 
-    def settle(self: AccessTokens, account: Subdomain, noted: Grant, written: Grant) -> Grant:
+    def settle(self: Refreshing, account: Subdomain, noted: Grant, written: Grant) -> Grant:
         _overwrite(self._grants)(account, noted, written)
         return written
 
-    with patch.object(AccessTokens, "_settle_pair", settle):
+    with patch.object(Refreshing, "_settle_pair", settle):
         yield
 
 
@@ -152,12 +155,12 @@ def no_wait_after_a_failure() -> Iterator[None]:
 @contextmanager
 def pair_given_up_when_the_store_fails() -> Iterator[None]:
     """Tell the caller, and drop the pair."""
-    real = AccessTokens._settle_pair
+    real = Refreshing._settle_pair
 
-    def store_pair(self: AccessTokens, account: Subdomain, noted: Grant, pair: TokenPair) -> Grant:
+    def store_pair(self: Refreshing, account: Subdomain, noted: Grant, pair: TokenPair) -> Grant:
         return real(self, account, noted, noted.with_pair(pair))
 
-    with patch.object(AccessTokens, "_store_pair", store_pair):
+    with patch.object(Refreshing, "_store_pair", store_pair):
         yield
 
 
@@ -178,20 +181,20 @@ def replaced_grant_left_alive() -> Iterator[None]:
 @contextmanager
 def late_pair_left_alive() -> Iterator[None]:
     """Find the account disconnected, and drop the pair that has just come."""
-    real = AccessTokens._settle_pair
+    real = Refreshing._settle_pair
 
-    def settle(self: AccessTokens, *arguments: Any) -> Grant:
-        with patch.object(self, "_revoke", lambda *_: None):
+    def settle(self: Refreshing, *arguments: Any) -> Grant:
+        with patch.object(Revocation, "drop_later", lambda *_: None):
             return real(self, *arguments)
 
-    with patch.object(AccessTokens, "_settle_pair", settle):
+    with patch.object(Refreshing, "_settle_pair", settle):
         yield
 
 
 @contextmanager
 def late_minted_token_left_alive() -> Iterator[None]:
     """Find the account disconnected, and drop the minted token that has just come."""
-    with patch.object(ZISTokens, "_drop", lambda *_: None):
+    with patch.object(IntegrationToken, "_drop", lambda *_: None):
         yield
 
 
@@ -219,13 +222,17 @@ def refresh_by_refusal_resets_its_steps() -> Iterator[None]:
 def refused_token_replaced_twice() -> Iterator[None]:
     """Replace the token until Zendesk takes one."""
 
-    def call(self: ZISTokens, account: Subdomain, deadline: Deadline, operation: Operation, _: object = None) -> Reply:
-        grant = self._access_tokens.get(account, deadline)
-        while is_token_refused(reply := operation(grant.access_token)):
-            grant = self._access_tokens.refresh_now(account, grant, deadline)
-        return reply
+    def send(self: AccountClient, request: Request) -> Reply:
+        credential = self.credential
+        assert isinstance(credential, GrantToken)
+        grant = credential._tokens.get(self.account, self.deadline)
+        while True:
+            reply = self.calls.send(self.account, request, token=grant.access_token, deadline=self.deadline)
+            if not reply.refuses_token:
+                return reply
+            grant = credential._tokens.refresh_now(self.account, grant, self.deadline)
 
-    with patch.object(ZISTokens, "call", call):
+    with patch.object(AccountClient, "_send", send):
         yield
 
 

@@ -14,6 +14,7 @@ from service.operations.key_rotation import rotate
 from service.services import build_services
 from service.settings import Settings
 from service.store import Store
+from service.zis_registry import ask_page
 from tests.model.edges import World
 from tests.model.thread_edges import SteppedExecutor, SteppedTurns
 from tests.model.words import ACME
@@ -50,8 +51,7 @@ class Process:
 def call_zis(process: Process) -> object:
     """Ask for a list, as every opened sidebar does."""
     deadline = Deadline.after(REQUEST_BUDGET_SECONDS)
-    operation = process.services.registry.page_call(ACME, INTEGRATION, None, deadline)
-    return process.services.zis_tokens.call_zis(ACME, INTEGRATION, deadline, operation)
+    return ask_page(process.services.clients.of_integration(ACME, INTEGRATION, deadline), INTEGRATION)
 
 
 def keep_calling(process: Process) -> object:

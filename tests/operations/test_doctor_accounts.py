@@ -21,13 +21,12 @@ from service.sandbox.simulator import public_key_pem
 from service.sandbox.simulator.messages import Reply
 from service.sidebar.key_fetches import FETCHES_AT_ONCE
 from service.subdomains import Subdomain
-from service.zendesk.calls import ZendeskCalls
 from tests.conftest import MakeAdmin, MakeApp
 from tests.endpoint import Endpoint
 from tests.operations.checks import examine, found, trouble, verdict
 from tests.operations.console import STARTING_SECONDS, LiveCommand, run
 from tests.operations.test_accounts import change_grant
-from tests.steps import DIRECT, ORDERS_ONLY, Admin, collaborator
+from tests.steps import DIRECT, ORDERS_ONLY, Admin, collaborator, services
 from tests.test_upkeep import age
 
 ACME = Subdomain("acme")
@@ -331,7 +330,7 @@ def user_reply(**fields: Any) -> Reply:
 
 
 def clock_of(app: Any, *accounts: Subdomain, seconds: float = 10.0) -> Finding:
-    return check_clock(collaborator(app, ZendeskCalls), list(accounts), Deadline.after(seconds))
+    return check_clock(services(app).clients, list(accounts), Deadline.after(seconds))
 
 
 @pytest.mark.parametrize(

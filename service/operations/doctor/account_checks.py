@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from service.deadlines import Deadline
 from service.errors import AuthorizationRequired, ServiceError, StoreUnavailable
 from service.oauth import probes, signs
+from service.oauth.clients import Clients
 from service.oauth.conditions import REASONS, Conditions
 from service.oauth.grants import Grant
-from service.oauth.minting import IntegrationNotRegistered, Minting
+from service.oauth.minting import IntegrationNotRegistered, client_number
 from service.oauth.people import NOT_READABLE, ZendeskUser, ask_me
-from service.oauth.zis_tokens import ZISTokens
 from service.operations.connected_accounts import ConnectedAccount
 from service.operations.doctor.findings import Finding, warning_of
 from service.settings import Settings
@@ -22,8 +22,6 @@ from service.sidebar.connection import described
 from service.sidebar.key_fetches import FETCHES_AT_ONCE
 from service.store import Store
 from service.subdomains import Subdomain
-from service.zendesk.calls import ZendeskCalls
-from service.zis_registry import Registry
 
 # The service refreshes at half of the life by itself; with less than this left it has not for a long time.
 LEAST_SHARE_LEFT = 0.25
@@ -45,19 +43,13 @@ class AccountChecks:
         settings: Settings,
         store: Store,
         conditions: Conditions,
-        zis_tokens: ZISTokens,
-        minting: Minting,
-        registry: Registry,
-        calls: ZendeskCalls,
+        clients: Clients,
         app_keys: AppKeys,
     ) -> None:
         self._settings = settings
         self._store = store
         self._conditions = conditions
-        self._zis_tokens = zis_tokens
-        self._minting = minting
-        self._registry = registry
-        self._calls = calls
+        self._clients = clients
         self._app_keys = app_keys
         self._fetches = threading.BoundedSemaphore(FETCHES_AT_ONCE)
 
@@ -121,9 +113,7 @@ class AccountChecks:
     def _admin(self, account: Subdomain, grant: Grant, deadline: Deadline) -> Finding:
         check = "admin"
         try:
-            reply = self._zis_tokens.call_unproven(
-                account, deadline, lambda token: ask_me(self._calls, account, token, deadline)
-            )
+            reply = ask_me(self._clients.outside_registry(account, deadline))
             if reply.status in NOT_READABLE:
                 words = f"Zendesk does not let the token read who authorized ({reply.status}: {reply.words()})."
                 if grant.authorized_by is None:
@@ -147,9 +137,7 @@ class AccountChecks:
         if not self._settings.is_direct:
             check = f"client zis_{integration}"
             try:
-                self._minting.client_number(
-                    account, integration, lambda call: self._zis_tokens.call(account, deadline, call), deadline
-                )
+                client_number(self._clients.of_grant(account, deadline), integration)
             except ServiceError as failure:
                 yield warning_of(check, failure, account)
                 if isinstance(failure, IntegrationNotRegistered):
@@ -158,7 +146,7 @@ class AccountChecks:
                 yield Finding("ok", check, "Zendesk has it.", None, account)
         check = f"integration {integration}"
         had_seconds = deadline.left()
-        stands_against = probes.ask(self._registry, self._zis_tokens, account, integration, deadline)
+        stands_against = probes.ask(self._clients.of_integration(account, integration, deadline), integration)
         is_hurry = stands_against is not None and probes.is_hurry(stands_against, deadline, had_seconds)
         if not is_hurry and not isinstance(stands_against, (AuthorizationRequired, StoreUnavailable)):
             with suppress(StoreUnavailable):

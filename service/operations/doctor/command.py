@@ -80,29 +80,25 @@ def make_examination(accounts_end_seconds: float = ACCOUNTS_END_SECONDS) -> Exam
     Raises:
         SettingsError: the environment does not describe a working service.
     """
-    settings, store, vault = services().settings, services().store, services().vault
+    built = services()
     # The release that runs now may not have our newest key, and goes on running if this one fails.
-    vault.leave_keys_as_found()
-    services().app_keys.leave_store_as_found()
-    services().alerts.be_silent()
-    calls = services().calls
+    built.vault.leave_keys_as_found()
+    built.app_keys.leave_store_as_found()
+    built.alerts.be_silent()
     account_checks = AccountChecks(
-        settings=settings,
-        store=store,
-        conditions=services().conditions,
-        zis_tokens=services().zis_tokens,
-        minting=services().minting,
-        registry=services().registry,
-        calls=calls,
-        app_keys=services().app_keys,
+        settings=built.settings,
+        store=built.store,
+        conditions=built.conditions,
+        clients=built.clients,
+        app_keys=built.app_keys,
     )
     return Examination(
-        settings,
-        store,
-        vault,
-        calls,
-        services().sealed_records,
-        services().connected_accounts,
+        built.settings,
+        built.store,
+        built.vault,
+        built.clients,
+        built.sealed_records,
+        built.connected_accounts,
         account_checks,
         environ=os.environ,
         tell=lambda text: click.echo(text, err=True),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from service.deadlines import REQUEST_BUDGET_SECONDS, Deadline
 from service.errors import StoreUnavailable
 from service.oauth.access_tokens import REFRESH_NEEDS_SECONDS
+from service.oauth.clients import Clients
 from service.operations.connected_accounts import ConnectedAccounts
 from service.operations.doctor.account_checks import AccountChecks, KnownAccount
 from service.operations.doctor.findings import Finding
@@ -21,7 +22,6 @@ from service.redis_faults import cause_of, words_of
 from service.settings import Settings
 from service.store import Store, StoreRefused
 from service.vault import Vault
-from service.zendesk.calls import ZendeskCalls
 
 # Of 90 s in all: the rest is for starting, and for storing a pair that Redis did not take at once.
 ACCOUNTS_END_SECONDS = 75.0
@@ -59,7 +59,7 @@ class Examination:
         settings: Settings,
         store: Store,
         vault: Vault,
-        calls: ZendeskCalls,
+        clients: Clients,
         records: SealedRecords,
         connected: ConnectedAccounts,
         account_checks: AccountChecks,
@@ -73,7 +73,7 @@ class Examination:
         self._settings = settings
         self._store = store
         self._vault = vault
-        self._calls = calls
+        self._clients = clients
         self._records = records
         self._connected = connected
         self._account_checks = account_checks
@@ -96,7 +96,7 @@ class Examination:
                 accounts = self._accounts()
             except StoreUnavailable as failure:
                 yield _not_told(failure)
-        yield check_clock(self._calls, [one.account for one in accounts], self._deadline)
+        yield check_clock(self._clients, [one.account for one in accounts], self._deadline)
         if reached.status == "ok":
             yield from self._of_accounts(accounts)
 

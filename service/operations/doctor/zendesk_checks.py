@@ -6,9 +6,9 @@ from email.utils import parsedate_to_datetime
 
 from service.deadlines import Deadline
 from service.errors import ServiceError
+from service.oauth.clients import Clients
 from service.operations.doctor.findings import Finding, warning_of
 from service.subdomains import Subdomain
-from service.zendesk.calls import ZendeskCalls
 from service.zendesk.replies import Reply
 
 # Half of the leeway that a signed request is given.
@@ -19,7 +19,7 @@ CLOCK_SECONDS = 10.0
 
 
 def check_clock(
-    calls: ZendeskCalls, accounts: list[Subdomain], deadline: Deadline, clock: Callable[[], float] = time.time
+    clients: Clients, accounts: list[Subdomain], deadline: Deadline, clock: Callable[[], float] = time.time
 ) -> Finding:
     """Return how far our clock is from Zendesk's, by the `Date` of a reply to a question that needs no token."""
     check = "clock"
@@ -29,7 +29,7 @@ def check_clock(
     for account in accounts[:MOST_ACCOUNTS]:
         asked_at = clock()
         try:
-            reply = calls.get(account, "/api/v2/users/me", token=None, deadline=deadline.sooner(CLOCK_SECONDS))
+            reply = clients.of_nobody(account, deadline.sooner(CLOCK_SECONDS)).get("/api/v2/users/me")
         except ServiceError as failure:
             finding = warning_of(check, failure)
             continue
