@@ -12,7 +12,7 @@ from service.oauth.zis_tokens import Prefetched
 from service.subdomains import Subdomain
 from service.zendesk.calls import Request, ZendeskCalls
 from service.zendesk.replies import Reply
-from service.zendesk.transport import _Watchdog
+from service.zendesk.watchdog import Watchdog
 from tests.conftest import MakeAdmin
 from tests.steps import DIRECT, ORDERS_ONLY, Admin, collaborator, services, wait_until
 
@@ -151,7 +151,7 @@ def test_a_token_that_has_expired_since_it_was_read_is_not_used(make_admin: Make
 
 
 def test_calls_that_have_ended_wake_the_watchdog_no_more() -> None:
-    dog = _Watchdog()
+    dog = Watchdog()
     live, *ended, later = (dog.watch(seconds) for seconds in (0.5, 30, 40, 50, 60))
     for watch in ended:
         watch.end()

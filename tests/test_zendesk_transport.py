@@ -28,10 +28,10 @@ from service.zendesk.transport import (
     NotConnected,
     ReplyTooLarge,
     TotalTimeout,
-    Watch,
     ZendeskAdapter,
     prepare_session,
 )
+from service.zendesk.watchdog import Watch
 from tests.raw_server import RawServer, http_reply
 from tests.workers import at_once
 

@@ -1,6 +1,7 @@
 """Reaching one account.
 
-transport      pooled connections, total time limits, size caps; the only maker of `requests` sessions
+transport      pooled connections, size caps; the only maker of `requests` sessions
+watchdog       total time limits: shuts the socket of a call whose time is up
 tls            which certification authorities are trusted
 bulkhead       how many threads may wait for one account
 flights        one question for all threads that ask the same
