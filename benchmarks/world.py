@@ -18,7 +18,8 @@ from benchmarks.load import Request
 from benchmarks.processes import Program, fetch, free_port, gunicorn
 from benchmarks.upstream import CONTROL, Counts
 from service.oauth.authorization_server import TokenPair
-from service.oauth.grants import Grant, Grants, Person
+from service.oauth.granted import Grant, Person
+from service.oauth.grants import Grants
 from service.settings import Settings
 from service.sidebar.sessions import Sessions
 from service.store import Store

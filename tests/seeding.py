@@ -8,7 +8,8 @@ from service.activity import Activity, Author, Event
 from service.lookers import Lookers
 from service.oauth import probes
 from service.oauth.authorization_server import ACCESS_TOKEN_SECONDS, REFRESH_TOKEN_SECONDS, TokenPair
-from service.oauth.grants import Grant, Grants, MintedToken, Person
+from service.oauth.granted import Grant, MintedToken, Person
+from service.oauth.grants import Grants
 from service.sandbox.simulator import Simulator
 from service.settings import Settings
 from service.store import Store

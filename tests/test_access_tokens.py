@@ -20,7 +20,8 @@ from service.errors import (
 )
 from service.oauth.access_tokens import AccessTokens, Freshness, freshness
 from service.oauth.grant_ends import AFTERLIFE_SECONDS
-from service.oauth.grants import Grant, Grants, Holdings, grant_key
+from service.oauth.granted import Grant, Holdings, grant_key
+from service.oauth.grants import Grants
 from service.oauth.turns import LEASE_SECONDS
 from service.oauth.unsaved import PairInHand
 from service.sandbox.simulator.faults import Fault

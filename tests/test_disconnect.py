@@ -9,7 +9,8 @@ import time_machine
 from redis import Redis
 from werkzeug.test import TestResponse
 
-from service.oauth.grants import Grant, Grants, Holdings, MintedToken
+from service.oauth.granted import Grant, Holdings, MintedToken
+from service.oauth.grants import Grants
 from service.subdomains import Subdomain
 from tests.conftest import MakeAdmin
 from tests.steps import DIRECT, Admin, collaborator

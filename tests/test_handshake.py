@@ -9,7 +9,7 @@ import time_machine
 from redis import Redis
 from werkzeug.test import TestResponse
 
-from service.oauth.grants import grant_key
+from service.oauth.granted import grant_key
 from service.sandbox.simulator import CLIENT_ID, Account
 from service.sandbox.simulator.faults import Fault
 from service.sandbox.simulator.messages import json_reply

@@ -19,7 +19,8 @@ from service.errors import StoreUnavailable
 from service.executor import Executor
 from service.oauth import grants as grant_scripts
 from service.oauth.access_tokens import AccessTokens
-from service.oauth.grants import Grant, Grants
+from service.oauth.granted import Grant
+from service.oauth.grants import Grants
 from service.oauth.unsaved import UnsavedPairs
 from service.settings import Settings
 from service.sidebar.connection import Connection as AccountConnection

@@ -27,7 +27,8 @@ from service.errors import AuthorizationRequired, ServiceError, ZendeskTimeout
 from service.executor import Executor
 from service.oauth.access_tokens import AccessTokens
 from service.oauth.grant_ends import AFTERLIFE_SECONDS, Census
-from service.oauth.grants import Grant, Grants
+from service.oauth.granted import Grant
+from service.oauth.grants import Grants
 from service.oauth.turns import Turns
 from service.oauth.upkeep import Upkeep
 from service.operations.processes import used

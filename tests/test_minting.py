@@ -11,7 +11,8 @@ from redis import Redis
 from werkzeug.test import TestResponse
 
 from service.errors import ServiceError
-from service.oauth.grants import Grants, MintedToken
+from service.oauth.granted import MintedToken
+from service.oauth.grants import Grants
 from service.oauth.minting import mint
 from service.subdomains import Subdomain
 from tests.conftest import MakeAdmin

@@ -7,7 +7,7 @@ import pytest
 from redis import Redis
 
 from service.oauth.authorization_server import TokenPair
-from service.oauth.grants import MintedToken
+from service.oauth.granted import MintedToken
 from service.sandbox.simulator.faults import KINDS, Fault
 from service.settings import Settings, SettingsError
 from service.subdomains import Subdomain

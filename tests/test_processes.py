@@ -9,7 +9,8 @@ import pytest
 import requests
 from redis import Redis
 
-from service.oauth.grants import Grants, grant_key
+from service.oauth.granted import grant_key
+from service.oauth.grants import Grants
 from service.sandbox.simulator import Simulator
 from service.sandbox.simulator.faults import Fault
 from service.settings import Settings

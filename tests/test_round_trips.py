@@ -7,7 +7,8 @@ import pytest
 from redis import Redis
 
 from service.deadlines import Deadline
-from service.oauth.grants import Grant, Grants, MintedToken
+from service.oauth.granted import Grant, MintedToken
+from service.oauth.grants import Grants
 from service.oauth.zis_tokens import Prefetched
 from service.subdomains import Subdomain
 from service.zendesk.calls import Request, ZendeskCalls

@@ -7,7 +7,8 @@ import pytest
 from redis import Redis
 
 from service.errors import AuthorizationRequired, StoreUnavailable
-from service.oauth.grants import Grant, Grants, grant_key
+from service.oauth.granted import Grant, grant_key
+from service.oauth.grants import Grants
 from service.oauth.stored_pairs import LOOKS, MOST, StoredPair, StoredPairs
 from service.operations.logs import configure_logs
 from service.subdomains import Subdomain

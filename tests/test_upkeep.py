@@ -8,7 +8,8 @@ from redis import Redis
 from service.oauth.access_tokens import AccessTokens
 from service.oauth.cool_down import CoolDown
 from service.oauth.grant_ends import ENDS_KEY
-from service.oauth.grants import Grant, Grants
+from service.oauth.granted import Grant
+from service.oauth.grants import Grants
 from service.oauth.upkeep import ROUND_SECONDS, Upkeep
 from service.subdomains import Subdomain
 from tests.conftest import MakeAdmin

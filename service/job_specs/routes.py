@@ -11,7 +11,8 @@ from service.errors import NotFound
 from service.job_specs.kept_lists import microseconds
 from service.job_specs.listing import ListRequest
 from service.job_specs.replies import list_reply
-from service.oauth.grants import Grant, Grants
+from service.oauth.granted import Grant
+from service.oauth.grants import Grants
 from service.oauth.zis_tokens import Prefetched
 from service.rate_limits import CHANGES, FRESH_LISTS
 from service.sidebar.guard import author, current_session, require_caller, waits_for_zendesk

@@ -4,7 +4,8 @@ routes                  /oauth/authorize and /oauth/callback
 handshake               what a callback does, step by step, without a web framework
 states                  one-time states with their PKCE verifier, bound to a browser and an account
 authorization_server    Zendesk's authorize and token endpoints; the only user of Authlib
-grants                  what an account has granted, and where it is kept
+granted                 what an account has granted
+grants                  where that is kept
 clients                 clients of an account, each with the token it needs
 access_tokens           hands out a grant's live access token; refreshes once for everybody
 refreshing              one refresh: note, ask, store, settle

@@ -13,7 +13,7 @@ from service.errors import AuthorizationRequired, ServiceError
 from service.oauth.authorization_server import AuthorizationServer, InvalidGrant
 from service.oauth.conditions import Conditions
 from service.oauth.cool_down import refused_again
-from service.oauth.grants import Grant
+from service.oauth.granted import Grant
 from service.oauth.refreshing import Cause, Refreshing, not_stored
 from service.oauth.revocation import Revocation
 from service.oauth.turns import Turns, too_late

@@ -2,7 +2,7 @@
 
 from service.deadlines import Deadline
 from service.oauth.access_tokens import AccessTokens, GrantToken
-from service.oauth.grants import Grant, MintedToken
+from service.oauth.granted import Grant, MintedToken
 from service.oauth.zis_tokens import IntegrationToken, Mint, Prefetched
 from service.subdomains import Subdomain
 from service.zendesk.calls import ZendeskCalls

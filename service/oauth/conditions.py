@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from service.alerts import Alerts, Event
 from service.errors import AccountGone, AuthorizationRequired
 from service.oauth import signs
-from service.oauth.grants import Grant
+from service.oauth.granted import Grant
 from service.settings import Settings
 from service.store import Store
 from service.subdomains import Subdomain

@@ -23,7 +23,8 @@ from service.oauth.access_tokens import AccessTokens
 from service.oauth.authorization_server import AuthorizationServer, InvalidGrant, TokenPair
 from service.oauth.clients import Clients
 from service.oauth.conditions import Conditions, covers
-from service.oauth.grants import Grant, Grants, Holdings, MintedToken, Person
+from service.oauth.granted import Grant, Holdings, MintedToken, Person
+from service.oauth.grants import Grants
 from service.oauth.minting import mint
 from service.oauth.people import NOT_READABLE, ZendeskUser, ask_me
 from service.oauth.revocation import LEAST_SECONDS, Revocation

@@ -15,7 +15,7 @@ from service.errors import (
     ZendeskUnavailable,
     ZISRejected,
 )
-from service.oauth.grants import MintedToken
+from service.oauth.granted import MintedToken
 from service.oauth.revocation import CURRENT_TOKEN
 from service.timestamps import parse_timestamp
 from service.zendesk.client import AccountClient

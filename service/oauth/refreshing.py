@@ -23,7 +23,8 @@ from service.oauth import signs
 from service.oauth.authorization_server import AuthorizationServer, InvalidGrant, TokenPair
 from service.oauth.conditions import Conditions
 from service.oauth.cool_down import CoolDown
-from service.oauth.grants import Grant, Grants
+from service.oauth.granted import Grant
+from service.oauth.grants import Grants
 from service.oauth.revocation import Revocation
 from service.oauth.stored_pairs import StoredPair, StoredPairs
 from service.oauth.turns import LEASE_POLL_SECONDS, LEASE_SECONDS, too_late

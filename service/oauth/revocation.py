@@ -23,7 +23,7 @@ from service.errors import (
     ZendeskUnavailable,
     ZISRejected,
 )
-from service.oauth.grants import MintedToken
+from service.oauth.granted import MintedToken
 from service.oauth.unsaved import NotYet, UnsavedPairs
 from service.settings import Settings
 from service.subdomains import Subdomain

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import structlog
 
 from service.errors import ServiceError, StoreUnavailable
-from service.oauth.grants import Grant
+from service.oauth.granted import Grant
 from service.subdomains import Subdomain
 
 # As often as that a process that asked with the spent pair finds the new one before it concludes anything.

@@ -12,7 +12,8 @@ from service.errors import InternalError, ServiceError
 from service.oauth import signs
 from service.oauth.access_tokens import AccessTokens
 from service.oauth.conditions import Conditions
-from service.oauth.grants import Grant, Grants
+from service.oauth.granted import Grant
+from service.oauth.grants import Grants
 from service.store import Store
 from service.subdomains import Subdomain
 from service.vault import KeyMissing

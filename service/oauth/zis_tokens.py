@@ -15,7 +15,8 @@ from service.errors import StoreUnavailable
 from service.oauth.access_tokens import LAST_SECONDS, AccessTokens, GrantToken
 from service.oauth.conditions import Conditions
 from service.oauth.cool_down import refused_again
-from service.oauth.grants import Grant, Grants, MintedToken
+from service.oauth.granted import Grant, MintedToken
+from service.oauth.grants import Grants
 from service.oauth.minting import mint
 from service.oauth.revocation import Revocation
 from service.oauth.turns import Turns

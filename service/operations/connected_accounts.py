@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from service.oauth import signs
 from service.oauth.conditions import Conditions, ConnectionState
-from service.oauth.grants import Grant, Grants
+from service.oauth.granted import Grant
+from service.oauth.grants import Grants
 from service.settings import Settings
 from service.store import Store
 from service.subdomains import Subdomain

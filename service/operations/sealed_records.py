@@ -18,7 +18,8 @@ from service.activity import Activity, activity_key
 from service.job_specs import rearmed
 from service.lookers import Lookers
 from service.oauth import claims, states
-from service.oauth.grants import MINTED_FIELD, Grants, grant_key, minted_record
+from service.oauth.granted import MINTED_FIELD, grant_key, minted_record
+from service.oauth.grants import Grants
 from service.sidebar import app_keys, machine_tokens, managers
 from service.sidebar.machine_tokens import MachineTokens
 from service.store import Command, Store

@@ -13,7 +13,8 @@ from service.oauth import probes, signs
 from service.oauth.access_tokens import AccessTokens
 from service.oauth.clients import Clients
 from service.oauth.conditions import Conditions, ConnectionState
-from service.oauth.grants import Grant, Grants, MintedToken
+from service.oauth.granted import Grant, MintedToken
+from service.oauth.grants import Grants
 from service.oauth.revocation import Revocation, ask_about_itself
 from service.settings import Settings
 from service.sidebar.managers import Managers, Standing

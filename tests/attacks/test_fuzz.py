@@ -20,7 +20,7 @@ from service.deadlines import ARRIVAL_WINDOW_SECONDS, REQUEST_BUDGET_SECONDS, De
 from service.errors import UPSTREAM_DETAIL_CHARACTERS, InvalidRequest, ServiceError
 from service.job_specs.kept_lists import KeptList
 from service.oauth.authorization_server import LONGEST_TOKEN, InvalidGrant, _pair_of
-from service.oauth.grants import Grant
+from service.oauth.granted import Grant
 from service.oauth.people import ZendeskUser
 from service.rate_limits import address_group
 from service.sandbox.simulator import public_key_pem

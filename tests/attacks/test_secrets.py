@@ -12,7 +12,8 @@ import requests
 from redis import Redis
 
 from service import records
-from service.oauth.grants import Grants, minted_record
+from service.oauth.granted import minted_record
+from service.oauth.grants import Grants
 from service.operations.logs import configure_logs, log_thread_crash
 from service.sandbox.simulator import CLIENT_SECRET
 from service.vault import Vault

@@ -15,7 +15,8 @@ from redis.lock import Lock
 
 from service.job_specs import kept_lists
 from service.oauth import grants as grant_scripts
-from service.oauth.grants import Grant, Grants, grant_key
+from service.oauth.granted import Grant, grant_key
+from service.oauth.grants import Grants
 from service.sandbox.simulator import APP_ID, CLIENT_ID, CLIENT_SECRET, Simulator
 from service.sandbox.simulator.faults import Fault
 from service.sandbox.simulator.world import Call

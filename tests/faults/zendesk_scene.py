@@ -13,7 +13,8 @@ import requests
 from redis import Redis
 from requests.cookies import RequestsCookieJar
 
-from service.oauth.grants import Grant, Grants, MintedToken
+from service.oauth.granted import Grant, MintedToken
+from service.oauth.grants import Grants
 from service.sandbox.simulator import CLIENT_ID, Account, Simulator
 from service.sandbox.simulator.faults import Fault
 from service.sandbox.simulator.integrations import make_job_spec

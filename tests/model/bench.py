@@ -8,7 +8,8 @@ from typing import Any
 import time_machine
 from redis import ConnectionPool, Redis
 
-from service.oauth.grants import Grant, Grants, MintedToken, Person
+from service.oauth.granted import Grant, MintedToken, Person
+from service.oauth.grants import Grants
 from service.settings import Settings
 from service.store import Store
 from service.vault import Vault

@@ -15,7 +15,8 @@ from service.oauth import grants
 from service.oauth.access_tokens import AccessTokens, GrantToken
 from service.oauth.authorization_server import AuthorizationServer, TokenPair
 from service.oauth.cool_down import CoolDown, _step_key, refused_again
-from service.oauth.grants import Grant, Grants, Holdings
+from service.oauth.granted import Grant, Holdings
+from service.oauth.grants import Grants
 from service.oauth.refreshing import Refreshing
 from service.oauth.revocation import Revocation
 from service.oauth.turns import Turns

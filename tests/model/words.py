@@ -10,7 +10,7 @@ from redis.lock import Lock
 
 from service import activity
 from service.oauth import cool_down, grants
-from service.oauth.grants import grant_key
+from service.oauth.granted import grant_key
 from service.subdomains import Subdomain
 from service.vault import Vault
 

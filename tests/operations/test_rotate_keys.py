@@ -15,7 +15,8 @@ from service.activity import NOBODY, OPERATOR, Activity, Event
 from service.deadlines import REQUEST_BUDGET_SECONDS, Deadline
 from service.lookers import Lookers
 from service.oauth.access_tokens import AccessTokens
-from service.oauth.grants import Grant, Grants
+from service.oauth.granted import Grant
+from service.oauth.grants import Grants
 from service.oauth.states import States
 from service.operations.key_rotation import MOST_ROUNDS, rotate, tally
 from service.operations.sealed_records import SealedRecord, SealedRecords

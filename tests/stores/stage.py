@@ -13,7 +13,8 @@ from typing import Protocol
 import requests
 
 from service.errors import StoreUnavailable
-from service.oauth.grants import Grant, Grants, grant_key
+from service.oauth.granted import Grant, grant_key
+from service.oauth.grants import Grants
 from service.sandbox.simulator import Simulator
 from service.sandbox.store_groups import Server
 from service.store import Store

@@ -11,7 +11,7 @@ from service.errors import AuthorizationRequired, ServiceError, StoreUnavailable
 from service.oauth import probes, signs
 from service.oauth.clients import Clients
 from service.oauth.conditions import REASONS, Conditions
-from service.oauth.grants import Grant
+from service.oauth.granted import Grant
 from service.oauth.minting import IntegrationNotRegistered, client_number
 from service.oauth.people import NOT_READABLE, ZendeskUser, ask_me
 from service.operations.connected_accounts import ConnectedAccount
