@@ -61,6 +61,8 @@ check: venv
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+	DENO_NO_UPDATE_CHECK=1 $(BIN)/deno lint --quiet
+	DENO_NO_UPDATE_CHECK=1 $(BIN)/deno check --quiet service/static/zis-client.js tests/zis_client_types.ts
 
 format: venv
 	$(BIN)/ruff format .

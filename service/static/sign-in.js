@@ -31,6 +31,7 @@ export async function fetchSession({ service, subdomain, signal }) {
   const claim = randomText(32);
   submit({ address: `${service}/signin`, target: name, fields: { subdomain, challenge: await challengeOf(claim) } });
   const end = Date.now() + GIVE_UP_AFTER_MS;
+  /** @type {ZISProblem|null} */
   let passing = null;
   while (Date.now() < end) {
     await pause(ASK_EVERY_MS, signal);
@@ -38,7 +39,8 @@ export async function fetchSession({ service, subdomain, signal }) {
       const session = await fetchOnce(service, claim);
       if (session) return session;
       passing = null;
-    } catch (problem) {
+    } catch (error) {
+      const problem = /** @type {ZISProblem} */ (error);
       // It may have been told with the answer that got lost.
       if (problem.code === "not_found") throw passing ?? problem;
       if (!PASSING.has(problem.code)) throw problem;
@@ -48,7 +50,13 @@ export async function fetchSession({ service, subdomain, signal }) {
   throw clientProblem("sign_in_unfinished", "Nobody signed in", "The window was closed, or nobody finished signing in. Sign in again.");
 }
 
-/** The session; null: there is none yet. */
+/**
+ * The session; null: there is none yet.
+ *
+ * @param {string} service
+ * @param {string} claim
+ * @returns {Promise<{session_token: string, expires_at: string, expires_in: number}|null>}
+ */
 async function fetchOnce(service, claim) {
   let response;
   try {
@@ -67,7 +75,11 @@ async function fetchOnce(service, claim) {
   throw await ZISProblem.fromResponse(response);
 }
 
-/** A form of this page: its origin is what lets it sign people in. */
+/**
+ * A form of this page: its origin is what lets it sign people in.
+ *
+ * @param {{address: string, target: string, fields: Record<string, string>}} options
+ */
 function submit({ address, target, fields }) {
   const form = document.createElement("form");
   Object.assign(form, { method: "post", action: address, target, hidden: true });
@@ -81,6 +93,11 @@ function submit({ address, target, fields }) {
   form.remove();
 }
 
+/**
+ * @param {number} milliseconds
+ * @param {AbortSignal|undefined} signal
+ * @returns {Promise<void>}
+ */
 function pause(milliseconds, signal) {
   return new Promise((resolve, reject) => {
     const stop = () => reject(clientProblem("sign_in_unfinished", "Nobody signed in", "The page stopped waiting."));
@@ -100,18 +117,32 @@ function pause(milliseconds, signal) {
   });
 }
 
+/**
+ * @param {string} code
+ * @param {string} title
+ * @param {string} detail
+ */
 function clientProblem(code, title, detail) {
   return new ZISProblem({ code, title, detail });
 }
 
+/**
+ * @param {number} bytes
+ */
 function randomText(bytes) {
   return base64url(crypto.getRandomValues(new Uint8Array(bytes)));
 }
 
+/**
+ * @param {string} claim
+ */
 async function challengeOf(claim) {
   return base64url(new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(claim))));
 }
 
+/**
+ * @param {Uint8Array} bytes
+ */
 function base64url(bytes) {
   return btoa(String.fromCharCode(...bytes))
     .replaceAll("+", "-")

@@ -87,8 +87,22 @@ export interface Plan {
   request_id: string | null;
 }
 
+/** A problem document as the API sends it (RFC 9457), under its names. */
+export interface ProblemDocument {
+  code: string;
+  title?: string | null;
+  detail?: string | null;
+  status?: number | null;
+  request_id?: string | null;
+  retry_after?: number | null;
+  authorize_url?: string | null;
+  upstream_detail?: string | null;
+  upstream_status?: number | null;
+}
+
 /** What went wrong; branch on `code`. */
 export class ZISProblem extends Error {
+  constructor(members: ProblemDocument);
   /** The API's codes; and `network`, `unreadable_answer`, `popup_blocked`, `sign_in_unfinished`, which this client makes. */
   readonly code: string;
   readonly title: string | null;

@@ -21,6 +21,16 @@ import { Session } from "./zis-session.js";
 
 export { ZISProblem };
 
+/**
+ * @typedef {import("./zis-client.d.ts").ActivityEntry} ActivityEntry
+ * @typedef {import("./zis-client.d.ts").DesiredState} DesiredState
+ * @typedef {import("./zis-client.d.ts").JobSpec} JobSpec
+ * @typedef {import("./zis-client.d.ts").JobSpecList} JobSpecList
+ * @typedef {import("./zis-client.d.ts").Plan} Plan
+ * @typedef {import("./zis-client.d.ts").Status} Status
+ * @typedef {{status: number, headers: Headers, json: () => Promise<any>}} Answer
+ */
+
 // The service answers within 25 seconds; the rest is for slow networks.
 const REQUEST_TIMEOUT_MS = 40_000;
 // A GET that is refused for so short a time is sent again; what is told to wait longer is for the person to know.
@@ -32,6 +42,7 @@ const PASSING_STATUSES = new Set([429, 503, 504]);
 export class ZISClient {
   #apiBase;
   #session;
+  /** @type {Map<string, {etag: string, body: Omit<JobSpecList, "age"|"request_id">}>} by path */
   #lists = new Map();
 
   /**
@@ -78,7 +89,7 @@ export class ZISClient {
   /**
    * Who is looking, and how the account is connected.
    *
-   * @returns {Promise<object>}
+   * @returns {Promise<Status>}
    */
   async status() {
     return (await this.#call("GET", "/status")).json();
@@ -91,18 +102,19 @@ export class ZISClient {
    * @param {string} [options.integration] only this one's
    * @param {boolean} [options.installed] only those, or only the others
    * @param {boolean} [options.fresh] ask Zendesk now instead of taking a list of a few seconds ago
-   * @returns {Promise<object>} the API's document, and of the answer: `age`, how many seconds ago Zendesk was asked (null:
+   * @returns {Promise<JobSpecList>} the API's document, and of the answer: `age`, how many seconds ago Zendesk was asked (null:
    *   not told), and `request_id`
    */
   async jobSpecs({ integration, installed, fresh = false } = {}) {
     const path = `/job_specs${query({ integration, installed })}`;
     const known = this.#lists.get(path);
     // Said explicitly: a browser would add `no-cache` by itself to a request with a condition of our own.
+    /** @type {Record<string, string>} */
     const headers = { "Cache-Control": fresh ? "no-cache" : "max-age=0" };
     if (known) headers["If-None-Match"] = known.etag;
     const response = await this.#call("GET", path, headers);
     const answer = { age: secondsIn(response, "Age"), request_id: response.headers.get("X-Request-Id") };
-    if (response.status === 304) return { ...known.body, ...answer };
+    if (known && response.status === 304) return { ...known.body, ...answer };
     const body = await response.json();
     const etag = response.headers.get("ETag");
     if (etag) this.#lists.set(path, { etag, body });
@@ -115,7 +127,7 @@ export class ZISClient {
    *
    * @param {string} name short or qualified
    * @param {string} [integration] needed where several have a job spec of this short name
-   * @returns {Promise<{job_spec: object, verified: boolean}>}
+   * @returns {Promise<{job_spec: JobSpec, verified: boolean}>}
    */
   async install(name, integration) {
     return (await this.#call("POST", installPath(name, integration))).json();
@@ -124,7 +136,7 @@ export class ZISClient {
   /**
    * @param {string} name short or qualified
    * @param {string} [integration]
-   * @returns {Promise<{job_spec: object, verified: boolean}>}
+   * @returns {Promise<{job_spec: JobSpec, verified: boolean}>}
    */
   async uninstall(name, integration) {
     return (await this.#call("DELETE", installPath(name, integration))).json();
@@ -133,25 +145,25 @@ export class ZISClient {
   /**
    * What `apply` would do; changes nothing.
    *
-   * @param {object} document the desired state: `{ integrations: { acme_orders: { installed: [names], uninstalled: [names] } } }`
+   * @param {DesiredState} document `{ integrations: { acme_orders: { installed: [names], uninstalled: [names] } } }`
    * @param {object} [options]
    * @param {boolean} [options.rearm] install again what is installed already
-   * @returns {Promise<{changes: object[], left: number, retry_after: number|null, request_id: string|null}>}
+   * @returns {Promise<Plan>}
    */
-  async plan(document, { rearm = false } = {}) {
+  plan(document, { rearm = false } = {}) {
     return this.#desire("plan", document, rearm);
   }
 
   /**
    * Brings the account to a desired state, as far as a request's time and the person's limit allow.
    *
-   * @param {object} document as for `plan`
+   * @param {DesiredState} document as for `plan`
    * @param {object} [options]
    * @param {boolean} [options.rearm] install again what is installed already
-   * @returns {Promise<{changes: object[], left: number, retry_after: number|null, request_id: string|null}>} `left`: so many
-   *   changes are still to be made; the same call goes on with them after `retry_after` seconds
+   * @returns {Promise<Plan>} `left`: so many changes are still to be made; the same call goes on with them after
+   *   `retry_after` seconds
    */
-  async apply(document, { rearm = false } = {}) {
+  apply(document, { rearm = false } = {}) {
     return this.#desire("apply", document, rearm);
   }
 
@@ -170,12 +182,18 @@ export class ZISClient {
    * Who did what, newest first.
    *
    * @param {number} [limit] 1 to 200
-   * @returns {Promise<{activity: object[]}>}
+   * @returns {Promise<{activity: ActivityEntry[]}>}
    */
   async activity(limit) {
     return (await this.#call("GET", `/activity${query({ limit })}`)).json();
   }
 
+  /**
+   * @param {"plan"|"apply"} verb
+   * @param {DesiredState} document
+   * @param {boolean} rearm
+   * @returns {Promise<Plan>}
+   */
   async #desire(verb, document, rearm) {
     const path = `/job_specs/${verb}${query({ rearm: rearm || undefined })}`;
     const response = await this.#call("POST", path, { "Content-Type": "application/json" }, JSON.stringify(document));
@@ -183,30 +201,50 @@ export class ZISClient {
     return { ...(await response.json()), ...answer };
   }
 
+  /**
+   * @param {string} method
+   * @param {string} path
+   * @param {Record<string, string>} [headers]
+   * @param {string} [body]
+   * @returns {Promise<Answer>}
+   */
   async #call(method, path, headers = {}, body = undefined) {
     const end = Date.now() + REPEATING_MS;
     for (;;) {
       try {
         return await this.#authorized(method, path, headers, body);
       } catch (problem) {
-        const wait = method === "GET" ? waitBeforeRepeating(problem) : null;
+        const wait = method === "GET" ? waitBeforeRepeating(/** @type {ZISProblem} */ (problem)) : null;
         if (wait === null || Date.now() + wait > end) throw problem;
         await new Promise((resolve) => setTimeout(resolve, wait));
       }
     }
   }
 
+  /**
+   * @param {string} method
+   * @param {string} path
+   * @param {Record<string, string>} headers
+   * @param {string} [body]
+   * @returns {Promise<Answer>}
+   */
   async #authorized(method, path, headers, body) {
     const token = await this.#session.token();
     try {
       return await this.#send(method, path, { token, headers, body });
     } catch (problem) {
-      if (problem.code !== "unauthenticated") throw problem;
+      if (/** @type {ZISProblem} */ (problem).code !== "unauthenticated") throw problem;
       // Once: the token may have expired while the machine slept. The call was refused, so repeating it is safe.
       return this.#send(method, path, { token: await this.#session.tokenAfter(token), headers, body });
     }
   }
 
+  /**
+   * @param {string} method
+   * @param {string} path
+   * @param {{token: string, headers?: Record<string, string>, body?: string}} request
+   * @returns {Promise<Answer>}
+   */
   async #send(method, path, { token, headers = {}, body }) {
     let response;
     try {
@@ -233,11 +271,16 @@ export class ZISClient {
  *   refused together do not come back together
  */
 function waitBeforeRepeating({ status, retryAfter }) {
-  if (!PASSING_STATUSES.has(status) || retryAfter === null || retryAfter > LONGEST_RETRY_AFTER_SECONDS) return null;
+  if (!PASSING_STATUSES.has(status ?? 0) || retryAfter === null || retryAfter > LONGEST_RETRY_AFTER_SECONDS) return null;
   return 1000 * retryAfter * (1 + Math.random() / 2);
 }
 
-/** An answer whose body fails as a `ZISProblem` too: the connection may break in the middle of it. */
+/**
+ * An answer whose body fails as a `ZISProblem` too: the connection may break in the middle of it.
+ *
+ * @param {Response} response
+ * @returns {Answer}
+ */
 function readable(response) {
   return {
     status: response.status,
@@ -252,16 +295,27 @@ function readable(response) {
   };
 }
 
+/**
+ * @param {string} name
+ * @param {string} [integration]
+ */
 function installPath(name, integration) {
   // Not in the path, where a name with a slash would be another address.
   return `/job_specs/install${query({ job_spec_name: name, integration })}`;
 }
 
+/**
+ * @param {Record<string, string|number|boolean|null|undefined>} values
+ */
 function query(values) {
   const given = Object.entries(values).filter(([, value]) => value !== undefined && value !== null);
-  return given.length ? `?${new URLSearchParams(given)}` : "";
+  return given.length ? `?${new URLSearchParams(given.map(([name, value]) => [name, String(value)]))}` : "";
 }
 
+/**
+ * @param {Answer} response
+ * @param {string} header
+ */
 function secondsIn(response, header) {
   const seconds = Number.parseInt(response.headers.get(header) ?? "", 10);
   return Number.isNaN(seconds) ? null : seconds;

@@ -5,12 +5,13 @@ const UNREACHED = new Set([502, 503, 504]);
 /**
  * A refusal or failure of the API (RFC 9457), or of the network on the way to it.
  *
- * Branch on `code`: it never changes. `network` is made here: the service was not reached, or its answer broke off; and
- * `unreadable_answer`: something else answered in its place. Whether a change happened is then unknown. So are `popup_blocked` and `sign_in_unfinished`, of a sign-in.
+ * Branch on `code`: it never changes. Four codes are made here and not by the service: `network` (it was not reached, or
+ * its answer broke off), `unreadable_answer` (something else answered in its place; after both it is unknown whether a
+ * change happened), and of a sign-in `popup_blocked` and `sign_in_unfinished`.
  */
 export class ZISProblem extends Error {
   /**
-   * @param {object} members what the service sent, under its names; missing members become null
+   * @param {import("./zis-client.d.ts").ProblemDocument} members missing ones become null
    */
   constructor(members) {
     super(members.detail || members.title || members.code);

@@ -1,6 +1,6 @@
 /** The short-lived bearer of a page, renewed when it has to be. Knows nothing of job specs. */
 
-import { ZISProblem } from "./zis-problem.js";
+/** @typedef {import("./zis-problem.js").ZISProblem} ZISProblem */
 
 // Longer than a slow request takes to reach the service, so that a token never expires on the way.
 const RENEW_BEFORE_SECONDS = 60;
@@ -19,10 +19,11 @@ function stopwatch() {
 
 /** Hands out a session token that the service will most likely take; asks for a new one at most once at a time. */
 export class Session {
-  #token;
-  #secondsLeft;
+  #token = "";
+  #secondsLeft = () => 0;
   #trade;
   #onExpired;
+  /** @type {Promise<void>|null} the request for a new token that is under way */
   #renewal = null;
 
   /**
@@ -48,7 +49,8 @@ export class Session {
     if (this.#secondsLeft() <= RENEW_BEFORE_SECONDS) {
       try {
         await this.#renew();
-      } catch (problem) {
+      } catch (error) {
+        const problem = /** @type {ZISProblem} */ (error);
         // A passing failure does not matter while the old token still lives.
         if (problem.code === "unauthenticated" || this.#secondsLeft() <= 0) throw problem;
       }
@@ -79,12 +81,17 @@ export class Session {
     try {
       const fresh = await this.#trade(this.#token);
       this.#adopt(fresh.session_token, fresh.expires_in);
-    } catch (problem) {
+    } catch (error) {
+      const problem = /** @type {ZISProblem} */ (error);
       if (problem.code === "unauthenticated") this.#onExpired(problem);
       throw problem;
     }
   }
 
+  /**
+   * @param {string} token
+   * @param {number} expiresIn seconds
+   */
   #adopt(token, expiresIn) {
     const elapsed = stopwatch();
     this.#token = token;
