@@ -1,6 +1,8 @@
 """What every request begins with and every answer carries; the one place where an error becomes a reply."""
 
 import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
@@ -11,18 +13,14 @@ from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 from service import cross_origin, errors, metrics
+from service.documents.problems import problem_of
 from service.errors import InternalError, InvalidRequest, MethodNotAllowed, NotFound, PayloadTooLarge, ServiceError
-from service.job_specs.desired_state import LARGEST_DOCUMENT_BYTES
-from service.oauth import routes as oauth_routes
 from service.plain_http import require_https
 from service.rate_limits import REFUSED_REQUESTS, address_group
 from service.settings import DEFAULT_ZENDESK_URL_TEMPLATE, Settings
-from service.sidebar.guard import require_caller
 from service.web import begin_request, deadline, end_request, new_request_id, request_id, seconds_taken, services
 
 LARGEST_BODY_BYTES = 64 * 1024
-# These take a document of desired state, from callers who are known.
-_DOCUMENT_ENDPOINTS = frozenset({"desired_state.plan", "desired_state.apply"})
 # Named by the first part of a path. Where errors are problem documents; elsewhere they are pages.
 _PROBLEM_ROOMS = frozenset({"api", "livez", "readyz", "metrics", "openapi.json"})
 # A monitor asks whether the process serves; how long its question waited is not the answer.
@@ -33,11 +31,33 @@ _REFUSED_STATUSES = frozenset({400, 401, 403, 404, 405, 413})
 _UNFORESEEN = "Something unforeseen happened. Its trace is in this service's log."
 _SDK = "https://static.zdassets.com"
 
+# Where an application keeps its `EndpointRules`.
+_RULES = "ENDPOINT_RULES"
+
 _log = structlog.get_logger(__name__)
 
 
-def register_answers(app: Flask) -> None:
+@dataclass(frozen=True, slots=True)
+class LargeBody:
+    """What an endpoint takes that takes more than 64 KiB."""
+
+    largest_bytes: int
+    require: Callable[[], None]
+    """Raises a `ServiceError` for a stranger: a megabyte each is more than they may make us hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointRules:
+    """What endpoints, by name, do unlike the others."""
+
+    large_bodies: Mapping[str, LargeBody]
+    failure_pages: Mapping[str, Callable[[dict[str, Any]], str]]
+    """The page that shows a failure, made of its problem document."""
+
+
+def register_answers(app: Flask, rules: EndpointRules) -> None:
     """Register request limits, response headers and error handlers."""
+    app.config[_RULES] = rules
     # One more, so that a body of the greatest length is told from one that was cut.
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY_BYTES + 1
     app.before_request(_begin)
@@ -91,17 +111,22 @@ def _read_body() -> None:
     if not length and (length == 0 or "HTTP_TRANSFER_ENCODING" not in request.environ):
         return
     largest = LARGEST_BODY_BYTES
-    if request.endpoint in _DOCUMENT_ENDPOINTS:
+    larger = _rules().large_bodies.get(request.endpoint or "")
+    if larger is not None:
         if length is None or length > LARGEST_BODY_BYTES:
-            # A megabyte each is more than strangers may make us hold.
-            require_caller()
-        largest = LARGEST_DOCUMENT_BYTES
+            larger.require()
+        largest = larger.largest_bytes
         request.max_content_length = largest + 1
     if length is None or length <= largest:
         with services().bodies.reading(address_group(request.remote_addr)):
             length = _body_length()
     if length > largest:
         raise _too_large(largest)
+
+
+def _rules() -> EndpointRules:
+    rules: EndpointRules = current_app.config[_RULES]
+    return rules
 
 
 def _too_large(largest: int) -> PayloadTooLarge:
@@ -120,7 +145,7 @@ def _answer_error(error: ServiceError) -> Response:
     """Return the one reply of an error: a problem document, or a page that shows the same."""
     error = _counted(error)
     settings = services().settings
-    document = errors.problem(error, public_url=settings.public_url, request_id=request_id())
+    document = problem_of(error, public_url=settings.public_url, request_id=request_id())
     if error.status >= InternalError.status:
         # The kind of what it came from; its words may hold anything.
         cause = type(error.__cause__).__qualname__ if error.__cause__ else None
@@ -129,7 +154,7 @@ def _answer_error(error: ServiceError) -> Response:
     if _room() in _PROBLEM_ROOMS:
         response = Response(_json(document), error.status, content_type="application/problem+json")
     else:
-        response = Response(_page(document, settings), error.status, content_type="text/html; charset=utf-8")
+        response = Response(_page(document), error.status, content_type="text/html; charset=utf-8")
     response.headers.update(error.headers())
     return response
 
@@ -179,21 +204,10 @@ def _answer_unforeseen(fault: BaseException) -> Response:
     return _answer_error(InternalError(_UNFORESEEN))
 
 
-def _page(document: dict[str, Any], settings: Settings) -> str:
-    if "signing_in" in g:
-        return render_template("signed_in.html", account=g.signing_in.account, kept=None, problem=document)
-    if request.endpoint == "oauth.callback":
-        return render_template(
-            "authorized.html",
-            result="failed",
-            code=document["code"],
-            problem=document,
-            account=None,
-            authorized_by=None,
-            not_ready=(),
-            kept=None,
-            origin=settings.public_url,
-        )
+def _page(document: dict[str, Any]) -> str:
+    special = _rules().failure_pages.get(request.endpoint or "")
+    if special is not None:
+        return special(document)
     return render_template("problem.html", problem=document, framed=_room() == "sidebar")
 
 
@@ -234,7 +248,7 @@ def answer_outside_flask(settings: Settings, is_unreadable: bool) -> bytes:
         else InternalError(_UNFORESEEN)
     )
     own_id = new_request_id()
-    body = json.dumps(errors.problem(error, public_url=settings.public_url, request_id=own_id)).encode()
+    body = json.dumps(problem_of(error, public_url=settings.public_url, request_id=own_id)).encode()
     headers = (
         ("Connection", "close"),
         ("Content-Type", "application/problem+json"),
@@ -263,8 +277,6 @@ def _add_headers(response: Response) -> Response:
     if settings.allowed_origins and cross_origin.is_shared(request.path):
         response.headers.extend(cross_origin.permission(request.environ.get("HTTP_ORIGIN"), settings.allowed_origins))
         response.vary.add("Origin")
-    if request.endpoint == "oauth.callback":
-        oauth_routes.forget_cookie(response)
     return response
 
 

@@ -6,12 +6,13 @@ from flask import Flask
 from redis import Redis
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from service.answers import protection, register_answers
+from service.answers import EndpointRules, LargeBody, protection, register_answers
 from service.files import serving
 from service.files.collection import Collection
 from service.files.serving import FileServer
 from service.job_specs import desired_state_routes
 from service.job_specs import routes as job_spec_routes
+from service.job_specs.desired_state import LARGEST_DOCUMENT_BYTES
 from service.oauth import claim_routes
 from service.oauth import routes as oauth_routes
 from service.operations import health, pages, scrape
@@ -24,6 +25,7 @@ from service.services import build_services
 from service.settings import Settings
 from service.sidebar import account_routes
 from service.sidebar import routes as sidebar_routes
+from service.sidebar.guard import require_caller
 from service.store import Store
 from service.web import set_services
 
@@ -68,6 +70,11 @@ def create_app(settings: Settings | None = None, *, redis: "Redis | None" = None
         app.register_blueprint(blueprint)
     if settings.metrics_token is not None:
         app.register_blueprint(scrape.blueprint)
-    register_answers(app)
+    document = LargeBody(LARGEST_DOCUMENT_BYTES, require_caller)
+    rules = EndpointRules(
+        large_bodies={"desired_state.plan": document, "desired_state.apply": document},
+        failure_pages={"oauth.callback": oauth_routes.failure_page},
+    )
+    register_answers(app, rules)
     register_commands(app)
     return app

@@ -1,4 +1,4 @@
-"""The error tree, and the one place where an error becomes a reply.
+"""The error tree: what this service refuses or cannot do.
 
 ServiceError
 ├─ InvalidRequest 400 · InvalidState 400 · IntegrationRequired 400
@@ -18,8 +18,6 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
-
-from service.documents.problems import Problem
 
 # Zendesk's own words are shown up to this length.
 UPSTREAM_DETAIL_CHARACTERS = 500
@@ -263,20 +261,6 @@ class Failure:
             kind = otherwise
         members = {field.name: record[field.name] for field in fields(kind) if field.name in record}
         return cls(kind, {"detail": f"{kind.title}.", **members})
-
-
-def problem(error: ServiceError, *, public_url: str, request_id: str) -> dict[str, Any]:
-    """Return the problem document of `error` (RFC 9457, section 3)."""
-    document = Problem(
-        type=f"{public_url}/docs#{error.code}",
-        title=error.title,
-        status=error.status,
-        detail=error.detail,
-        code=error.code,
-        request_id=request_id,
-        **error.members(),
-    )
-    return document.model_dump(exclude_unset=True)
 
 
 def error_class(code: str) -> type[ServiceError]:

@@ -1,4 +1,4 @@
-"""Errors (RFC 9457, section 3) and health."""
+"""Errors as they are told (RFC 9457, section 3), and health."""
 
 from typing import Annotated, Any, Literal
 
@@ -6,6 +6,7 @@ from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
 from service.documents.base import Document, without_default
+from service.errors import ServiceError
 
 
 def _optional(description: str, **more: Any) -> Any:
@@ -43,6 +44,20 @@ class Problem(Document):
     errors: Annotated[
         list[DocumentFault] | SkipJsonSchema[None], _optional("Every fault of a document of desired state.")
     ] = None
+
+
+def problem_of(error: ServiceError, *, public_url: str, request_id: str) -> dict[str, Any]:
+    """Return the problem document of `error` (RFC 9457, section 3)."""
+    document = Problem(
+        type=f"{public_url}/docs#{error.code}",
+        title=error.title,
+        status=error.status,
+        detail=error.detail,
+        code=error.code,
+        request_id=request_id,
+        **error.members(),
+    )
+    return document.model_dump(exclude_unset=True)
 
 
 class Live(Document):

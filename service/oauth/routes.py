@@ -1,6 +1,7 @@
 """/oauth/authorize, /oauth/callback and /signin, opened in a top-level window."""
 
 import time
+from typing import Any
 
 from flask import Blueprint, g, make_response, redirect, render_template, request
 from flask.typing import ResponseReturnValue
@@ -188,10 +189,29 @@ def _to_keep(account: Subdomain, session: SessionDocument | None) -> dict[str, o
     return None if session is None else {**session.model_dump(), "account": account}
 
 
-def forget_cookie(response: Response) -> None:
+@blueprint.after_request
+def forget_cookie(response: Response) -> Response:
     """Drop the cookie of the state this callback has used, whatever came of it; one over a limit has used none."""
     if "used_state" in g:
         _drop_cookie(response, _cookie_name(label_of(g.used_state)))
+    return response
+
+
+def failure_page(document: dict[str, Any]) -> str:
+    """Return the page that shows why connecting or signing in has failed, given the problem document."""
+    if "signing_in" in g:
+        return render_template("signed_in.html", account=g.signing_in.account, kept=None, problem=document)
+    return render_template(
+        "authorized.html",
+        result="failed",
+        code=document["code"],
+        problem=document,
+        account=None,
+        authorized_by=None,
+        not_ready=(),
+        kept=None,
+        origin=services().settings.public_url,
+    )
 
 
 def _connected_page(connected: Connected) -> Response:
