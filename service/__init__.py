@@ -15,6 +15,7 @@ sidebar/                who is asking: the signed page, its session, roles; stat
 oauth/                  the handshake, the grant, handing out live tokens
 zis_registry            the ZIS Registry API: pages, names, refusals
 activity, lookers       who did what to an account, and when; who has looked at it
+events                  an author, an event, and the entry that tells of several
 zendesk/                reaching one account: address, transport, deadlines, what a failure means
 vault, rate_limits      sealing records; our own limits
 executor, shares        what goes on beside a request; places that nobody takes all of

@@ -13,13 +13,13 @@ the same changes to several job specs of an integration, each soon after the oth
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import structlog
 
 from service import metrics, records
-from service.errors import InternalError, ServiceError, StoreUnavailable, error_class
+from service.errors import StoreUnavailable, error_class
+from service.events import NOBODY, OK, SAME, Action, Author, Entry, Event, entry_in, folded, identity, outcome
 from service.store import ACTIVITY_GIVES_WAY_AT, Command, Store
 from service.subdomains import Subdomain
 from service.timestamps import parse_timestamp, timestamp
@@ -32,15 +32,9 @@ MOST_CONNECTIONS = 100
 RUN_SECONDS = 3600
 # A bulk's next change comes within this: its caller may have been told to wait for the next minute's limit.
 BULK_SECONDS = 90
-# Beyond either a bulk goes on in an entry of its own, because each further name writes the whole entry anew.
-MOST_ITEMS = 1000
-MOST_ITEMS_CHARACTERS = 64 * 1024
 # How often a merge is tried while others write the newest entry; then this one is written by itself.
 MERGE_TRIES = 5
 LIFE_SECONDS = 90 * 86_400
-OK = "ok"
-
-Action = Literal["connected", "disconnected", "installed", "uninstalled", "rearmed", "reauthorization_required"]
 
 # One script, so that the list is never longer than it may be, and never without an expiry.
 _PUSH = """
@@ -84,8 +78,6 @@ return 1
 """
 
 _CONNECTIONS = frozenset({"connected", "disconnected", "reauthorization_required"})
-# What two changes by the same person have to share to be counted in one entry.
-_SAME = ("action", "integration", "result")
 
 # The log's names for actions that failed, so that nobody takes `installed` at warning for an installation.
 _FAILED: dict[Action, str] = {
@@ -97,92 +89,6 @@ _FAILED: dict[Action, str] = {
 }
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Author:
-    """Who did something, as Zendesk knows them; None: not known."""
-
-    id: int | None = None
-    name: str | None = None
-    installation_id: int | None = None
-    """The installation of the Zendesk app it was done from."""
-    is_operator: bool = False
-    """Done by a command, so by nobody Zendesk knows."""
-
-    @property
-    def is_known(self) -> bool:
-        """Whether two events of this author are certain to be by the same one."""
-        return self.is_operator or self.id is not None or self.name is not None
-
-    def to_json(self) -> dict[str, Any] | str:
-        """Return the `actor` as our API shows it."""
-        return "operator" if self.is_operator else {"id": self.id, "name": self.name}
-
-
-NOBODY = Author()
-OPERATOR = Author(is_operator=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """What was done, or attempted."""
-
-    action: Action
-    integration: str | None = None
-    job_spec: str | None = None
-    """Short name."""
-    result: str = OK
-    """`ok`, or the code of the error it ended in."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    """What one entry says of events of one kind."""
-
-    event: Event
-    """The last of them."""
-    count: int
-    items: tuple[str, ...] | None = None
-    """The names of the job specs, where there are several."""
-
-    def to_members(self) -> dict[str, Any]:
-        return {
-            "action": self.event.action,
-            "integration": self.event.integration,
-            "job_spec": self.event.job_spec if self.items is None else None,
-            "result": self.event.result,
-            "count": self.count,
-            "items": self.items,
-        }
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of its job specs, each once."""
-        if self.items is not None:
-            return self.items
-        return () if self.event.job_spec is None else (self.event.job_spec,)
-
-    def with_more(self, count: int, names: tuple[str, ...]) -> "_Entry | None":
-        """Return the entry after as many events of its kind before; None: it would be too long."""
-        both = tuple(dict.fromkeys((*names, *self.names)))
-        if len(both) > MOST_ITEMS or sum(map(len, both)) > MOST_ITEMS_CHARACTERS:
-            return None
-        return _Entry(self.event, self.count + count, both if len(both) > 1 else None)
-
-
-@contextmanager
-def outcome(tell: Callable[[str], None]) -> Iterator[None]:
-    """Tell what becomes of the block: `ok`, or the code of the error it raises."""
-    result = InternalError.code
-    try:
-        yield
-        result = OK
-    except ServiceError as failure:
-        result = failure.code
-        raise
-    finally:
-        tell(result)
 
 
 def activity_key(account: Subdomain) -> str:
@@ -270,7 +176,7 @@ class Activity:
         closed = 0
         for item in items:
             try:
-                entry = self._vault.parsed(activity_key(account), item.partition(b":")[2], _entry)
+                entry = self._vault.parsed(activity_key(account), item.partition(b":")[2], entry_in)
             except KeyMissing:
                 closed += 1
                 continue
@@ -315,7 +221,7 @@ class Activity:
         if not events:
             return
         at = int(self._clock())
-        entries = _folded(events)[-MOST_ENTRIES:]
+        entries = folded(events)[-MOST_ENTRIES:]
         try:
             if self._store.has_room(ACTIVITY_GIVES_WAY_AT):
                 self._push(account, at, author, entries)
@@ -325,7 +231,7 @@ class Activity:
             # What was done is done, and its answer does not depend on this.
             _log.warning("activity_not_kept", account=account, entries=len(events), code=failure.code)
 
-    def _push(self, account: Subdomain, at: int, author: Author, entries: list[_Entry]) -> None:
+    def _push(self, account: Subdomain, at: int, author: Author, entries: list[Entry]) -> None:
         """Write entries; the first takes the place of the newest one there, if it goes on with that.
 
         Raises:
@@ -340,7 +246,7 @@ class Activity:
                 return
         self._store.run(_PUSH, [activity_key(account)], [*limits, b"", b"", *items])
 
-    def _merged(self, account: Subdomain, at: int, author: Author, entry: _Entry) -> tuple[bytes, _Entry | None]:
+    def _merged(self, account: Subdomain, at: int, author: Author, entry: Entry) -> tuple[bytes, Entry | None]:
         """Return the newest item and what takes its place, if `entry` goes on with it; (b"", None): it does not.
 
         Raises:
@@ -350,11 +256,11 @@ class Activity:
         if head is None or not author.is_known:
             return b"", None
         try:
-            before = self._vault.parsed(activity_key(account), head.partition(b":")[2], _entry)
+            before = self._vault.parsed(activity_key(account), head.partition(b":")[2], entry_in)
         except KeyMissing:
             return b"", None
-        kind = (_identity(author.to_json()), *(getattr(entry.event, name) for name in _SAME))
-        if (_identity(before["actor"]), *(before[name] for name in _SAME)) != kind:
+        kind = (identity(author.to_json()), *(getattr(entry.event, name) for name in SAME))
+        if (identity(before["actor"]), *(before[name] for name in SAME)) != kind:
             return b"", None
         names = tuple(before["items"] or ([] if before["job_spec"] is None else [before["job_spec"]]))
         age = at - (parse_timestamp(before["at"]) or 0)
@@ -363,11 +269,11 @@ class Activity:
         merged = entry.with_more(before["count"], names)
         return (b"", None) if merged is None else (head, merged)
 
-    def _item(self, account: Subdomain, at: int, author: Author, entry: _Entry) -> str:
+    def _item(self, account: Subdomain, at: int, author: Author, entry: Entry) -> str:
         mark = ".c" if entry.event.action in _CONNECTIONS else ""
         return f"{at}{mark}:{self._sealed(account, at, author, entry)}"
 
-    def _sealed(self, account: Subdomain, at: int, author: Author, entry: _Entry) -> str:
+    def _sealed(self, account: Subdomain, at: int, author: Author, entry: Entry) -> str:
         members = {
             "at": timestamp(at),
             "actor": author.to_json(),
@@ -376,49 +282,3 @@ class Activity:
             **entry.to_members(),
         }
         return self._vault.seal(activity_key(account), records.write(members))
-
-
-def _folded(events: tuple[Event, ...]) -> list[_Entry]:
-    """Return the events in their order, those of one kind that follow each other as one entry."""
-    entries: list[_Entry] = []
-    for event in events:
-        entry = _Entry(event, 1)
-        last = entries[-1] if entries else None
-        is_same = last is not None and all(getattr(last.event, name) == getattr(event, name) for name in _SAME)
-        merged = entry.with_more(last.count, last.names) if last is not None and is_same else None
-        if merged is None:
-            entries.append(entry)
-        else:
-            entries[-1] = merged
-    return entries
-
-
-def _identity(actor: dict[str, Any] | str) -> object:
-    """Return what tells an actor from others: the id, whatever name somebody had then; a machine has only a name."""
-    if isinstance(actor, str):
-        return actor
-    return (actor["id"], None if actor["id"] is not None else actor["name"])
-
-
-def _entry(plaintext: bytes) -> dict[str, Any]:
-    """Return the entry in a record as our API shows it.
-
-    Raises:
-        Unreadable: it does not say what was done, when, or what became of it.
-    """
-    members = records.read(plaintext)
-    if members.get("action") not in get_args(Action) or not {"at", "result"} <= members.keys():
-        raise records.Unreadable
-    actor = members.get("actor")
-    known: dict[str, Any] = {"at": members["at"], "action": members["action"], "actor": "operator"}
-    if actor != "operator":
-        actor = actor if isinstance(actor, dict) else {}
-        known["actor"] = {"id": actor.get("id"), "name": actor.get("name")}
-    for name in ("integration", "job_spec", "result", "installation_id", "request_id"):
-        known[name] = members.get(name)
-    # An older release counted nothing, or kept no names.
-    count, items = members.get("count"), members.get("items")
-    known["count"] = count if type(count) is int and count > 0 else 1
-    is_names = isinstance(items, list) and items and all(isinstance(name, str) for name in items)
-    known["items"] = items if is_names else None
-    return known

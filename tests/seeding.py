@@ -4,7 +4,8 @@ import time
 
 from flask import Flask
 
-from service.activity import Activity, Author, Event
+from service.activity import Activity
+from service.events import Author, Event
 from service.lookers import Lookers
 from service.oauth import probes
 from service.oauth.authorization_server import ACCESS_TOKEN_SECONDS, REFRESH_TOKEN_SECONDS, TokenPair

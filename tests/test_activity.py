@@ -12,20 +12,10 @@ import time_machine
 from redis import Redis
 from werkzeug.test import TestResponse
 
-from service.activity import (
-    LIFE_SECONDS,
-    MOST_ENTRIES,
-    NOBODY,
-    OPERATOR,
-    RUN_SECONDS,
-    Activity,
-    Author,
-    Event,
-    activity_key,
-    outcome,
-)
+from service.activity import LIFE_SECONDS, MOST_ENTRIES, RUN_SECONDS, Activity, activity_key
 from service.deadlines import Deadline
 from service.errors import ServiceError, StoreUnavailable
+from service.events import NOBODY, OPERATOR, Author, Event, outcome
 from service.lookers import Lookers
 from service.oauth.access_tokens import AccessTokens
 from service.oauth.grants import Grants

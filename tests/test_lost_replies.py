@@ -12,10 +12,10 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
-from service.activity import OPERATOR
 from service.app import create_app
 from service.deadlines import Deadline
 from service.errors import StoreUnavailable
+from service.events import OPERATOR
 from service.executor import Executor
 from service.oauth import grants as grant_scripts
 from service.oauth.access_tokens import AccessTokens

@@ -13,7 +13,7 @@ from redis import Redis
 from werkzeug.test import TestResponse
 
 from service import records
-from service.activity import OK
+from service.events import OK
 from service.job_specs import plans
 from service.job_specs.rearmed import Rearmed
 from service.oauth.cool_down import CoolDown

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from service.activity import Action, Activity, Author, Event, outcome
+from service.activity import Activity
 from service.deadlines import Deadline
 from service.errors import (
     AccountGone,
@@ -25,6 +25,7 @@ from service.errors import (
     ZendeskTimeout,
     ZendeskUnavailable,
 )
+from service.events import Action, Author, Event, outcome
 from service.executor import Executor
 from service.job_specs import kept_lists
 from service.job_specs.listing import Answer, Listing, ListRequest

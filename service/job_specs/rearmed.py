@@ -13,8 +13,8 @@ from dataclasses import replace
 import structlog
 
 from service import records
-from service.activity import OK
 from service.errors import StoreUnavailable
+from service.events import OK
 from service.job_specs.plans import Change
 from service.store import Store
 from service.subdomains import Subdomain

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from service.activity import OK, Action, Activity, Author, Event
+from service.activity import Activity
 from service.deadlines import Deadline
 from service.errors import (
     AccountGone,
@@ -25,6 +25,7 @@ from service.errors import (
     ZendeskTimeout,
     ZendeskUnavailable,
 )
+from service.events import OK, Action, Author, Event
 from service.job_specs import kept_lists
 from service.job_specs.bundles import Bundles
 from service.job_specs.changes import READ_BACK_NEEDS_SECONDS, SECOND_LOOK_SECONDS, Changes, is_outcome_unknown

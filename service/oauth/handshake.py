@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from service.activity import NOBODY, Activity, Author, Event
+from service.activity import Activity
 from service.deadlines import Deadline
 from service.errors import (
     AccountGone,
@@ -17,6 +17,7 @@ from service.errors import (
     ScopeInsufficient,
     StoreUnavailable,
 )
+from service.events import NOBODY, Author, Event
 from service.lookers import Lookers
 from service.oauth import probes, signs
 from service.oauth.access_tokens import AccessTokens

@@ -16,9 +16,10 @@ from typing import Literal
 import structlog
 
 from service import metrics
-from service.activity import OK, Activity
+from service.activity import Activity
 from service.deadlines import Deadline
 from service.errors import AccountGone, ClientMisconfigured, ServiceError, StoreUnavailable
+from service.events import OK
 from service.oauth import signs
 from service.oauth.authorization_server import AuthorizationServer, InvalidGrant, TokenPair
 from service.oauth.conditions import Conditions

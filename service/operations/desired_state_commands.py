@@ -4,9 +4,9 @@ from typing import IO, Any
 
 import click
 
-from service.activity import OPERATOR
 from service.deadlines import REQUEST_BUDGET_SECONDS, Deadline
 from service.errors import PayloadTooLarge
+from service.events import OPERATOR
 from service.job_specs.desired_state import LARGEST_DOCUMENT_BYTES, DesiredState, Place, document_of, read_document
 from service.job_specs.plans import OPEN, Change
 from service.job_specs.reconciling import Applied, Lists

@@ -2,9 +2,9 @@
 
 import click
 
-from service.activity import OPERATOR
 from service.deadlines import Deadline
 from service.errors import ServiceError
+from service.events import OPERATOR
 from service.operations.console import Account, OperatorCommand, described, in_one_line, json_option, print_json
 from service.operations.progress import Progress
 from service.subdomains import Subdomain

@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from service.activity import OPERATOR
 from service.deadlines import REQUEST_BUDGET_SECONDS, Deadline
 from service.errors import (
     IntegrationMismatch,
@@ -18,6 +17,7 @@ from service.errors import (
     ServiceError,
     ZISRejected,
 )
+from service.events import OPERATOR
 from service.job_specs.changes import Changed
 from service.job_specs.listing import ListRequest
 from service.job_specs.reconciling import BUNDLES_SECONDS

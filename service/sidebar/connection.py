@@ -5,9 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from service.activity import Activity, Author
+from service.activity import Activity
 from service.deadlines import Deadline
 from service.errors import AccountGone, AuthorizationRequired, ZendeskUnavailable
+from service.events import Author
 from service.lookers import Lookers
 from service.oauth import probes, signs
 from service.oauth.access_tokens import AccessTokens

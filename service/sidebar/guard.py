@@ -6,8 +6,8 @@ from typing import ParamSpec, TypeVar, cast
 
 from flask import g, request
 
-from service.activity import Author
 from service.errors import Unauthenticated
+from service.events import Author
 from service.rate_limits import REFUSED_REQUESTS, address_group
 from service.sidebar.machine_tokens import PREFIX
 from service.sidebar.managers import Standing

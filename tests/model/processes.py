@@ -6,9 +6,9 @@ from functools import partial
 from types import SimpleNamespace
 from unittest.mock import patch
 
-from service.activity import OPERATOR
 from service.deadlines import REQUEST_BUDGET_SECONDS, Deadline
 from service.errors import ZendeskUnavailable
+from service.events import OPERATOR
 from service.files.collection import Collection
 from service.operations.key_rotation import rotate
 from service.services import build_services

@@ -4,7 +4,8 @@ import json
 
 from redis import Redis
 
-from service.activity import OPERATOR, Activity, Event
+from service.activity import Activity
+from service.events import OPERATOR, Event
 from service.subdomains import Subdomain
 from tests.conftest import MakeApp
 from tests.operations.console import run

@@ -7,8 +7,9 @@ import time_machine
 from flask import Flask
 from redis import Redis
 
-from service.activity import OPERATOR, Activity, Event
+from service.activity import Activity
 from service.deadlines import Deadline
+from service.events import OPERATOR, Event
 from service.oauth.grants import Grants
 from service.operations.doctor.key_checks import check_keys
 from service.operations.sealed_records import SealedRecords

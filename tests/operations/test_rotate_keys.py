@@ -11,8 +11,9 @@ import pytest
 from flask import Flask
 from redis import Redis
 
-from service.activity import NOBODY, OPERATOR, Activity, Event
+from service.activity import Activity
 from service.deadlines import REQUEST_BUDGET_SECONDS, Deadline
+from service.events import NOBODY, OPERATOR, Event
 from service.lookers import Lookers
 from service.oauth.access_tokens import AccessTokens
 from service.oauth.granted import Grant
