@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 import structlog
 
 from service.activity import Activity
-from service.deadlines import Deadline
 from service.errors import (
     AccountGone,
     IntegrationRequired,
@@ -30,7 +29,7 @@ from service.executor import Executor
 from service.job_specs import kept_lists
 from service.job_specs.listing import Answer, Listing, ListRequest
 from service.oauth import signs
-from service.oauth.clients import Clients
+from service.oauth.clients import AccountContext, Clients
 from service.settings import Settings
 from service.store import Store
 from service.subdomains import Subdomain
@@ -110,15 +109,7 @@ class Changes:
         return SpecName(spec.name, integration)
 
     def change(
-        self,
-        account: Subdomain,
-        grant_id: str,
-        spec: SpecName,
-        *,
-        qualified: bool,
-        install: bool,
-        author: Author,
-        deadline: Deadline,
+        self, context: AccountContext, spec: SpecName, *, qualified: bool, install: bool, author: Author
     ) -> Changed:
         """Install or uninstall a job spec; `qualified`: send the name as it is, listed or not.
 
@@ -130,29 +121,27 @@ class Changes:
             ZendeskUnavailable: Zendesk accepted, and twice showed the opposite.
             ServiceError: Zendesk refused or failed.
         """
-        target = (
-            self._as_named(account, grant_id, spec) if qualified else self._resolved(account, grant_id, spec, deadline)
-        )
-        integration = target.name.integration or ""
+        target = self._as_named(context, spec) if qualified else self._resolved(context, spec)
+        account, integration = context.account, target.name.integration or ""
         kept_lists.mark_changed(self._store, account, integration)
         is_repeated = install and any(row.installed for row in target.known)
         action: Action = "rearmed" if is_repeated else "installed" if install else "uninstalled"
         with self._activity.recorded(
             account, author, action, integration=integration, job_spec=target.name.name
         ) as told:
-            changed = self._carried_out(account, grant_id, target, install, deadline)
+            changed = self._carried_out(context, target, install)
             told["verified"] = changed.is_verified
         return changed
 
-    def uninstall_all(self, account: Subdomain, grant_id: str, author: Author, deadline: Deadline) -> None:
+    def uninstall_all(self, context: AccountContext, author: Author) -> None:
         """Uninstall every installed job spec of the account; stops at the first failure.
 
         Raises:
             ServiceError: a list or an uninstallation failed, or time ran out; repeated, it goes on with what is left.
         """
-        names = list(self._settings.integrations_of(account))
-        now, kept = self._listing.look(account, names, grant_id)
-        requests = [ListRequest(account, name, grant_id, now, deadline) for name in names]
+        names = list(self._settings.integrations_of(context.account))
+        now, kept = self._listing.look(context.account, names, context.grant_id)
+        requests = [ListRequest.of(context, name, now) for name in names]
         answers = self._listing.answers(requests, kept, now)
         for answer in answers:
             if answer.list is None:
@@ -161,37 +150,34 @@ class Changes:
             # A name may be listed twice.
             installed = list(dict.fromkeys(row["name"] for row in json.loads(_array(answer)) if row["installed"]))
             if installed:
-                self._uninstall_each(account, answer.integration, installed, author, deadline)
+                self._uninstall_each(context, answer.integration, installed, author)
 
-    def _carried_out(
-        self, account: Subdomain, grant_id: str, target: _Target, install: bool, deadline: Deadline
-    ) -> Changed:
+    def _carried_out(self, context: AccountContext, target: _Target, install: bool) -> Changed:
         """Send a change, and return what Zendesk shows after it."""
         integration = target.name.integration or ""
         acknowledged: bool | None = None
         lost: ServiceError | None = None
         try:
-            acknowledged = self.send(account, target.name, install=install, deadline=deadline)
+            acknowledged = self.send(context, target.name, install=install)
         except (ZendeskUnavailable, ReplyLate) as failure:
             if not is_outcome_unknown(failure):
                 raise
             lost = failure
         finally:
-            self.mark_again(account, integration)
-        return self._judged(account, grant_id, target, install, acknowledged, lost, deadline)
+            self.mark_again(context.account, integration)
+        return self._judged(context, target, install, acknowledged, lost)
 
-    def _uninstall_each(
-        self, account: Subdomain, integration: str, names: list[str], author: Author, deadline: Deadline
-    ) -> None:
+    def _uninstall_each(self, context: AccountContext, integration: str, names: list[str], author: Author) -> None:
+        account = context.account
         kept_lists.mark_changed(self._store, account, integration)
         done: list[Event] = []
 
         def uninstall(name: str) -> None:
-            if deadline.left() < READ_BACK_NEEDS_SECONDS:
+            if context.deadline.left() < READ_BACK_NEEDS_SECONDS:
                 raise ZendeskTimeout("Not all job specs could be uninstalled in time. Repeat it: the rest will follow.")
             # A 404 means that it is not installed, which is what is wanted.
             with outcome(lambda result: done.append(Event("uninstalled", integration, name, result))):
-                self.send(account, SpecName(name, integration), install=False, deadline=deadline)
+                self.send(context, SpecName(name, integration), install=False)
 
         left = deque(names)
 
@@ -220,7 +206,7 @@ class Changes:
             # The change is made; a list asked meanwhile may be shown until it is no longer young.
             _log.warning("change_not_marked", account=account, integration=integration, code=failure.code)
 
-    def send(self, account: Subdomain, name: SpecName, *, install: bool, deadline: Deadline) -> bool | None:
+    def send(self, context: AccountContext, name: SpecName, *, install: bool) -> bool | None:
         """Send one change. True: Zendesk accepted it; None: it says 404 to an uninstall, which the list has to settle.
 
         Raises:
@@ -228,29 +214,30 @@ class Changes:
             ServiceError: Zendesk refused or failed.
         """
         integration = name.integration or ""
-        client = self._clients.of_integration(account, integration, deadline)
+        client = self._clients.of_integration(context.account, integration, context.deadline)
         try:
             if not install:
                 return uninstall_job_spec(client, name) or None
             install_job_spec(client, name)
         except AccountGone as failure:
-            signs.note_gone(self._store, account, failure)
+            signs.note_gone(self._store, context.account, failure)
             raise
         return True
 
-    def _as_named(self, account: Subdomain, grant_id: str, spec: SpecName) -> _Target:
+    def _as_named(self, context: AccountContext, spec: SpecName) -> _Target:
         """Return a job spec by its qualified name, which is sent as it is, listed or not."""
         integration = spec.integration or ""
-        now, kept = self._listing.look(account, [integration], grant_id)
+        now, kept = self._listing.look(context.account, [integration], context.grant_id)
         answer = Answer(integration, kept[0].stale(now), None)
         return _Target(spec, remembered=_find(answer, spec.name))
 
-    def _resolved(self, account: Subdomain, grant_id: str, spec: SpecName, deadline: Deadline) -> _Target:
+    def _resolved(self, context: AccountContext, spec: SpecName) -> _Target:
         """Return the one job spec of a short name; the lists are asked anew before it is said not to be there."""
+        account = context.account
         names = [spec.integration] if spec.integration else list(self._settings.integrations_of(account))
         for fresh in (False, True):
-            now, kept = self._listing.look(account, names, grant_id)
-            wanted = [ListRequest(account, name, grant_id, now if fresh else None, deadline) for name in names]
+            now, kept = self._listing.look(account, names, context.grant_id)
+            wanted = [ListRequest.of(context, name, now if fresh else None) for name in names]
             answers = self._listing.answers(wanted, kept, now)
             found = [rows for answer in answers if (rows := _find(answer, spec.name))]
             if len(found) > 1:
@@ -266,18 +253,16 @@ class Changes:
 
     def _judged(
         self,
-        account: Subdomain,
-        grant_id: str,
+        context: AccountContext,
         target: _Target,
         install: bool,
         acknowledged: bool | None,
         lost: ServiceError | None,
-        deadline: Deadline,
     ) -> Changed:
         """Return what Zendesk shows after the change."""
         has_disagreed = False
         for look in range(2):
-            answer = self._read_back(account, grant_id, target, deadline)
+            answer = self._read_back(context, target)
             if answer.list is None:
                 if has_disagreed:
                     break
@@ -294,7 +279,7 @@ class Changes:
                     return Changed(_assumed(target, install), is_verified=True)
                 raise JobSpecNotFound("Zendesk knows no job spec of this name.", upstream_status=404)
             has_disagreed = True
-            if look == 0 and deadline.left() > SECOND_LOOK_SECONDS + READ_BACK_NEEDS_SECONDS:
+            if look == 0 and context.deadline.left() > SECOND_LOOK_SECONDS + READ_BACK_NEEDS_SECONDS:
                 time.sleep(SECOND_LOOK_SECONDS)
         if lost is not None:
             raise lost
@@ -303,16 +288,16 @@ class Changes:
             f"Zendesk took the change, but its list does not show the job spec as {state}. Look again in a moment."
         )
 
-    def _read_back(self, account: Subdomain, grant_id: str, target: _Target, deadline: Deadline) -> Answer:
+    def _read_back(self, context: AccountContext, target: _Target) -> Answer:
         """Return the list asked after the change, or why there is none."""
         integration = target.name.integration or ""
-        if deadline.left() < READ_BACK_NEEDS_SECONDS:
+        if context.deadline.left() < READ_BACK_NEEDS_SECONDS:
             return Answer(integration, None, _unsettled())
         try:
-            now, kept = self._listing.look(account, [integration], grant_id)
+            now, kept = self._listing.look(context.account, [integration], context.grant_id)
         except StoreUnavailable as failure:
             return Answer(integration, None, failure)
-        return self._listing.answer(ListRequest(account, integration, grant_id, now, deadline), kept[0], now)
+        return self._listing.answer(ListRequest.of(context, integration, now), kept[0], now)
 
 
 def is_outcome_unknown(failure: ServiceError) -> bool:

@@ -8,6 +8,7 @@ from service.documents.queries import RearmQuery
 from service.job_specs.desired_state import DesiredState, Place, read_document
 from service.job_specs.plans import Change
 from service.job_specs.reconciling import Applied, Pace
+from service.oauth.clients import AccountContext
 from service.rate_limits import CHANGES, FRESH_LISTS
 from service.sidebar.guard import author, current_session, require_caller, waits_for_zendesk
 from service.sidebar.routes import API_BASE
@@ -70,7 +71,8 @@ def _asked() -> tuple[DesiredState, bool]:
 
 def _planned(desired: DesiredState, grant_id: str, *, is_rearming: bool) -> tuple[Change, ...]:
     services().rate_limits.count(FRESH_LISTS, current_session().counted_as)
-    changes = services().reconciler.plan(desired.account, grant_id, desired.integrations, deadline(), rearm=is_rearming)
+    context = AccountContext(desired.account, grant_id, deadline())
+    changes = services().reconciler.plan(context, desired.integrations, rearm=is_rearming)
     if not is_rearming:
         return changes
     return services().rearmed.without_done(desired.account, current_session().counted_as, desired.integrations, changes)

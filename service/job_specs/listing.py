@@ -27,7 +27,7 @@ from service.job_specs import kept_lists
 from service.job_specs.bundles import Bundles
 from service.job_specs.kept_lists import Kept, KeptList, kept_in, microseconds
 from service.oauth import probes, signs
-from service.oauth.clients import Clients
+from service.oauth.clients import AccountContext, Clients
 from service.oauth.conditions import Conditions
 from service.oauth.turns import Turns
 from service.oauth.zis_tokens import Prefetched
@@ -68,6 +68,11 @@ class ListRequest:
     deadline: Deadline
     prefetched: Prefetched | None = None
     """What the request has read of the token, for a question that begins at once; None: it is looked up then."""
+
+    @classmethod
+    def of(cls, context: AccountContext, integration: str, not_before: int | None = None) -> "ListRequest":
+        """Return a request for the list of one of the account's integrations."""
+        return cls(context.account, integration, context.grant_id, not_before, context.deadline)
 
 
 @dataclass(frozen=True, slots=True)

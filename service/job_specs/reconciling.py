@@ -31,6 +31,7 @@ from service.job_specs.bundles import Bundles
 from service.job_specs.changes import READ_BACK_NEEDS_SECONDS, SECOND_LOOK_SECONDS, Changes, is_outcome_unknown
 from service.job_specs.listing import Answer, Listing, ListRequest
 from service.job_specs.plans import SENT, Change, Kind, Listed, make_plan
+from service.oauth.clients import AccountContext
 from service.settings import Settings
 from service.store import Store
 from service.subdomains import Subdomain
@@ -113,33 +114,31 @@ class Reconciler:
         self._changes = changes
         self._activity = activity
 
-    def look_closely(self, account: Subdomain, grant_id: str, integrations: Iterable[str], deadline: Deadline) -> Lists:
+    def look_closely(self, context: AccountContext, integrations: Iterable[str]) -> Lists:
         """Return what `look` does, with what is left over as Zendesk's bundles say now; it takes two questions more.
 
         Raises:
             StoreUnavailable: Redis did not answer.
         """
-        lists = self.look(account, grant_id, integrations, deadline)
+        lists = self.look(context, integrations)
         for integration, rows in lists.rows.items():
-            until = Deadline.after(min(BUNDLES_SECONDS, deadline.left()))
-            known = self._bundles.ask(account, integration, (row.name for row in rows), until)
+            until = Deadline.after(min(BUNDLES_SECONDS, context.deadline.left()))
+            known = self._bundles.ask(context.account, integration, (row.name for row in rows), until)
             lists.rows[integration] = [
                 replace(row, left_over=known.left_over(row.name, installed=row.installed)) for row in rows
             ]
         return lists
 
-    def look(self, account: Subdomain, grant_id: str, integrations: Iterable[str], deadline: Deadline) -> Lists:
+    def look(self, context: AccountContext, integrations: Iterable[str]) -> Lists:
         """Return what Zendesk lists now.
 
         Raises:
             StoreUnavailable: Redis did not answer.
         """
         names = list(integrations)
-        now, kept = self._listing.look(account, names, grant_id)
+        now, kept = self._listing.look(context.account, names, context.grant_id)
         lists = Lists({}, {})
-        for answer in self._listing.answers(
-            [ListRequest(account, name, grant_id, now, deadline) for name in names], kept, now
-        ):
+        for answer in self._listing.answers([ListRequest.of(context, name, now) for name in names], kept, now):
             if answer.list is not None:
                 lists.rows[answer.integration] = _rows(answer)
             else:
@@ -148,10 +147,8 @@ class Reconciler:
 
     def plan(
         self,
-        account: Subdomain,
-        grant_id: str,
+        context: AccountContext,
         wanted: Mapping[str, Mapping[str, bool]],
-        deadline: Deadline,
         *,
         rearm: bool,
         closely: bool = False,
@@ -162,7 +159,7 @@ class Reconciler:
             ServiceError: an integration that is named in `wanted` could not be listed.
         """
         look = self.look_closely if closely else self.look
-        lists = look(account, grant_id, self._settings.integrations_of(account), deadline)
+        lists = look(context, self._settings.integrations_of(context.account))
         for integration in sorted(wanted):
             if integration in lists.failures:
                 raise lists.failures[integration]
@@ -172,17 +169,15 @@ class Reconciler:
         self, account: Subdomain, grant_id: str, changes: tuple[Change, ...], author: Author, pace: Pace
     ) -> Applied:
         """Make the changes of a plan, one after another, read back, and record what became of them."""
-        run = _Run(self._changes, account, pace)
+        run = _Run(self._changes, account, grant_id, pace)
         done: list[Change] = []
         for integration in dict.fromkeys(one.integration for one in changes):
             part = [one for one in changes if one.integration == integration]
-            done += self._apply_part(run, grant_id, integration, part, author)
+            done += self._apply_part(run, integration, part, author)
         left = sum(one.change in SENT and one.result is None for one in done)
         return Applied(tuple(done), left, run.failure)
 
-    def _apply_part(
-        self, run: "_Run", grant_id: str, integration: str, part: list[Change], author: Author
-    ) -> list[Change]:
+    def _apply_part(self, run: "_Run", integration: str, part: list[Change], author: Author) -> list[Change]:
         """Return the changes of one integration with their results."""
         sent = _Sent()
         if any(one.change in SENT for one in part) and not run.is_over:
@@ -193,7 +188,7 @@ class Reconciler:
             else:
                 run.send_each(part, sent)
                 self._changes.mark_again(run.account, integration)
-        self._settle(run, grant_id, integration, sent)
+        self._settle(run, integration, sent)
         self._record(run.account, author, sent.results.values())
         results = sent.results | sent.refused
         return [
@@ -202,36 +197,34 @@ class Reconciler:
             for position, one in enumerate(part)
         ]
 
-    def _settle(self, run: "_Run", grant_id: str, integration: str, sent: "_Sent") -> None:
+    def _settle(self, run: "_Run", integration: str, sent: "_Sent") -> None:
         """Put what Zendesk shows afterwards in the place of what it acknowledged; asks once more if they disagree."""
         acknowledged = dict(sent.results)
         unsettled = [position for position, one in acknowledged.items() if not one.is_failed or position in sent.lost]
         is_last = False
         while unsettled:
-            deadline = run.pace.deadline()
-            installed = self._installed_now(run.account, grant_id, integration, deadline)
+            context = run.context()
+            installed = self._installed_now(context, integration)
             for position in unsettled:
                 is_lost = position in sent.lost
                 sent.results[position] = _judged(acknowledged[position], installed, is_lost=is_lost)
             is_last = is_last or installed is None
-            if is_last or deadline.left() < SECOND_LOOK_SECONDS + READ_BACK_NEEDS_SECONDS:
+            if is_last or context.deadline.left() < SECOND_LOOK_SECONDS + READ_BACK_NEEDS_SECONDS:
                 return
             is_last = True
             unsettled = [position for position in unsettled if sent.results[position].is_failed]
             if unsettled:
                 time.sleep(SECOND_LOOK_SECONDS)
 
-    def _installed_now(
-        self, account: Subdomain, grant_id: str, integration: str, deadline: Deadline
-    ) -> dict[str, bool] | None:
+    def _installed_now(self, context: AccountContext, integration: str) -> dict[str, bool] | None:
         """Return by name whether it is installed; None: there was no time, or no list to be had."""
-        if deadline.left() < READ_BACK_NEEDS_SECONDS:
+        if context.deadline.left() < READ_BACK_NEEDS_SECONDS:
             return None
         try:
-            now, kept = self._listing.look(account, [integration], grant_id)
+            now, kept = self._listing.look(context.account, [integration], context.grant_id)
         except StoreUnavailable:
             return None
-        answer = self._listing.answer(ListRequest(account, integration, grant_id, now, deadline), kept[0], now)
+        answer = self._listing.answer(ListRequest.of(context, integration, now), kept[0], now)
         if answer.list is None:
             return None
         rows = _rows(answer)
@@ -257,13 +250,18 @@ class _Sent:
 class _Run:
     """One application of a plan: what ends it, and what it has met so far."""
 
-    def __init__(self, changes: Changes, account: Subdomain, pace: Pace) -> None:
+    def __init__(self, changes: Changes, account: Subdomain, grant_id: str, pace: Pace) -> None:
         self._changes = changes
         self.account = account
         self.pace = pace
+        self._grant_id = grant_id
         self.is_over = False
         self.failure: ServiceError | None = None
         self._unreached = 0
+
+    def context(self) -> AccountContext:
+        """Return what the next step is done for."""
+        return AccountContext(self.account, self._grant_id, self.pace.deadline())
 
     def end(self, failure: ServiceError | None) -> None:
         """Begin nothing more; `failure`: why."""
@@ -316,7 +314,7 @@ class _Run:
         is_install = change.change != "uninstall"
         while True:
             try:
-                self._changes.send(self.account, name, install=is_install, deadline=self.pace.deadline())
+                self._changes.send(self.context(), name, install=is_install)
             except RateLimited as failure:
                 if not self.pace.wait(failure.retry_after or 1):
                     return failure

@@ -11,6 +11,7 @@ from service.errors import NotFound
 from service.job_specs.kept_lists import microseconds
 from service.job_specs.listing import ListRequest
 from service.job_specs.replies import list_reply
+from service.oauth.clients import AccountContext
 from service.oauth.granted import Grant
 from service.oauth.grants import Grants
 from service.oauth.zis_tokens import Prefetched
@@ -105,13 +106,11 @@ def _change(name: str, integration: str | None, *, install: bool) -> ResponseRet
     standing = services().managers.require_manager(session, deadline())
     services().rate_limits.count(CHANGES, session.counted_as)
     changed = changes.change(
-        session.account,
-        grant.id,
+        AccountContext(session.account, grant.id, deadline()),
         spec,
         qualified=is_qualified(name),
         install=install,
         author=author(standing),
-        deadline=deadline(),
     )
     return reply(ChangeDocument(job_spec=changed.job_spec.to_document(), verified=changed.is_verified))
 

@@ -1,5 +1,7 @@
 """Clients of an account, each with the token it needs: the grant's, an integration's, one that somebody holds, none."""
 
+from dataclasses import dataclass
+
 from service.deadlines import Deadline
 from service.oauth.access_tokens import AccessTokens, GrantToken
 from service.oauth.granted import Grant, MintedToken
@@ -7,6 +9,15 @@ from service.oauth.zis_tokens import IntegrationToken, Mint, Prefetched
 from service.subdomains import Subdomain
 from service.zendesk.calls import ZendeskCalls
 from service.zendesk.client import AccountClient, Credential, Unrenewed
+
+
+@dataclass(frozen=True, slots=True)
+class AccountContext:
+    """What a piece of work is done for: one account by one grant, until one deadline."""
+
+    account: Subdomain
+    grant_id: str
+    deadline: Deadline
 
 
 class Clients:

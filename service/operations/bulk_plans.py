@@ -6,6 +6,7 @@ from typing import Literal
 from service.deadlines import REQUEST_BUDGET_SECONDS, Deadline
 from service.errors import JobSpecNotFound
 from service.job_specs.plans import SENT, Change, Listed, make_plan
+from service.oauth.clients import AccountContext
 from service.operations.progress import Progress
 from service.subdomains import Subdomain
 from service.web import services
@@ -27,7 +28,8 @@ def plan_all(
     """
     grant_id = services().access_tokens.usable(account).id
     with Progress(f"Listing job specs of {account}"):
-        lists = services().reconciler.look(account, grant_id, integrations, Deadline.after(REQUEST_BUDGET_SECONDS))
+        context = AccountContext(account, grant_id, Deadline.after(REQUEST_BUDGET_SECONDS))
+        lists = services().reconciler.look(context, integrations)
     for failure in lists.failures.values():
         raise failure
     wanted = {name: _wanted(rows, wish, name, names) for name, rows in lists.rows.items()}

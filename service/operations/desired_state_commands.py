@@ -10,6 +10,7 @@ from service.events import OPERATOR
 from service.job_specs.desired_state import LARGEST_DOCUMENT_BYTES, DesiredState, Place, document_of, read_document
 from service.job_specs.plans import OPEN, Change
 from service.job_specs.reconciling import Applied, Lists
+from service.oauth.clients import AccountContext
 from service.operations.applying import OperatorsPace, confirmed, end_with, print_applied, print_plan
 from service.operations.console import (
     Account,
@@ -71,9 +72,8 @@ def export(account: Subdomain) -> None:
     settings.require_allowed(account)
     grant_id = services().access_tokens.usable(account).id
     with Progress(f"Listing job specs of {account}"):
-        lists = services().reconciler.look(
-            account, grant_id, settings.integrations_of(account), Deadline.after(REQUEST_BUDGET_SECONDS)
-        )
+        context = AccountContext(account, grant_id, Deadline.after(REQUEST_BUDGET_SECONDS))
+        lists = services().reconciler.look(context, settings.integrations_of(account))
     if lists.failures and not lists.rows:
         raise next(iter(lists.failures.values()))
     print_json(document_of(account, _installed(lists)))
@@ -156,14 +156,8 @@ def _planned(document: IO[bytes], account: Subdomain | None, *, rearm: bool) -> 
     settings.require_allowed(desired.account)
     grant_id = services().access_tokens.usable(desired.account).id
     with Progress(f"Listing job specs of {desired.account}"):
-        changes = services().reconciler.plan(
-            desired.account,
-            grant_id,
-            desired.integrations,
-            Deadline.after(REQUEST_BUDGET_SECONDS),
-            rearm=rearm,
-            closely=True,
-        )
+        context = AccountContext(desired.account, grant_id, Deadline.after(REQUEST_BUDGET_SECONDS))
+        changes = services().reconciler.plan(context, desired.integrations, rearm=rearm, closely=True)
     return desired, changes
 
 

@@ -22,6 +22,7 @@ from service.job_specs.changes import Changed
 from service.job_specs.listing import ListRequest
 from service.job_specs.reconciling import BUNDLES_SECONDS
 from service.job_specs.replies import list_reply
+from service.oauth.clients import AccountContext
 from service.operations.bulk_plans import Wish, plan_all
 from service.operations.console import (
     OperatorCommand,
@@ -90,7 +91,8 @@ def list_job_specs(
     deadline = Deadline.after(REQUEST_BUDGET_SECONDS)
     with Progress(f"Listing job specs of {account}"):
         now, kept = listing.look(account, integrations, grant_id)
-        wanted = [ListRequest(account, name, grant_id, now, deadline) for name in integrations]
+        context = AccountContext(account, grant_id, deadline)
+        wanted = [ListRequest.of(context, name, now) for name in integrations]
         document = json.loads(list_reply(listing.answers(wanted, kept, now), None, now).body)
         _mark_left_over(account, document, deadline)
     missing = []
@@ -221,13 +223,11 @@ def _change(
 
     def change(name: str) -> Changed:
         return changes.change(
-            account,
-            grant_id,
+            AccountContext(account, grant_id, Deadline.after(REQUEST_BUDGET_SECONDS)),
             changes.check_names(account, name, integration),
             qualified=is_qualified(name),
             install=is_install,
             author=OPERATOR,
-            deadline=Deadline.after(REQUEST_BUDGET_SECONDS),
         )
 
     done, not_tried = _one_after_another(names, change, "" if as_json else "installed" if is_install else "uninstalled")

@@ -12,7 +12,7 @@ from service.events import Author
 from service.lookers import Lookers
 from service.oauth import probes, signs
 from service.oauth.access_tokens import AccessTokens
-from service.oauth.clients import Clients
+from service.oauth.clients import AccountContext, Clients
 from service.oauth.conditions import Conditions, ConnectionState
 from service.oauth.granted import Grant, MintedToken
 from service.oauth.grants import Grants
@@ -59,7 +59,7 @@ class Connection:
         revocation: Revocation,
         clients: Clients,
         activity: Activity,
-        uninstall_all: Callable[[Subdomain, str, Author, Deadline], None],
+        uninstall_all: Callable[[AccountContext, Author], None],
     ) -> None:
         self._settings = settings
         self._store = store
@@ -168,7 +168,7 @@ class Connection:
         grant_id = self._access_tokens.usable(account).id if uninstall else None
         with self._activity.recorded(account, author, "disconnected") as told:
             if grant_id is not None:
-                self._uninstall_all(account, grant_id, author, deadline)
+                self._uninstall_all(AccountContext(account, grant_id, deadline), author)
             try:
                 told["revoked"] = revoked = self._end(self._clients.of_nobody(account, deadline))
             except AccountGone as failure:
