@@ -109,9 +109,8 @@ class AppKeys:
             if known.failure is not None and now - known.failed_at < FAILURE_SECONDS:
                 raise known.failure.error()
             self._look(asker)
-            return self._joined(
-                account, app_id, known, asker, deadline, lambda limit: self._fetch_once(account, app_id, known, limit)
-            )
+            client = AccountClient(self._calls, account, deadline)
+            return self._joined(client, app_id, known, asker, lambda within: self._fetch_once(within, app_id, known))
         except ServiceError:
             if known.key is not None and now - known.fetched_at < LAST_GOOD_SECONDS:
                 return known.key
@@ -135,17 +134,17 @@ class AppKeys:
         elif not self.fetches.is_under_way((account, app_id)):
             return known.key if known.key is not refused else None
 
-        def ask(limit: Deadline) -> RSAKey:
+        def ask(client: AccountClient) -> RSAKey:
             now = self._clock()
             if now - known.again_at < AGAIN_SECONDS:
                 # The question that was to be joined has ended just now.
                 return known.key or refused
             # Not before: whoever finds the minute begun relies on the question being under way, or ended.
             known.again_at = now
-            return self._fetch(account, app_id, known, limit)
+            return self._fetch(client, app_id, known)
 
         try:
-            key = self._joined(account, app_id, known, asker, deadline, ask)
+            key = self._joined(AccountClient(self._calls, account, deadline), app_id, known, asker, ask)
         except ServiceError as failure:
             _log.warning("app_key_not_fetched", account=account, code=failure.code)
             return None
@@ -153,17 +152,17 @@ class AppKeys:
 
     def _joined(
         self,
-        account: Subdomain,
+        client: AccountClient,
         app_id: int,
         known: _Known,
         asker: str | None,
-        deadline: Deadline,
-        ask: Callable[[Deadline], RSAKey],
+        ask: Callable[[AccountClient], RSAKey],
     ) -> RSAKey:
         """Return the key that `ask` brings, or whoever asks already."""
-        limit = deadline.sooner(FETCH_SECONDS)
+        within = client.until(client.deadline.sooner(FETCH_SECONDS))
         is_made_up = self._takes_any and asker is not None and known.key is None
-        return self.fetches.join((account, app_id), asker, limit, lambda: ask(limit), is_made_up=is_made_up)
+        about = (client.account, app_id)
+        return self.fetches.join(about, asker, within.deadline, lambda: ask(within), is_made_up=is_made_up)
 
     def _entry(self, account: Subdomain, app_id: int) -> _Known:
         with self._lock:
@@ -183,28 +182,27 @@ class AppKeys:
         if asker is not None:
             self._limits.look(REFUSED_REQUESTS, asker)
 
-    def _fetch_once(self, account: Subdomain, app_id: int, known: _Known, limit: Deadline) -> RSAKey:
+    def _fetch_once(self, client: AccountClient, app_id: int, known: _Known) -> RSAKey:
         """Fetch the key, unless that was done or failed just now: by whoever asked before this thread's turn."""
         now = self._clock()
         if known.key is not None and now - known.fetched_at < YOUNG_SECONDS:
             return known.key
         if known.failure is not None and now - known.failed_at < FAILURE_SECONDS:
             raise known.failure.error()
-        is_hurry = limit.left() < FETCH_SECONDS - HURRY_SECONDS
+        is_hurry = client.deadline.left() < FETCH_SECONDS - HURRY_SECONDS
         try:
-            return self._fetch(account, app_id, known, limit)
+            return self._fetch(client, app_id, known)
         except ServiceError as failure:
             if is_hurry and isinstance(failure, ZendeskTimeout):
                 # The caller's own deadline was near: that is nothing to hold against the account for a minute.
                 raise
             known.failed_at, known.failure = now, Failure.of(failure)
             # Told here, because the last good key may serve on for days before anybody notices.
-            _log.warning("app_key_not_fetched", account=account, code=failure.code)
+            _log.warning("app_key_not_fetched", account=client.account, code=failure.code)
             raise
 
-    def _fetch(self, account: Subdomain, app_id: int, known: _Known, limit: Deadline) -> RSAKey:
+    def _fetch(self, client: AccountClient, app_id: int, known: _Known) -> RSAKey:
         path = f"/api/v2/apps/{app_id}/public_key"
-        client = AccountClient(self._calls, account, limit)
         key = None
         # What Zendesk answers here where it has no key need not be JSON; the other address decides.
         with suppress(ForeignReply):
@@ -223,11 +221,11 @@ class AppKeys:
             return key
         try:
             # Sealed although public: whoever could plant a key here could open the page as anybody.
-            name = _key(account, app_id)
+            name = _key(client.account, app_id)
             record = records.write({"pem": reply.body.decode()})
             self._store.write(("SET", name, self._vault.seal(name, record), "EX", LAST_GOOD_SECONDS))
         except StoreUnavailable as failure:
-            _log.warning("app_key_not_kept", account=account, code=failure.code)
+            _log.warning("app_key_not_kept", account=client.account, code=failure.code)
         return key
 
     def _take_from_store(self, account: Subdomain, app_id: int, known: _Known) -> bool:
