@@ -20,5 +20,5 @@ figures      medians with their spread
 report       the tables
 check        ratios that may not get worse
 
-filter_typing is a benchmark of its own: the page, in a browser.
+filter_typing (the page, in a browser) and scale (what docs/scale.md quotes) are benchmarks of their own.
 """

@@ -90,7 +90,7 @@ OPERATIONS = (
         "POST", f"{API_BASE}/job_specs/install", "installNamedJobSpec", "job specs",
         "Install a job spec of any name",
         "Always sent, whatever the list says: installing again re-arms a job spec that a bundle upload has silenced. "
-        "Zendesk is asked afterwards what is so. Takes any name that a list shows.",
+        "The list is read back afterwards. Takes any name that a list shows.",
         NamedChangeQuery, ChangeDocument,
         (*_ALWAYS, *_CHANGING, "integration_required", "job_spec_not_found", "not_found", *_ZENDESK, *_STORE),
         takes_machines=True,
@@ -98,7 +98,7 @@ OPERATIONS = (
     Operation(
         "DELETE", f"{API_BASE}/job_specs/install", "uninstallNamedJobSpec", "job specs",
         "Uninstall a job spec of any name",
-        "Its flow no longer runs. Zendesk is asked afterwards what is so. Takes any name that a list shows.",
+        "Its flow no longer runs. The list is read back afterwards. Takes any name that a list shows.",
         NamedChangeQuery, ChangeDocument,
         (*_ALWAYS, *_CHANGING, "integration_required", "job_spec_not_found", "not_found", *_ZENDESK, *_STORE),
         takes_machines=True,
@@ -147,7 +147,7 @@ OPERATIONS = (
         "POST", f"{API_BASE}/session/claim", "claimSession", "account",
         "The session of whoever signed in through another front end",
         "For a page of one of ALLOWED_ORIGINS that has posted `/signin` with the hash of this claim. Once: 404 after "
-        "it was fetched, five minutes after the sign-in, and to any other origin. A sign-in that ended badly is told "
+        "it was fetched, five minutes after the sign-in, and to any other origin. A sign-in that failed is reported "
         "once, as its own problem. 202 with `Retry-After` while there is nothing to fetch.",
         NoQuery, SessionDocument,
         ("invalid_request", "not_found", "account_not_allowed", "invalid_state", "access_denied", "account_mismatch",

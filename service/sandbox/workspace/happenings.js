@@ -8,7 +8,7 @@ const fault = (where, kind, more = {}) => ({ where, kind, ...more });
 /** Toggles that are faults: on while the account's list holds one of this place and kind. */
 export const FAULTS = [
   { id: "limit", label: "Limit requests", what: "ZIS answers 429, wait 5 seconds. Press Refresh: the list stays, and the app says why.", fault: fault("registry", "http_429", { retry_after: 5 }) },
-  { id: "slow", label: "Slow down", what: "Every answer of ZIS takes 4 seconds. Press Refresh: it says that it is at work, and the list stays.", fault: fault("registry", "slow", { seconds: 4 }) },
+  { id: "slow", label: "Slow down", what: "Every answer of ZIS takes 4 seconds. Press Refresh: it says that it is refreshing, and the list stays.", fault: fault("registry", "slow", { seconds: 4 }) },
   { id: "hang", label: "Hang", what: "ZIS takes calls and never answers. Press Refresh: the list stays, and the service gives up within 25 seconds.", fault: fault("registry", "hang") },
   { id: "break", label: "Break ZIS", what: "ZIS answers 500, Server Error. Press Refresh: the list stays, and the app says why.", fault: fault("registry", "http_500_zis") },
   { id: "gateway", label: "Break the gateway", what: "A page with status 502 comes in place of ZIS's answer. Press Refresh: the list stays, and the app says why, without a word of that page.", fault: fault("registry", "http_502_html") },
@@ -33,7 +33,7 @@ export const SWITCHES = [
 
 /** Events: they happen once. */
 export const ACTIONS = [
-  { id: "expire", label: "Expire the access token", what: "The count of live access tokens falls. Press Refresh: a new token is had, and the list comes as if nothing had been.", name: "expire_access_tokens", args: () => ({}) },
+  { id: "expire", label: "Expire the access token", what: "The count of live access tokens falls. Press Refresh: the service gets a new token, and the list comes as if nothing had happened.", name: "expire_access_tokens", args: () => ({}) },
   { id: "revoke", label: "Revoke the grant", what: "No live access token is left. Press Refresh: the app has to be connected again.", name: "revoke_grants", args: () => ({}) },
   { id: "demote", label: "Make the user an agent", what: "Takes the admin role from the chosen user. The app opens again: you can look and not switch. If they had connected the account, Zendesk refuses its list from now on.", name: "set_user", args: ({ user }) => ({ user_id: user, role: "agent" }), opens: true },
   { id: "promote", label: "Make the user an admin", what: "Gives the chosen user the admin role. The app opens again: you can switch.", name: "set_user", args: ({ user }) => ({ user_id: user, role: "admin" }), opens: true },
