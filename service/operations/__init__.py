@@ -15,5 +15,5 @@ connected_accounts, sealed_records, key_rotation
           going through what is stored
 doctor/   `doctor`: is everything as it should be?
 zendesk_app/
-          `package-app`: the Zendesk app of manifest/ and the rules it has to pass
+          `package-app`: the Zendesk app of manifest/, and what is looked at before it is packed
 """

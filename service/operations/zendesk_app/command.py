@@ -60,8 +60,9 @@ def _target(_context: click.Context, _parameter: click.Parameter, value: Path) -
 def package_app(out: Path, public_url: str, as_json: bool) -> None:
     """Write the Zendesk app to OUT.zip for an upload.
 
-    The app is what stands in manifest/, with this service's address filled in. What Zendesk would refuse or show
-    wrongly is named with its file, and nothing is written. The same files and address give the same bytes.
+    The app is what stands in manifest/, with this service's address filled in. What an edit there can
+    break is named with its file, and nothing is written; the rest is Zendesk's to say at the upload. The same files and
+    address give the same bytes.
 
     Needs no other setting. Exits with 1 if the app is refused or a file cannot be read or written, with 2 if the
     call is wrong.

@@ -1,7 +1,7 @@
 """The files of the app as they would be packed, with the service's address filled in. Knows no rule."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,7 @@ class Unreadable(click.ClickException):
 
 
 class NotJSON(ValueError):
-    """A text is no JSON as Zendesk's validator reads it; says why."""
-
-
-class DuplicateKey(ValueError):
-    """An object of a JSON text holds a key twice."""
+    """A text is no JSON object as Zendesk's validator reads it; says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,38 +27,11 @@ class App:
 
     files: Mapping[str, bytes]
     """By path within the package, sorted; no hidden files, nothing of `tmp/`: Zendesk's tools leave them out too."""
+    public_url: str
+    """The origin that was filled in."""
     symlinks: tuple[str, ...] = ()
     manifest: Mapping[str, Any] = field(default_factory=dict)
     """Empty: manifest.json is missing or cannot be read."""
-
-    @property
-    def has_pages(self) -> bool:
-        """Whether the manifest describes an app with pages, and not only requirements or a listing."""
-        return not (is_true(self.manifest.get("requirementsOnly")) or is_true(self.manifest.get("marketingOnly")))
-
-    @property
-    def products(self) -> list[str]:
-        """The products the app is for: those in which the manifest names a place, or all it lists if without pages."""
-        if is_true(self.manifest.get("requirementsOnly")):
-            return ["support"]
-        location = self.manifest.get("location")
-        listed = location if isinstance(location, dict) else {}
-        return [product for product, places in listed.items() if places or not self.has_pages]
-
-    def asset_folder(self, product: str) -> str:
-        """Return where a product's logos and icons are: with several products each has a folder of its own."""
-        return f"assets/{product}/" if len(self.products) > 1 else "assets/"
-
-    def named(self, *endings: str) -> Iterator[tuple[str, str]]:
-        """Yield path and text of each file whose name ends so."""
-        for path, content in self.files.items():
-            if path.lower().endswith(endings):
-                yield path, content.decode("utf-8", errors="replace")
-
-
-def is_true(value: object) -> bool:
-    """Whether Zendesk's validator takes a value for a yes: it is written in Ruby, where 0 and "" are yes as well."""
-    return value is not None and value is not False
 
 
 def read_app(folder: Path, public_url: str) -> App:
@@ -81,10 +50,10 @@ def read_app(folder: Path, public_url: str) -> App:
     if MANIFEST in files:
         files[MANIFEST] = files[MANIFEST].replace(PLACEHOLDER.encode(), public_url.encode())
     try:
-        manifest = parse_json(files[MANIFEST])
-    except (KeyError, ValueError):
-        manifest = None
-    return App(files, symlinks, manifest if isinstance(manifest, dict) else {})
+        manifest = parse_object(files[MANIFEST])
+    except (KeyError, NotJSON):
+        manifest = {}
+    return App(files, public_url, symlinks, manifest)
 
 
 def _content(path: Path) -> bytes:
@@ -94,26 +63,27 @@ def _content(path: Path) -> bytes:
         raise Unreadable(f"{path} cannot be read: {fault.strerror}.") from fault
 
 
-def parse_json(content: bytes) -> Any:
-    """Return what a JSON text says.
+def parse_object(content: bytes) -> dict[str, Any]:
+    """Return what the JSON object says.
 
     Raises:
-        NotJSON: it is none; a byte order mark, NaN and what is not UTF-8 count as errors, as in Zendesk's validator.
-        DuplicateKey: a key comes twice in one object.
+        NotJSON: it is none, or a key comes twice in one object; a byte order mark, NaN and what is not UTF-8 count as
+            errors, as in Zendesk's validator.
     """
     try:
-        return json.loads(content.decode("utf-8"), object_pairs_hook=_object, parse_constant=_no_constant)
-    except DuplicateKey:
-        raise
+        found = json.loads(content.decode("utf-8"), object_pairs_hook=_object, parse_constant=_no_constant)
     except (ValueError, RecursionError) as fault:
         raise NotJSON(str(fault)) from fault
+    if not isinstance(found, dict):
+        raise NotJSON("it is something else")
+    return found
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key in found:
-            raise DuplicateKey(key)
+            raise NotJSON(f"the key {key!r} comes twice")
         found[key] = value
     return found
 
