@@ -110,10 +110,15 @@ def svg(shapes: tuple[Shape, ...]) -> bytes:
 
 def rows(shapes: tuple[Shape, ...], size: int) -> bytes:
     """Return the drawing as the pixel rows of a PNG: RGBA, each row after a zero that says "no filter"."""
-    return b"".join(b"\0" + bytes(_row(shapes, size, y)) for y in range(size))
+    return b"".join(row(shapes, size, y) for y in range(size))
 
 
-def _row(shapes: tuple[Shape, ...], size: int, y: int) -> Iterator[int]:
+def row(shapes: tuple[Shape, ...], size: int, y: int) -> bytes:
+    """Return one pixel row, counted from the top."""
+    return b"\0" + bytes(_values(shapes, size, y))
+
+
+def _values(shapes: tuple[Shape, ...], size: int, y: int) -> Iterator[int]:
     scale = SIDE / size
     for x in range(size):
         red = green = blue = alpha = 0.0
