@@ -58,7 +58,7 @@ class EndpointRules:
 def register_answers(app: Flask, rules: EndpointRules) -> None:
     """Register request limits, response headers and error handlers."""
     app.config[_RULES] = rules
-    # One more, so that a body of the greatest length is told from one that was cut.
+    # One byte more, so that a body of the greatest length differs from one that was cut.
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY_BYTES + 1
     app.before_request(_begin)
     # Flask calls the last one first.

@@ -24,9 +24,9 @@ from service.network_faults import causes
 
 # Middleboxes forget a connection after 30 s of silence at the earliest (HAProxy's usual time-outs; Azure 240, AWS 350).
 HEALTH_CHECK_SECONDS = 15
-# For the answer to that look; no answer only costs a new connection.
+# How long the answer to that check is waited for; without one a new connection is made.
 PONG_SECONDS = 0.5
-# For finding the addresses of its host's name.
+# How long finding the host's addresses may take.
 NAME_SECONDS = 2.0
 # Between tries for a connection while Redis takes no more of them.
 AGAIN_SECONDS = 0.05
@@ -145,7 +145,7 @@ class Connections(BlockingConnectionPool):
         """Return whether a new connection was refused because there are too many."""
         if is_too_many(fault):
             return True
-        # Without a word of Redis's it takes one of our own that works to tell that from a Redis that is away.
+        # If Redis says nothing, another connection of ours that works tells this from a Redis that is away.
         is_closed = SERVER_CLOSED_CONNECTION_ERROR in str(fault) or any(
             isinstance(one, _CLOSED) for one in causes(fault)
         )

@@ -23,7 +23,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 
 # Room for some 400 series of a kind; more is allocated when it is needed.
 FILE_BYTES = 1 << 16
-# Of an entry, besides its key: lengths, padding, value and instant.
+# An entry's size without its key: lengths, padding, value and instant.
 ENTRY_BYTES = 32
 
 _log = structlog.get_logger(__name__)
@@ -130,7 +130,7 @@ class SharedCounts:
         """Return the ids of the processes that live: gunicorn's master and its workers, or this one alone."""
         if self.folder is None:
             return [os.getpid()]
-        # A worker's file of what only the living count is removed at its end.
+        # The file of gauges that count live workers only is removed when its worker ends.
         workers = (int(path.stem.rpartition("_")[2]) for path in self.folder.glob("gauge_livesum_*.db"))
         return [os.getppid(), *sorted(workers)]
 
@@ -265,5 +265,5 @@ def _allocate(file: int, size: int) -> None:
     if hasattr(os, "posix_fallocate"):
         os.posix_fallocate(file, 0, size)
     else:
-        # macOS, where the sandbox runs and no service.
+        # macOS, where only the sandbox runs.
         os.truncate(file, max(size, os.fstat(file).st_size))

@@ -25,7 +25,7 @@ from service.records import Unreadable
 T = TypeVar("T")
 
 # Records in use at a time, some 2 KB each with what was made of them: of 340 accounts with a grant, a role and a minted
-# token. Whoever is not remembered is opened with every request, three times 60 us.
+# token. The records of other accounts are opened with every request, three times 60 us.
 REMEMBERED_RECORDS = 1024
 
 # What joserfc and json raise for what is no token; a TypeError for members of another type than they should be (1.8).

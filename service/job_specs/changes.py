@@ -36,9 +36,9 @@ from service.subdomains import Subdomain
 from service.zendesk.calls import CALLS_AT_ONCE, ReplyLate, ReplyLost
 from service.zis_registry import JobSpec, SpecName, install_job_spec, parse_name, uninstall_job_spec
 
-# A read-back that disagrees is asked once more after this.
+# If the list does not show the change yet, it is read once more after this.
 SECOND_LOOK_SECONDS = 1.0
-# Time for one page, with which a read-back is worth beginning.
+# A read-back is not begun with less: it is the time for one page.
 READ_BACK_NEEDS_SECONDS = 2.5
 
 _log = structlog.get_logger(__name__)
@@ -346,7 +346,7 @@ def _unsettled() -> ZendeskTimeout:
 def _assumed(target: _Target, install: bool) -> JobSpec:
     """Return the job spec as it is after an acknowledged change that was not read back; unknown fields are None."""
     if target.listed:
-        # Of several the one that there was something to change about.
+        # Of several rows the one that had to be changed.
         changed = next((row for row in target.listed if row.installed is not install), target.listed[0])
         return replace(changed, installed=install, left_over=changed.left_over if install else False)
     return JobSpec(

@@ -21,7 +21,7 @@ from service.subdomains import Subdomain
 from service.vault import KeyMissing, Vault
 
 PATIENCE_SECONDS = 60
-# Whoever is told to wait longer begins anew.
+# A caller who is told to wait longer than this begins anew.
 LONGEST_LIFE_SECONDS = 300
 # What `_key` returns, as a pattern; for whoever goes through everything that is sealed.
 KEY_PATTERN = "zis:{*}:rearmed:*"

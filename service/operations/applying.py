@@ -17,7 +17,7 @@ from service.zis_registry import qualified_name
 # Zendesk's limits count by the minute; one that asks for more is left for a later run.
 LONGEST_WAIT_SECONDS = 120
 MOST_WAITS = 10
-# An integration that the document does not name at all is one line from so many on.
+# From so many job specs on, an integration that the document does not name is shown in one line.
 MANY_NOT_NAMED = 5
 _NAP_SECONDS = 0.2
 
@@ -133,7 +133,7 @@ def _plan_lines(changes: tuple[Change, ...]) -> list[str]:
         part = list(group)
         is_named = any(one.wanted is not None for one in part)
         if not is_named and len(part) > MANY_NOT_NAMED:
-            # But for those that something is to be said of.
+            # Except those that something is said about.
             silent = [one for one in part if one.detail is None]
             rows.append((_MARKS["not_named"], integration, number_of("job specs", len(silent))))
             part = [one for one in part if one.detail is not None]

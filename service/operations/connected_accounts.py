@@ -50,7 +50,7 @@ class ConnectedAccounts:
             StoreUnavailable: Redis did not answer.
         """
         found = [self.look(account) for account in self._grants.accounts()]
-        # One may have been disconnected since.
+        # An account may have been disconnected since it was found.
         return [one for one in found if one is not None]
 
     def look(self, account: Subdomain) -> ConnectedAccount | None:

@@ -21,9 +21,9 @@ from service.settings import SettingsError
 from service.subdomains import Subdomain, parse_subdomain
 from service.web import services
 
-# Time for a pair that Redis does not take, once the command is done.
+# Time after the command for storing pairs that Redis has not taken.
 UNSAVED_SECONDS = 20.0
-# Time for what the operator's webhook is told, likewise.
+# Time after the command for alerts to the operator's webhook.
 ALERT_SECONDS = 5.0
 # Standard output is a file, and there is no room for it.
 _DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -63,7 +63,7 @@ class OperatorCommand(click.Command):
         try:
             access_tokens = services().access_tokens
         except SettingsError:
-            # Nobody was asked for anything.
+            # Without settings the command asked Zendesk nothing, so there is nothing to store.
             return
         access_tokens.unsaved.finish(self.unsaved_seconds)
         services().alerts.finish(ALERT_SECONDS)

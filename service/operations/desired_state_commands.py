@@ -24,7 +24,7 @@ from service.operations.progress import Progress
 from service.subdomains import Subdomain
 from service.web import services
 
-# Of `plan`: there is something to do.
+# Exit status of `plan` where there is something to do.
 DIFFERENT = 2
 
 _file = click.argument("document", metavar="FILE", type=click.File("rb"))

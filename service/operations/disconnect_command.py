@@ -38,7 +38,7 @@ def disconnect(account: Subdomain, uninstall: bool, force: bool, purge: bool, as
                 if not force:
                     raise
                 failure = caught
-                # Without Redis this fails like the rest; with one that is full it does not.
+                # Fails without Redis, like all of it, but works with one that is full.
                 connection.forget(account, OPERATOR)
     if purge:
         services().activity.purge(account)
@@ -61,7 +61,7 @@ def disconnect(account: Subdomain, uninstall: bool, force: bool, purge: bool, as
         if purge:
             click.echo("Its activity was dropped, and its machine tokens were revoked.")
     if not was_connected:
-        # A script that has mistyped the account is not to believe that it is disconnected.
+        # Otherwise a script that mistypes the account would take it for disconnected.
         raise click.exceptions.Exit(1)
 
 

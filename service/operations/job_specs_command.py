@@ -40,7 +40,7 @@ from service.subdomains import Subdomain
 from service.web import services
 from service.zis_registry import is_qualified, qualified_name
 
-# After any other error the next name would only meet it again.
+# These concern one name; after any other error the next name would only meet it again.
 ABOUT_ONE_NAME = (
     IntegrationMismatch,
     IntegrationRequired,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from service.operations.sealed_records import SealedRecord, SealedRecords
 from service.vault import KeyMissing
 
-# What somebody else wrote in between is looked at again; all but the busiest records need no third look.
+# A record that somebody else wrote in between is tried again; only the busiest records need a third try.
 MOST_ROUNDS = 5
 
 

@@ -81,7 +81,7 @@ def package() -> ResponseReturnValue:
     return Response(_packed(settings.public_url), headers=headers, content_type="application/zip")
 
 
-# The files are those of the release.
+# Cached: the files change with the release only.
 @lru_cache(maxsize=4)
 def _packed(public_url: str) -> bytes:
     app = read_app(MANIFEST_FOLDER, public_url)
@@ -142,7 +142,7 @@ def _steps(settings: Settings) -> list[Step]:
             f"Download its package{' once the address is set' if settings.lacks_address else ''}, or make it with "
             "package-app in a checkout. Then, in Admin Center under Apps and integrations > Apps > Zendesk Support "
             "apps, press Upload private app, choose the file, and install the app.",
-            # Nobody can have read the id of an app that is not there.
+            # An app's id can only be known once the app is there.
             settings.zendesk_apps is not None,
             command=None if settings.lacks_address else f"{_PACKAGE} --public-url {settings.public_url}",
             links=() if settings.lacks_address else (("Download the package", PACKAGE_PATH),),

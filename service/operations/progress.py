@@ -7,7 +7,7 @@ from typing import Self
 
 import click
 
-# Shorter, and nobody has begun to wonder.
+# Nobody wonders about a step that is shorter.
 QUIET_SECONDS = 1.0
 # The same step is named again after this, so that a person sees that it has not died.
 AGAIN_SECONDS = 10.0

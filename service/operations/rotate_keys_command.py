@@ -67,7 +67,7 @@ def _row(key: dict[str, Any]) -> tuple[str, ...]:
 
 def _advise(counted: Tally) -> None:
     """Say on standard error what is left to do."""
-    # Of an account's activity each entry is sealed, and all have its name.
+    # Each entry of an account's activity is a record, and all have the same name: they are counted.
     for (kind, name), count in Counter((record.kind, record.name) for record in counted.closed).items():
         what = f"{kind} {name}" + (f" ({count} entries)" if count > 1 else "")
         click.echo(f"No key opens it, so it was kept: {what}.", err=True)

@@ -26,7 +26,7 @@ from service.store import Command, Store
 from service.subdomains import Subdomain
 from service.vault import KeyMissing, Vault
 
-# Of these nothing is lost for long if they do not open.
+# Kinds of which nothing is lost for long if they do not open.
 PASSING_KINDS = frozenset({"looker", "role", "app_key", "state", "sign_in", "claim", "rearmed"})
 KEYS_AT_ONCE = 100
 

@@ -59,7 +59,7 @@ class AccountChecks:
         if stored is not None:
             yield self._connection(stored)
             grant = stored.grant
-            # One whose admin lost the role may have got it back.
+            # An admin who lost the role may have it again.
             is_usable = stored.is_allowed and stored.state.reason in {None, "scope_changed", *signs.SIGNS}
             if grant is not None and is_usable:
                 yield self._refresh_token(account, stored, grant)
@@ -158,7 +158,7 @@ class AccountChecks:
 
     def _app_key(self, account: Subdomain, app_id: int, deadline: Deadline) -> Finding:
         check = "app key"
-        # More at once would wait for a place, and their 3 s go by.
+        # More at once would wait for a place for calls until their 3 s are over.
         if not self._fetches.acquire(timeout=max(0.0, deadline.left())):
             return Finding("warn", check, "There was no time to fetch it.", "Run doctor again.", account)
         try:

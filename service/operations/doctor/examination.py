@@ -129,7 +129,7 @@ class Examination:
         waiting = deque(reports)
         stop = threading.Event()
         threads = [
-            # They must not keep the process alive: a name that cannot be resolved may hold one for minutes.
+            # Daemons: a name that cannot be resolved may hold one for minutes, and must not keep the process alive.
             threading.Thread(target=self._work, args=(waiting, stop), name=f"doctor-{number}", daemon=True)
             for number in range(ACCOUNTS_AT_ONCE)
         ]
@@ -147,7 +147,7 @@ class Examination:
             yield from list(report.findings)
             if not report.is_whole:
                 yield self._not_checked(report)
-        # Whoever is at a token still stores it.
+        # A check that has just refreshed a token still stores it.
         end = Deadline.after(ACCOUNT_NEEDS_SECONDS).sooner(max(0.0, self._deadline.left()))
         for thread in threads:
             thread.join(max(0.0, end.left()))

@@ -24,7 +24,7 @@ def check_keys(records: SealedRecords, vault: Vault, deadline: Deadline) -> Iter
             is_whole = False
             break
         by_key[record.key_id] += 1
-        # Only grants are opened: of hundreds of thousands of entries of the activity the id of the key has to do.
+        # Only grants are opened: of activity entries, of which there may be very many, the key's id is enough.
         is_open = records.opens(record) if record.kind == "grant" else record.key_id in vault.key_ids
         if record.kind == "grant":
             grants, open_grants = grants + 1, open_grants + is_open

@@ -26,7 +26,7 @@ def check_redis(store: Store, settings: Settings, workers: int) -> Iterator[Find
     # As Redis calls it, and as Valkey does.
     modes = {(server or {}).get(name) for name in ("redis_mode", "server_mode")}
     if settings.redis_address.kind == "one" and "cluster" in modes:
-        # With one shard it would do, until there is another.
+        # A single shard would work, until there is a second.
         yield Finding("FAIL", "redis writing", CLUSTER.says, CLUSTER.advice)
     else:
         yield rehearsal(store, settings)
@@ -149,7 +149,7 @@ def _info(store: Store, section: str) -> dict[str, Any] | None:
         return None
 
 
-# What nobody looks at where this user may not ask.
+# What cannot be checked where this user may not run INFO.
 _UNTOLD = {
     "redis version": "Whether it is new enough was not checked.",
     "redis memory": (

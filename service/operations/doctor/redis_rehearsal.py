@@ -20,15 +20,15 @@ from service.sidebar import machine_tokens
 from service.store import Store, StoreRefused
 from service.subdomains import Subdomain
 
-# Of refusals more than these say nothing new.
+# More refused commands than these are not named.
 MOST_WORDS = 5
 # One that is missed has one chance in four billion where there are two nodes.
 SLOTS_TRIED = 32
 # For a name on each server of a Cluster: of twenty servers one is missed once in 10^21 runs.
 MOST_TRIES = 1000
-# Keys of rehearsals that have no life of their own.
+# Keys of rehearsals that do not expire by themselves.
 _LASTING = ("grant", "activity", "lookers", "machine_tokens", "string")
-# Which script it was says nothing to an operator.
+# The script's digest says nothing to an operator.
 _WHERE = re.compile(r" script: (\w+, )?on @user_script:\d+")
 _FAILURE = ZendeskUnavailable("A rehearsal.")
 
@@ -87,7 +87,7 @@ def _rehearsed(store: Store, settings: Settings, account: Subdomain, refusals: d
             fault = refusal.__cause__ or refusal
             refusals[_WHERE.sub("", words_of(fault))] = cause_of(fault)
     if is_refused:
-        # What has no life of its own is deleted, if that may be.
+        # Keys that do not expire are deleted, if that is allowed.
         with suppress(StoreRefused):
             store.write(("DEL", *(f"zis:{{{account}}}:doctor:{name}" for name in _LASTING)))
     return is_kept
