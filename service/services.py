@@ -104,7 +104,7 @@ def build_services(settings: Settings, store: Store, collection: Collection) -> 
     turns = Turns(store, executor)
     grants = Grants(store, vault, clock)
     alerts = Alerts(settings, store, grants.is_stored, clock)
-    conditions = Conditions(settings, store, alerts, clock)
+    conditions = Conditions(settings, store, grants, alerts, clock)
     server = AuthorizationServer(settings, calls, adapter, clock)
     unsaved = UnsavedPairs(executor)
     revocation = Revocation(settings, calls, unsaved)

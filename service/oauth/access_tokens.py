@@ -164,7 +164,7 @@ class AccessTokens:
             AuthorizationRequired: not connected, dead, of another client, or no key opens it.
             StoreUnavailable: Redis did not answer.
         """
-        return self._refreshing.usable(account)
+        return self._conditions.usable(account)
 
     def reads_users(self, account: Subdomain) -> bool:
         """Return whether the grant's token could read the admin who authorized, and so reads users.

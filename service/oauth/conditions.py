@@ -8,9 +8,11 @@ from service.alerts import Alerts, Event
 from service.errors import AccountGone, AuthorizationRequired
 from service.oauth import signs
 from service.oauth.granted import Grant
+from service.oauth.grants import Grants
 from service.settings import Settings
 from service.store import Store
 from service.subdomains import Subdomain
+from service.vault import KeyMissing
 from service.zendesk.calls import WHAT_GONE_MEANS
 
 # The texts speak to an admin; the keys are `connection.reason` on the wire.
@@ -62,7 +64,10 @@ class ConnectionState:
 class Conditions:
     """Judges grants; asks Zendesk nothing and deletes nothing."""
 
-    def __init__(self, settings: Settings, store: Store, alerts: Alerts, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, settings: Settings, store: Store, grants: Grants, alerts: Alerts, clock: Callable[[], float]
+    ) -> None:
+        self._grants = grants
         self._alerts = alerts
         self._settings = settings
         self._store = store
@@ -108,6 +113,19 @@ class Conditions:
             return ConnectionState("not_connected", None)
         # Still used: what was granted works as far as it goes.
         return ConnectionState("connected", "scope_changed" if self.lacks_scope(grant) else None)
+
+    def usable(self, account: Subdomain) -> Grant:
+        """Return the account's grant as stored, whatever its age.
+
+        Raises:
+            AuthorizationRequired: not connected, dead, of another client, or no key opens it.
+            StoreUnavailable: Redis did not answer.
+        """
+        try:
+            grant = self._grants.get(account)
+        except KeyMissing:
+            raise self.required(account, "key_missing") from None
+        return self.require_usable(account, grant)
 
     def require_usable(self, account: Subdomain, grant: Grant | None) -> Grant:
         """Return the grant.

@@ -74,21 +74,6 @@ class Refreshing:
         self.unsaved = unsaved
         self.stored = StoredPairs(self._look_at)
 
-    def usable(self, account: Subdomain) -> Grant:
-        """Return the account's grant as stored, whatever its age.
-
-        Raises:
-            AuthorizationRequired: not connected, dead, of another client, or no key opens it.
-            StoreUnavailable: Redis did not answer.
-        """
-        return self._conditions.require_usable(account, self._read(account))
-
-    def _read(self, account: Subdomain) -> Grant | None:
-        try:
-            return self._grants.get(account)
-        except KeyMissing:
-            raise self._conditions.required(account, "key_missing") from None
-
     def refresh(self, account: Subdomain, spent: Grant, cause: Cause, deadline: Deadline) -> Grant | None:
         """Ask for a new pair, as the only one who may; returns it stored. None: the record changed, look again.
 
@@ -104,7 +89,7 @@ class Refreshing:
 
     def _refresh_expected(self, account: Subdomain, spent: Grant, cause: Cause, deadline: Deadline) -> Grant | None:
         began = time.monotonic()
-        read = self.usable(account)
+        read = self._conditions.usable(account)
         if read.access_token != spent.access_token:
             return read
         if read.refresh_token is None:
@@ -177,7 +162,7 @@ class Refreshing:
             if found is None or not is_ours:
                 # Not here: others wait for our turn.
                 self._revocation.drop_later(account, written.access_token)
-                return self.usable(account)
+                return self._conditions.usable(account)
             # Re-sealed or declared dead meanwhile: what Zendesk gave us beats any verdict on its predecessor.
             generation = found
             written = replace(written, generation=secrets.token_hex(16))
@@ -215,7 +200,7 @@ class Refreshing:
         """
         patience = time.monotonic() + PATIENCE_SECONDS
         while True:
-            current = self.usable(account)
+            current = self._conditions.usable(account)
             if current.refresh_token != noted.refresh_token:
                 return current
             # Our lease may have ended before we asked, and somebody else have begun with the same token since.

@@ -60,7 +60,7 @@ def no_look_inside_the_lock() -> Iterator[None]:
     def refresh(self: Refreshing, account: Subdomain, spent: Grant, *others: Any) -> Grant | None:
         # Nothing is compared where nothing is read again.
         with (
-            patch.object(self, "usable", lambda _: spent),
+            patch.object(self._conditions, "usable", lambda _: spent),
             patch.object(self._grants, "update", _overwrite(self._grants)),
         ):
             return real(self, account, spent, *others)
