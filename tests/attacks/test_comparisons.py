@@ -27,6 +27,9 @@ ALLOWED = {
     ("refreshing.py", "current.access_token == written.access_token"),
     ("grants.py", "held.access_token == minted.access_token"),
     ("zis_tokens.py", "minted.access_token == self.token"),
+    ("stored_pairs.py", "current.access_token == self.spent.access_token"),
+    ("stored_pairs.py", "current.access_token != self.written.access_token"),
+    ("stored_pairs.py", "self.spent.access_token == other.spent.access_token"),
     ("access_tokens.py", "self.usable(account).access_token != refused"),
     # Of the files' contents, and in every page: no secret.
     ("serving.py", "first == files.digest"),
