@@ -6,6 +6,7 @@ import struct
 import subprocess
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ GERMAN = "translations/de.json"
 NAV_ICON = "assets/icon_nav_bar.svg"
 LOGO = "assets/logo.png"
 PNG = (MANIFEST_FOLDER / LOGO).read_bytes()
+TEXTS = json.loads((MANIFEST_FOLDER / GERMAN).read_text())["app"]
 Break = Callable[[Path], object]
 
 # What Zendesk's validator says of a folder. The app is private: the Marketplace's rules are not for it.
@@ -190,6 +192,27 @@ def test_what_breaks_no_rule_is_not_refused(folder: Path, change: Break) -> None
     change(folder)
 
     assert verdict_of(folder).problems == ()
+
+
+ODD = [None, True, 0, 1.5, "", "a", [], [None], {}, {"a": None}]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=json.dumps)
+def test_whatever_stands_in_the_place_of_a_location_or_text_is_refused(odd: object) -> None:
+    real = read_app(MANIFEST_FOLDER, PUBLIC_URL)
+    for location in (odd, {"support": odd}, {"support": {"nav_bar": odd}}, {"support": {"nav_bar": {"url": odd}}}):
+        assert judge(replace(real, manifest={**real.manifest, "location": location})).problems, location
+    # A text may be any that says something.
+    for texts in (odd, {"app": odd}, *([] if odd == "a" else [{"app": {**TEXTS, "name": odd}}])):
+        files = {**real.files, GERMAN: json.dumps(texts).encode()}
+        assert judge(replace(real, files=files)).problems, texts
+
+
+@pytest.mark.parametrize("odd", ODD, ids=json.dumps)
+def test_whatever_a_member_of_the_manifest_is_there_is_a_verdict(odd: object) -> None:
+    real = read_app(MANIFEST_FOLDER, PUBLIC_URL)
+    for member in real.manifest:
+        assert judge(replace(real, manifest={**real.manifest, member: odd})).warnings == ()
 
 
 def test_every_rule_has_a_failing_example() -> None:
