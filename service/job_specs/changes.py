@@ -8,14 +8,12 @@ import contextlib
 import json
 import time
 from collections import deque
-from dataclasses import dataclass, replace
 
 import structlog
 
 from service.activity import Activity
 from service.errors import (
     AccountGone,
-    IntegrationRequired,
     InvalidRequest,
     JobSpecNotFound,
     NotFound,
@@ -28,13 +26,23 @@ from service.events import Action, Author, Event, outcome
 from service.executor import Executor
 from service.job_specs import kept_lists
 from service.job_specs.listing import Answer, Listing, ListRequest
+from service.job_specs.read_back import (
+    Changed,
+    SentChange,
+    Target,
+    array_of,
+    is_outcome_unknown,
+    rows_of,
+    rows_of_one,
+    unsettled,
+)
 from service.oauth import signs
 from service.oauth.clients import AccountContext, Clients
 from service.settings import Settings
 from service.store import Store
 from service.subdomains import Subdomain
-from service.zendesk.calls import CALLS_AT_ONCE, ReplyLate, ReplyLost
-from service.zis_registry import JobSpec, SpecName, install_job_spec, parse_name, uninstall_job_spec
+from service.zendesk.calls import CALLS_AT_ONCE, ReplyLate
+from service.zis_registry import SpecName, install_job_spec, parse_name, uninstall_job_spec
 
 # If the list does not show the change yet, it is read once more after this.
 SECOND_LOOK_SECONDS = 1.0
@@ -42,30 +50,6 @@ SECOND_LOOK_SECONDS = 1.0
 READ_BACK_NEEDS_SECONDS = 2.5
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Changed:
-    """What became of a change."""
-
-    job_spec: JobSpec
-    is_verified: bool
-    """False: Zendesk accepted it, but could not be asked afterwards."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Target:
-    name: SpecName
-    """Qualified."""
-    listed: tuple[JobSpec, ...] = ()
-    """The rows of that name as last listed: one, as a rule; none: not listed, or not looked."""
-    remembered: tuple[JobSpec, ...] = ()
-    """Of a qualified name, the rows of a list under ten minutes old: good for the activity's words alone."""
-
-    @property
-    def known(self) -> tuple[JobSpec, ...]:
-        """What is known of the job spec before the change."""
-        return self.listed or self.remembered
 
 
 class Changes:
@@ -145,14 +129,14 @@ class Changes:
         answers = self._listing.answers(requests, kept, now)
         for answer in answers:
             if answer.list is None:
-                raise answer.error or _unsettled()
+                raise answer.error or unsettled()
         for answer in answers:
             # A name may be listed twice.
-            installed = list(dict.fromkeys(row["name"] for row in json.loads(_array(answer)) if row["installed"]))
+            installed = list(dict.fromkeys(row["name"] for row in json.loads(array_of(answer)) if row["installed"]))
             if installed:
                 self._uninstall_each(context, answer.integration, installed, author)
 
-    def _carried_out(self, context: AccountContext, target: _Target, install: bool) -> Changed:
+    def _carried_out(self, context: AccountContext, target: Target, install: bool) -> Changed:
         """Send a change, and return what Zendesk shows after it."""
         integration = target.name.integration or ""
         acknowledged: bool | None = None
@@ -165,7 +149,7 @@ class Changes:
             lost = failure
         finally:
             self.mark_again(context.account, integration)
-        return self._judged(context, target, install, acknowledged, lost)
+        return self._judged(context, SentChange(target, install, acknowledged, lost))
 
     def _uninstall_each(self, context: AccountContext, integration: str, names: list[str], author: Author) -> None:
         account = context.account
@@ -224,14 +208,14 @@ class Changes:
             raise
         return True
 
-    def _as_named(self, context: AccountContext, spec: SpecName) -> _Target:
+    def _as_named(self, context: AccountContext, spec: SpecName) -> Target:
         """Return a job spec by its qualified name, which is sent as it is, listed or not."""
         integration = spec.integration or ""
         now, kept = self._listing.look(context.account, [integration], context.grant_id)
         answer = Answer(integration, kept[0].stale(now), None)
-        return _Target(spec, remembered=_find(answer, spec.name))
+        return Target(spec, remembered=rows_of(answer, spec.name))
 
-    def _resolved(self, context: AccountContext, spec: SpecName) -> _Target:
+    def _resolved(self, context: AccountContext, spec: SpecName) -> Target:
         """Return the one job spec of a short name; the lists are asked anew before it is said not to be there."""
         account = context.account
         names = [spec.integration] if spec.integration else list(self._settings.integrations_of(account))
@@ -239,123 +223,35 @@ class Changes:
             now, kept = self._listing.look(account, names, context.grant_id)
             wanted = [ListRequest.of(context, name, now if fresh else None) for name in names]
             answers = self._listing.answers(wanted, kept, now)
-            found = [rows for answer in answers if (rows := _find(answer, spec.name))]
-            if len(found) > 1:
-                holders = ", ".join(rows[0].integration for rows in found)
-                raise IntegrationRequired(f"{spec.name} exists in {holders}. Say which integration is meant.")
-            failure = next((answer.error for answer in answers if answer.list is None and answer.error), None)
-            if failure is not None:
-                # The one that cannot be listed may hold the name, too.
-                raise failure
+            found = rows_of_one(answers, spec.name)
             if found:
-                return _Target(SpecName(spec.name, found[0][0].integration), found[0])
+                return Target(SpecName(spec.name, found[0].integration), found)
         raise JobSpecNotFound(f"No integration of {account} lists a job spec named {spec.name}.")
 
-    def _judged(
-        self,
-        context: AccountContext,
-        target: _Target,
-        install: bool,
-        acknowledged: bool | None,
-        lost: ServiceError | None,
-    ) -> Changed:
+    def _judged(self, context: AccountContext, sent: SentChange) -> Changed:
         """Return what Zendesk shows after the change."""
         has_disagreed = False
         for look in range(2):
-            answer = self._read_back(context, target)
+            answer = self._read_back(context, sent.target)
             if answer.list is None:
                 if has_disagreed:
                     break
-                if acknowledged:
-                    return Changed(_assumed(target, install), is_verified=False)
-                raise lost or answer.error or _unsettled()
-            listed = _find(answer, target.name.name)
-            shown = _shown(listed, target.listed, install)
-            if shown is not None and (shown.is_verified or acknowledged):
-                return shown
-            if not listed and not install and (lost is None or target.listed):
-                # What an earlier bundle left behind is listed only as long as it is installed.
-                if acknowledged or lost is not None:
-                    return Changed(_assumed(target, install), is_verified=True)
-                raise JobSpecNotFound("Zendesk knows no job spec of this name.", upstream_status=404)
+                return sent.unlooked(answer.error)
+            changed = sent.proven_by(rows_of(answer, sent.target.name.name))
+            if changed is not None:
+                return changed
             has_disagreed = True
             if look == 0 and context.deadline.left() > SECOND_LOOK_SECONDS + READ_BACK_NEEDS_SECONDS:
                 time.sleep(SECOND_LOOK_SECONDS)
-        if lost is not None:
-            raise lost
-        state = "installed" if install else "not installed"
-        raise ZendeskUnavailable(
-            f"Zendesk took the change, but its list does not show the job spec as {state}. Look again in a moment."
-        )
+        raise sent.contradicted()
 
-    def _read_back(self, context: AccountContext, target: _Target) -> Answer:
+    def _read_back(self, context: AccountContext, target: Target) -> Answer:
         """Return the list asked after the change, or why there is none."""
         integration = target.name.integration or ""
         if context.deadline.left() < READ_BACK_NEEDS_SECONDS:
-            return Answer(integration, None, _unsettled())
+            return Answer(integration, None, unsettled())
         try:
             now, kept = self._listing.look(context.account, [integration], context.grant_id)
         except StoreUnavailable as failure:
             return Answer(integration, None, failure)
         return self._listing.answer(ListRequest.of(context, integration, now), kept[0], now)
-
-
-def is_outcome_unknown(failure: ServiceError) -> bool:
-    """Return whether a change that failed like this may have taken effect, so that the list has to settle it."""
-    if isinstance(failure, ReplyLost | ReplyLate):
-        return True
-    # A gateway's 502 or 504 says as little of the effect as no reply at all.
-    return isinstance(failure, ZendeskUnavailable) and failure.upstream_status in {502, 504}
-
-
-def _find(answer: Answer, name: str) -> tuple[JobSpec, ...]:
-    """Return the rows of that short name in an answer: one, as a rule; none: not listed."""
-    rows = json.loads(_array(answer))
-    return tuple(
-        replace(JobSpec.from_row(row, answer.integration), left_over=row.get("left_over"))
-        for row in rows
-        if row["name"] == name
-    )
-
-
-def _shown(listed: tuple[JobSpec, ...], before: tuple[JobSpec, ...], install: bool) -> Changed | None:
-    """Return a change as the rows of its name show it; None: they show the opposite.
-
-    A name may be listed several times, while Zendesk takes it for one. It is installed where one of its rows is, and
-    uninstalled where none is. Where some are still installed, one that has changed shows that the change was made;
-    where none has, the rows neither confirm nor contradict it.
-    """
-    fitting = [row for row in listed if row.installed is install]
-    if not fitting:
-        return None
-    was_otherwise = {row.uuid for row in before if row.installed is not install}
-    turned = next((row for row in fitting if row.uuid in was_otherwise), None)
-    is_verified = turned is not None or install or len(fitting) == len(listed)
-    return Changed(turned or fitting[0], is_verified)
-
-
-def _array(answer: Answer) -> bytes:
-    """Return an answer's rows as a JSON array."""
-    return b"[" + (answer.list.rows if answer.list else b"") + b"]"
-
-
-def _unsettled() -> ZendeskTimeout:
-    return ZendeskTimeout("There was no time left to see what became of the change. Look at the list in a moment.")
-
-
-def _assumed(target: _Target, install: bool) -> JobSpec:
-    """Return the job spec as it is after an acknowledged change that was not read back; unknown fields are None."""
-    if target.listed:
-        # Of several rows the one that had to be changed.
-        changed = next((row for row in target.listed if row.installed is not install), target.listed[0])
-        return replace(changed, installed=install, left_over=changed.left_over if install else False)
-    return JobSpec(
-        name=target.name.name,
-        integration=target.name.integration or "",
-        description=None,
-        event_source=None,
-        event_type=None,
-        flow_name=None,
-        installed=install,
-        uuid=None,
-    )

@@ -28,9 +28,10 @@ from service.errors import (
 from service.events import OK, Action, Author, Event
 from service.job_specs import kept_lists
 from service.job_specs.bundles import Bundles
-from service.job_specs.changes import READ_BACK_NEEDS_SECONDS, SECOND_LOOK_SECONDS, Changes, is_outcome_unknown
+from service.job_specs.changes import READ_BACK_NEEDS_SECONDS, SECOND_LOOK_SECONDS, Changes
 from service.job_specs.listing import Answer, Listing, ListRequest
 from service.job_specs.plans import SENT, Change, Kind, Listed, make_plan
+from service.job_specs.read_back import is_outcome_unknown
 from service.oauth.clients import AccountContext
 from service.settings import Settings
 from service.store import Store

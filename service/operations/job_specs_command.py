@@ -18,8 +18,8 @@ from service.errors import (
     ZISRejected,
 )
 from service.events import OPERATOR
-from service.job_specs.changes import Changed
 from service.job_specs.listing import ListRequest
+from service.job_specs.read_back import Changed
 from service.job_specs.reconciling import BUNDLES_SECONDS
 from service.job_specs.replies import list_reply
 from service.oauth.clients import AccountContext
