@@ -47,10 +47,10 @@ ZENDESK_CALL_DURATION = Histogram(
     registry=_registry,
 )
 REFRESHES = Counter("zis_refreshes", "Refreshes that were asked of Zendesk.", ("cause", "result"), registry=_registry)
-TURN_WAIT = Histogram(
-    "zis_turn_wait_seconds",
-    "How long a thread waited for the others of its process.",
-    ("turn",),
+LOCK_WAIT = Histogram(
+    "zis_lock_wait_seconds",
+    "How long a thread waited for another of its process that refreshes or mints.",
+    ("lock",),
     buckets=(0.01, 0.05, 0.25, 1, 2.5, 5, 10, 25),
     registry=_registry,
 )
@@ -79,8 +79,8 @@ for _cause in ("stale", "expired", "refused", "upkeep"):
         REFRESHES.labels(_cause, _result)
 for _action in ("connected", "disconnected", "installed", "uninstalled", "rearmed", "reauthorization_required"):
     CHANGES.labels(_action, "ok")
-for _turn in ("refresh", "mint"):
-    TURN_WAIT.labels(_turn)
+for _lock in ("refresh", "mint"):
+    LOCK_WAIT.labels(_lock)
 _answered: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
 

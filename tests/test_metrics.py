@@ -370,7 +370,7 @@ def test_waits_for_a_turn_are_timed_whatever_becomes_of_them(redis: Redis, since
     with turns.wait(ACME, "mint:acme_orders", deadline()), meanwhile(lambda: try_turn(turns)) as outcomes:
         pass
     assert isinstance(outcomes[0], ServiceError)
-    assert since.by("zis_turn_wait_seconds_count", "turn") == {("mint",): 2}
+    assert since.by("zis_lock_wait_seconds_count", "lock") == {("mint",): 2}
 
 
 def try_turn(turns: Turns) -> ServiceError | None:

@@ -58,7 +58,7 @@ class Turns:
                 raise too_late()
         finally:
             # An integration's name may hold the account's.
-            metrics.TURN_WAIT.labels(name.partition(":")[0]).observe(time.monotonic() - began)
+            metrics.LOCK_WAIT.labels(name.partition(":")[0]).observe(time.monotonic() - began)
         try:
             yield
         finally:
