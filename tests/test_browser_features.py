@@ -5,9 +5,20 @@ from pathlib import Path
 
 import pytest
 
-STATIC = Path(__file__).parents[1] / "service" / "static"
-STYLES = {path.name: path.read_text() for path in sorted(STATIC.glob("*.css"))}
-SCRIPTS = {path.name: path.read_text() for path in sorted(STATIC.glob("*.js"))}
+SERVICE = Path(__file__).parents[1] / "service"
+# The sandbox's pages, too: it is what people see first, in whatever browser they have.
+FOLDERS = ("static", "sandbox/workspace", "sandbox/packaged_app/assets")
+
+
+def read(pattern: str) -> dict[str, str]:
+    """Return the texts of such files of all pages, by folder and name."""
+    return {
+        f"{folder}/{path.name}": path.read_text() for folder in FOLDERS for path in (SERVICE / folder).glob(pattern)
+    }
+
+
+STYLES = read("*.css")
+SCRIPTS = read("*.js")
 
 # Newer than Chrome 103, Firefox 112 or Safari 16. Not here, because a page without them is only slower or plainer:
 # content-visibility, accent-color, modulepreload.
@@ -65,7 +76,7 @@ def test_what_webkit_knows_by_its_own_name_is_said_by_that_as_well(property_name
 
 
 def test_the_dark_colours_are_the_same_by_the_system_and_by_zendesk() -> None:
-    garden = STYLES["garden.css"]
+    garden = STYLES["static/garden.css"]
     media = re.search(
         r"prefers-color-scheme: dark\) \{\s+:root:not\(\[data-scheme=.light.\]\) \{(.*?)\}", garden, re.DOTALL
     )
@@ -77,6 +88,6 @@ def test_the_dark_colours_are_the_same_by_the_system_and_by_zendesk() -> None:
 
 
 def test_dialogs_are_no_grid_which_webkit_stretches() -> None:
-    rule = re.search(r"\.dialog\[open\] \{(.*?)\}", STYLES["sidebar.css"], re.DOTALL)
+    rule = re.search(r"\.dialog\[open\] \{(.*?)\}", STYLES["static/sidebar.css"], re.DOTALL)
     assert rule is not None
     assert "display: flex" in rule[1]

@@ -98,6 +98,17 @@ def test_colours_change_without_opening_the_app_again(page: Page, app: AppStub) 
     assert len(app.posted) == opened
 
 
+def test_the_workspace_itself_has_the_chosen_colours(page: Page) -> None:
+    body, button = page.locator("body"), page.locator("#do-limit")
+    expect(body).to_have_css("background-color", "rgb(28, 34, 39)")
+    expect(body).to_have_css("color", "rgb(216, 220, 222)")
+    expect(button).to_have_css("border-top-color", "rgb(94, 166, 221)")
+    page.select_option("#scheme", "light")
+    expect(body).to_have_css("background-color", "rgb(248, 249, 249)")
+    expect(body).to_have_css("color", "rgb(41, 50, 57)")
+    expect(button).to_have_css("border-top-color", "rgb(31, 115, 183)")
+
+
 def test_a_reload_posts_the_same_token_again(page: Page, app: AppStub) -> None:
     frame_of(page)
     page.click("#reload")
