@@ -183,7 +183,34 @@ def test_the_sdk_is_not_loaded_for_a_page_it_does_not_know(workspace: Workspace)
     assert [url for url in asked if "zaf_sdk" in url] == []
 
 
-def test_a_frame_without_storage_works(workspace: Workspace) -> None:
+# What Safari, Firefox and Chrome do where a person blocks storage of third parties: asking for it is an error.
+BLOCK_STORAGE = """if (window.name === "app") for (const name of ["localStorage", "sessionStorage"]) {
+  Object.defineProperty(window, name, {
+    get() {
+      window.storageAsked = (window.storageAsked ?? 0) + 1;
+      throw new DOMException("The operation is insecure.", "SecurityError");
+    },
+  });
+}"""
+
+
+def test_a_frame_whose_storage_is_blocked_works(workspace: Workspace) -> None:
+    workspace.page.context.add_init_script(BLOCK_STORAGE)
+    workspace.open_app()
+    workspace.connect()
+    fold = workspace.group(ORDERS).get_by_test_id("fold")
+    fold.click()
+    expect(fold).to_have_attribute("aria-expanded", "false")
+    assert workspace.frame.evaluate("window.storageAsked") > 1
+
+
+def test_the_sandbox_parts_a_frame_from_its_storage_or_says_that_it_cannot(workspace: Workspace) -> None:
     workspace.acme.switches.storage = "blocked"
     workspace.open_app()
     workspace.connect()
+    note = workspace.page.locator("#storage-note")
+    if workspace.page.evaluate("'credentialless' in HTMLIFrameElement.prototype"):
+        assert workspace.frame.evaluate("window.credentialless") is True
+        expect(note).to_be_hidden()
+    else:
+        expect(note).to_be_visible()

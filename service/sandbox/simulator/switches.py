@@ -96,7 +96,11 @@ CHOICES: dict[str, Choice] = {
         " token; ends access and refresh token",
         ("keeps_first", "ends_access", "ends_first"),
     ),
-    "storage": Choice("the frame's storage is open, or blocked (a credentialless frame)", ("open", "blocked")),
+    "storage": Choice(
+        "the frame has this browser's storage; or one of its own, which is gone when it closes (a credentialless frame,"
+        " which Chromium alone has; elsewhere the page says so)",
+        ("open", "blocked"),
+    ),
 }
 
 

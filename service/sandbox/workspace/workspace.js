@@ -45,7 +45,9 @@ async function open({ again = false } = {}) {
   const frame = document.createElement("iframe");
   frame.name = "app";
   frame.title = "ZIS job specs";
-  if (account.switches.storage === "blocked") frame.credentialless = true;
+  const isParted = account.switches.storage === "blocked";
+  if (isParted) frame.credentialless = true;
+  document.getElementById("storage-note").hidden = !isParted || "credentialless" in HTMLIFrameElement.prototype;
   document.getElementById("frame").replaceChildren(frame);
   app = new AppFrame(frame, { origin: new URL(service).origin, guid, context: context(), values: values(frame), actions: actions(frame) });
   post(`${service}/sidebar?${new URLSearchParams({ origin: location.origin, app_guid: guid, colorScheme: choice.scheme.value })}`, token);
