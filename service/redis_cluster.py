@@ -92,6 +92,9 @@ class Nodes:
             self._refresh()
         address = self._slots[slot]
         if address is None:
+            self._await_answer()
+            address = self._slots[slot]
+        if address is None:
             self.forget()
             raise SlotUnknown(f"CLUSTERDOWN no node has slot {slot}")
         return self.at(address)
@@ -104,6 +107,10 @@ class Nodes:
         """
         if self._is_stale:
             self._refresh()
+        if not self._masters:
+            self._await_answer()
+        if not self._masters:
+            raise SlotUnknown("CLUSTERDOWN no node is known")
         return [self.at(address) for address in self._masters]
 
     def at(self, address: Address) -> Node:
@@ -154,6 +161,11 @@ class Nodes:
             except BaseException:
                 self._is_stale = True
                 raise
+
+    def _await_answer(self) -> None:
+        """Return once nobody is asking: at the first command of a process others may come meanwhile."""
+        with self._asking:
+            return
 
     def _asked(self) -> list[Any]:
         fault: RedisError | None = None

@@ -63,6 +63,11 @@ class InTime(Connection):
             self.host = name
         raise fault or OSError("no address was found")
 
+    def on_connect_check_health(self, check_health: bool = True) -> None:
+        """Greet the server, and ask nothing before that: one that cannot save refuses PING like a write (MISCONF)."""
+        del check_health
+        super().on_connect_check_health(check_health=False)
+
     def __found(self) -> list[str]:
         try:
             return self.__addresses.find(self.host, int(self.port), NAME_SECONDS)

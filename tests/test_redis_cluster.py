@@ -2,6 +2,8 @@
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,9 +19,13 @@ from service.redis_pool import Connections
 from service.sandbox.ports import free_ports
 from service.sandbox.store_groups import SLOTS, Server
 from service.store import Store, StoreRefused
+from tests.conftest import MakeAdmin
 from tests.leftovers import end_with_us
-from tests.steps import wait_until
+from tests.operations.console import run
+from tests.operations.test_redis_user import rights
+from tests.steps import collaborator, wait_until
 from tests.test_settings import make_settings
+from tests.tls import Certificate, TLSFront, make_certificate
 
 GET = "return redis.call('GET', KEYS[1])"
 TAGS = ("acme", "globex", "initech", "a", "b", "c", "d", "e")
@@ -238,6 +244,63 @@ def test_a_cluster_of_which_nobody_answers_is_away_and_one_without_a_slot_is_dow
     away.close()
 
 
+@pytest.fixture
+def guarded(pair: Pair, tmp_path: Path) -> Iterator[tuple[str, Certificate]]:
+    """The address of a Cluster that speaks TLS and lets in a user with the documented rights alone; its certificate."""
+    certificate = make_certificate(tmp_path)
+    with TLSFront(pair[0].port, certificate) as one, TLSFront(pair[1].port, certificate) as other:
+        fronts = one.port, other.port
+        for server, port in zip(pair, fronts, strict=True):
+            server.redis.config_set("cluster-announce-port", str(port))
+            server.say("ACL", "SETUSER", "zis", "reset", "on", ">password", "~zis:*", *rights())
+        wait_until(lambda: all({entry[2][1] for entry in server.slots()} == {*fronts} for server in pair))
+        yield f"rediss+cluster://zis:password@127.0.0.1:{one.port}", certificate
+    for server in pair:
+        server.redis.config_set("cluster-announce-port", "0")
+        server.say("ACL", "DELUSER", "zis")
+    wait_until(lambda: all({entry[2][1] for entry in server.slots()} == {one.port for one in pair} for server in pair))
+
+
+def test_under_tls_every_server_is_verified_and_asked_by_user_and_password(
+    guarded: tuple[str, Certificate], make_admin: MakeAdmin
+) -> None:
+    url, certificate = guarded
+    admin = make_admin(REDIS_URL=url, REDIS_TLS_CA=str(certificate.certificate))
+    assert admin.connect("acme").status_code == 200
+    assert admin.install("escalate_vip_order").get_json()["verified"] is True
+    for command in ("accounts", "refresh-tokens", "rotate-keys"):
+        assert run(admin.app, command).status == 0
+    checks = run(admin.app, "doctor", "--json").json()["checks"]
+    assert [one for one in checks if one["status"] == "FAIL"] == []
+    store = collaborator(admin.app, Store)
+    store.write(*(("SET", key, number) for number, key in enumerate(KEYS)))
+    assert store.read(*(("GET", key) for key in KEYS)) == [str(number).encode() for number in range(len(KEYS))]
+    assert len({store.node_of(key) for key in KEYS}) == 2
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({}, "nobody this machine trusts"),
+        ({"REDIS_TLS_VERIFY": "false", "REDIS_URL": "zis:other@"}, "refuses user and password"),
+        ({"REDIS_TLS_VERIFY": "false"}, None),
+    ],
+    ids=["unknown CA", "wrong password", "unverified"],
+)
+def test_what_keeps_a_cluster_under_tls_from_answering_is_said(
+    changed: dict[str, str], says: str | None, guarded: tuple[str, Certificate]
+) -> None:
+    url = guarded[0].replace("zis:password@", changed.get("REDIS_URL", "zis:password@"))
+    store = Store.from_settings(make_settings(**{**changed, "REDIS_URL": url}))
+    if says is None:
+        assert store.write(*(("SET", key, "1") for key in KEYS)) == [True] * len(KEYS)
+    else:
+        with pytest.raises(StoreUnavailable) as failed:
+            store.write(("SET", KEYS[0], "1"))
+        assert says in cause_of(failed.value.__cause__ or failed.value).says
+    store.close()
+
+
 def made(asked: Any) -> Nodes:
     """Return nodes that learn from `asked` where the slots are; no connection is made to them."""
     return Nodes((("seed", 1),), lambda at: Connections(host=at[0], port=at[1], max_connections=1, timeout=1), asked)
@@ -250,6 +313,27 @@ def test_a_slot_that_nobody_has_is_asked_for_again() -> None:
         nodes.of_slot(15)
     assert cause_of(unknown.value).says == "The Redis Cluster is down."
     assert nodes.of_slot(15).address == ("one", 1)
+
+
+def test_whoever_comes_while_the_slots_are_asked_for_the_first_time_waits_for_them() -> None:
+    is_asked, may_answer = threading.Event(), threading.Event()
+
+    def ask(_: tuple[str, int]) -> list[Any]:
+        is_asked.set()
+        may_answer.wait(30)
+        return [[0, 16383, [b"one", 1]]]
+
+    nodes = made(ask)
+    with ThreadPoolExecutor(9) as pool:
+        first = pool.submit(nodes.of_slot, 5)
+        is_asked.wait(30)
+        others = [pool.submit(nodes.of_slot, slot) for slot in range(4)]
+        masters = [pool.submit(nodes.masters) for _ in range(4)]
+        wait_until(lambda: all(one.running() or one.done() for one in others))
+        wait_until(lambda: all(one.running() or one.done() for one in masters))
+        may_answer.set()
+        assert {one.result().address for one in (first, *others)} == {("one", 1)}
+        assert [[node.address for node in one.result()] for one in masters] == [[("one", 1)]] * 4
 
 
 def test_a_server_that_has_no_slot_any_more_is_forgotten_and_replicas_are_asked_too() -> None:

@@ -17,6 +17,7 @@ from service.redis_faults import cause_of
 from service.redis_pool import Connections, is_too_many
 from service.store import STATES_GIVE_WAY_AT, Store
 from tests.faults.middlebox import Middlebox
+from tests.faults.own_valkey import OwnValkey
 from tests.steps import wait_until
 from tests.test_addresses import HANGING_SECONDS, NameServers, no_thread
 from tests.test_settings import make_settings
@@ -191,6 +192,16 @@ def test_a_redis_that_only_closes_is_away_at_once(middlebox: Middlebox, make_sto
 
 
 # --- a demoted master ---
+
+
+def test_a_redis_that_cannot_save_is_read_over_a_new_connection_at_once() -> None:
+    with OwnValkey() as valkey, valkey.unable_to_save():
+        store = Store.from_settings(make_settings(REDIS_URL=valkey.url))
+        # Without repetition, by several threads that each need a connection.
+        assert at_once(3, lambda _: store.read_once(("DBSIZE",))) == [[0]] * 3
+        with pytest.raises(StoreUnavailable):
+            store.write(("SET", "zis:a", "1"))
+        store.close()
 
 
 def test_connections_made_anew_are_left_to_those_who_use_them(
