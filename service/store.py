@@ -63,6 +63,10 @@ class StoreRefused(StoreUnavailable):
     """Redis answers, and does not take what is to be written: it is full, or read-only."""
 
 
+class KeysHidden(StoreRefused):
+    """Redis does not let this user look through its keys (SCAN), as some hosts do."""
+
+
 class Store:
     """Runs commands and scripts in Redis. Every failure is a `StoreUnavailable`; nothing is concluded from it.
 
@@ -213,12 +217,18 @@ class Store:
         """Yield the keys like `pattern` in handfuls; one may come twice, and one that is written meanwhile or not.
 
         Raises:
-            StoreUnavailable: Redis did not answer, or does not let this user look (SCAN).
+            KeysHidden: Redis does not let this user look.
+            StoreUnavailable: Redis did not answer.
         """
         for one in self.translated(self._masters):
             cursor: Any = 0
             while True:
-                reply: Any = self.translated(partial(one.scan, cursor, match=pattern, count=SCANNED_AT_ONCE))
+                try:
+                    reply: Any = self.translated(partial(one.scan, cursor, match=pattern, count=SCANNED_AT_ONCE))
+                except StoreRefused as refusal:
+                    raise KeysHidden(
+                        "Redis does not let this user look through its keys (SCAN)."
+                    ) from refusal.__cause__
                 cursor, found = reply
                 yield found
                 if cursor == 0:

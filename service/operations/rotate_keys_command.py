@@ -5,11 +5,17 @@ from typing import Any
 
 import click
 
-from service.operations.console import OperatorCommand, json_option, print_json, print_table
+from service.operations.console import OperatorCommand, described, json_option, print_json, print_table
 from service.operations.interruptions import is_interrupted
 from service.operations.key_rotation import Tally, rotate, tally
 from service.operations.progress import Progress
+from service.store import KeysHidden
 from service.web import services
+
+_HIDDEN = (
+    "So nothing was sealed anew, and it is not known what is under which key. Allow it +scan and run this again; until "
+    "then take no key out of SECRET_KEYS."
+)
 
 
 @click.command("rotate-keys", cls=OperatorCommand)
@@ -23,9 +29,16 @@ def rotate_keys(as_json: bool) -> None:
     """
     records = services().sealed_records
     key_ids = services().vault.key_ids
-    with Progress("Looking for sealed records") as progress:
-        resealed = rotate(records, key_ids[0], progress.tell, is_interrupted)
-        counted = tally(records, key_ids[0], progress.tell)
+    try:
+        with Progress("Looking for sealed records") as progress:
+            resealed = rotate(records, key_ids[0], progress.tell, is_interrupted)
+            counted = tally(records, key_ids[0], progress.tell)
+    except KeysHidden as refusal:
+        told = described(refusal) | {"detail": f"{refusal.detail} {_HIDDEN}"}
+        if as_json:
+            print_json({"error": told, "done": False})
+        click.echo(f"Error: {told['detail']}", err=True)
+        raise click.exceptions.Exit(1) from refusal
     is_done = not counted.closed and not counted.behind
     if as_json:
         print_json({"resealed": resealed, **_document(counted, key_ids), "done": is_done})

@@ -82,7 +82,12 @@ def test_without_the_right_to_look_through_the_keys_everything_else_goes_on(
     assert [one["check"] for one in checks if one["status"] == "FAIL"] == []
     # The account is looked at all the same.
     assert "acme" in {one["account"] for one in checks}
-    assert run(admin.app, "rotate-keys").status == 1
+    # Nor is it concealed that this goes without it.
+    answer = run(admin.app, "rotate-keys", "--json")
+    assert (answer.status, answer.json()["done"], answer.json()["error"]["code"]) == (1, False, "store_unavailable")
+    for told in (answer.json()["error"]["detail"], answer.err):
+        assert "(SCAN). So nothing was sealed anew" in told
+        assert "take no key out of SECRET_KEYS" in told
 
 
 def test_what_a_script_calls_is_among_the_rights() -> None:
