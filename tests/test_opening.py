@@ -76,7 +76,7 @@ def test_an_agent_gets_the_list_and_no_rights(admin: Admin) -> None:
 
 def test_a_role_that_was_asked_long_ago_opens_nothing(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
     warm(admin)
-    monkeypatch.setattr("service.sidebar.managers.RECENT_SECONDS", -1)
+    monkeypatch.setattr("service.sidebar.roles.RECENT_SECONDS", -1)
 
     assert opened(admin) == (None, None)
 

@@ -18,7 +18,8 @@ from service.oauth.granted import Grant, MintedToken
 from service.oauth.grants import Grants
 from service.oauth.revocation import Revocation, ask_about_itself
 from service.settings import Settings
-from service.sidebar.managers import Managers, Standing
+from service.sidebar.managers import Managers
+from service.sidebar.roles import Standing
 from service.sidebar.sessions import Session
 from service.store import Command, Store
 from service.subdomains import Subdomain

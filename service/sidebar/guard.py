@@ -10,7 +10,7 @@ from service.errors import Unauthenticated
 from service.events import Author
 from service.rate_limits import REFUSED_REQUESTS, address_group
 from service.sidebar.machine_tokens import PREFIX
-from service.sidebar.managers import Standing
+from service.sidebar.roles import Standing
 from service.sidebar.sessions import Session
 from service.web import name_account, services
 

@@ -6,7 +6,7 @@ recent answer of Zendesk is needed; to look, anyone will do who is not known to 
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TypeGuard
 
 import structlog
@@ -27,7 +27,7 @@ from service.oauth.access_tokens import AccessTokens
 from service.oauth.clients import Clients
 from service.oauth.people import NOT_READABLE, ZendeskUser, ask_user
 from service.settings import Settings
-from service.sidebar.roles import Role
+from service.sidebar.roles import REMEMBERED_SECONDS, Role, Rules, Standing, deciding, showing
 from service.sidebar.sessions import Session
 from service.store import Command, Store, StoreRefused
 from service.subdomains import Subdomain
@@ -37,10 +37,6 @@ from service.zendesk.client import AccountClient
 from service.zendesk.flights import Flights
 from service.zendesk.replies import Reply
 
-# An answer this old may still decide about a change.
-RECENT_SECONDS = 300
-# Where Zendesk cannot be asked, an answer this old still decides about looking.
-REMEMBERED_SECONDS = 12 * 3600
 # Looking does not wait longer for the role.
 LOOK_SECONDS = 3.0
 # What `_key` returns, as a pattern; for whoever goes through everything that is sealed.
@@ -48,21 +44,6 @@ KEY_PATTERN = "zis:{*}:role:*"
 
 
 _log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What is known of the person who asks."""
-
-    role: str | None
-    name: str | None
-    can_manage: bool
-    reason: str | None
-    """`user.reason` on the wire: why the role is not known; None: it is."""
-    why_outside: str | None = None
-    """Why they may not even look, as a sentence: a known end user, suspended or deleted person. None: they may."""
-    why_no_manager: str | None = None
-    """Why they may not change anything, as a sentence. None: they may, or nothing is known of them."""
 
 
 class Managers:
@@ -107,11 +88,12 @@ class Managers:
                 "in MANAGER_USER_IDS."
             )
         last = self._remembered(session)
-        role = last if self._may_decide(last, session) else self._ask(self._client(session, deadline), session.user_id)
-        if not role.is_known and last is not None and last.is_outsider:
-            # A refusal to say takes nothing back of what was said; only against the person, for whom it may be too old.
+        rules = self._rules(session)
+        if last is not None and rules.may_decide(last, self._clock()):
             role = last
-        standing = self._standing(session, role)
+        else:
+            role = deciding(self._ask(self._client(session, deadline), session.user_id), last)
+        standing = rules.standing(role)
         if not standing.can_manage:
             raise ManagerRoleRequired(self._why_not(standing))
         return standing
@@ -189,7 +171,7 @@ class Managers:
             return self._asked_standing(session, remembered, deadline)
         except (AuthorizationRequired, AccountGone):
             # Looking is allowed to whoever is not known to be outside.
-            return self._unknown(session, "zendesk_unavailable")
+            return self._rules(session).unknown("zendesk_unavailable")
 
     def _asked_standing(self, session: Session, remembered: bytes | None, deadline: Deadline) -> Standing:
         """Return what `standing` does.
@@ -200,7 +182,7 @@ class Managers:
             Busy: nothing is known of the person, and enough requests wait already.
         """
         if session.user_id is None:
-            return self._unknown(session, "user_unknown")
+            return self._rules(session).unknown("user_unknown")
         role = self._opened(session, remembered)
         if not self._is_recent(role):
             try:
@@ -209,11 +191,10 @@ class Managers:
                 if role is None and isinstance(failure, AuthorizationRequired | AccountGone | Busy):
                     raise
                 if role is None:
-                    return self._unknown(session, "zendesk_unavailable")
+                    return self._rules(session).unknown("zendesk_unavailable")
             else:
-                # "Not readable" says nothing new of a person who is known.
-                role = answer if role is None or answer.is_known else role
-        return self._standing(session, role)
+                role = showing(answer, role)
+        return self._rules(session).standing(role)
 
     def knows(self, session: Session, remembered: bytes | None) -> bool:
         """Return whether `standing` asks nobody, and so takes no time; `remembered` is the reply to `reading`."""
@@ -224,29 +205,21 @@ class Managers:
     def recent(self, session: Session, remembered: bytes | None) -> Standing | None:
         """Return what Zendesk said of the person within the last 5 minutes; None: nothing. Asks nobody."""
         role = self._opened(session, remembered)
-        return self._standing(session, role) if self._is_recent(role) else None
+        return self._rules(session).standing(role) if self._is_recent(role) else None
 
     def unasked(self, session: Session, remembered: bytes | None) -> Standing:
         """Return what is remembered of the person, where Zendesk cannot be asked because nobody is connected."""
         role = self._opened(session, remembered)
-        return self._standing(session, role) if role else self._unknown(session, "not_connected")
+        rules = self._rules(session)
+        return rules.standing(role) if role else rules.unknown("not_connected")
 
     def reading(self, session: Session) -> Command:
         """Return the command whose reply the others take; for callers that read more in the same round trip."""
         return ("GET", _key(session.account, session.user_id))
 
-    def _may_decide(self, role: Role | None, session: Session) -> TypeGuard[Role]:
-        """Return whether an answer is recent enough for a change, and says enough."""
-        if not self._is_recent(role):
-            return False
-        if role.role is None and not role.is_missing:
-            # It may have been a passing refusal, which would keep an admin out; a named manager it keeps in.
-            return self._is_named(session)
-        return not (role.role == "agent" and role.is_full_agent is None and "agent" in self._settings.manager_roles)
-
     def _is_recent(self, role: Role | None) -> TypeGuard[Role]:
         """Return whether an answer is there and not older than five minutes."""
-        return role is not None and self._clock() - role.asked_at <= RECENT_SECONDS
+        return role is not None and role.is_recent(self._clock())
 
     def _remembered(self, session: Session) -> Role | None:
         return self._opened(session, self._store.read(self.reading(session))[0])
@@ -259,7 +232,7 @@ class Managers:
         except KeyMissing:
             return None
         # Not left to Redis's expiry alone: whoever can write there could put an older role back.
-        return role if self._clock() - role.asked_at <= REMEMBERED_SECONDS else None
+        return role if role.is_remembered(self._clock()) else None
 
     def _client(self, session: Session, deadline: Deadline) -> AccountClient:
         return self._clients.outside_registry(session.account, deadline)
@@ -331,26 +304,9 @@ class Managers:
         """Return whether Zendesk says that there is no such person; a grant that may not read users meets 404, too."""
         return reply.says_no_record and self._access_tokens.reads_users(account)
 
-    def _standing(self, session: Session, role: Role) -> Standing:
-        if not role.is_known:
-            return self._unknown(session, "users_not_readable")
-        roles = self._settings.manager_roles
-        may = not role.is_outsider and (role.counts_as(roles) or self._is_named(session))
-        return Standing(
-            role.role,
-            role.name,
-            may,
-            "user_unknown" if role.is_missing else None,
-            role.why_outside(),
-            None if may else role.why_no_manager(roles),
-        )
-
-    def _unknown(self, session: Session, reason: str) -> Standing:
-        # While Zendesk is away nobody may change anything, a named manager included: they may have been suspended.
-        return Standing(None, None, self._is_named(session) and reason != "zendesk_unavailable", reason)
-
-    def _is_named(self, session: Session) -> bool:
-        return session.user_id is not None and (session.account, session.user_id) in self._settings.manager_user_ids
+    def _rules(self, session: Session) -> Rules:
+        is_named = session.user_id is not None and (session.account, session.user_id) in self._settings.manager_user_ids
+        return Rules(self._settings.manager_roles, is_named)
 
     def _why_not(self, standing: Standing) -> str:
         return standing.why_no_manager or (

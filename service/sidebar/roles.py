@@ -5,6 +5,11 @@ from dataclasses import dataclass
 from service import records
 from service.oauth.people import ZendeskUser, described
 
+# An answer this old may still decide about a change.
+RECENT_SECONDS = 300
+# Where Zendesk cannot be asked, an answer this old still decides about looking.
+REMEMBERED_SECONDS = 12 * 3600
+
 
 @dataclass(frozen=True, slots=True)
 class Role:
@@ -42,6 +47,14 @@ class Role:
             Unreadable: it lacks one of these.
         """
         return records.made(cls, records.read(plaintext), name=None)
+
+    def is_recent(self, now: float) -> bool:
+        """Return whether the answer is not older than five minutes; `now` in Unix seconds."""
+        return now - self.asked_at <= RECENT_SECONDS
+
+    def is_remembered(self, now: float) -> bool:
+        """Return whether the answer is not older than twelve hours; `now` in Unix seconds."""
+        return now - self.asked_at <= REMEMBERED_SECONDS
 
     @property
     def is_known(self) -> bool:
@@ -92,3 +105,69 @@ class Role:
             "contributor, a chat-only agent or an agent whose role is restricted. An admin can change your role in "
             "Zendesk, or the operator can name you in MANAGER_USER_IDS."
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is known of the person who asks."""
+
+    role: str | None
+    name: str | None
+    can_manage: bool
+    reason: str | None
+    """`user.reason` on the wire: why the role is not known; None: it is."""
+    why_outside: str | None = None
+    """Why they may not even look, as a sentence: a known end user, suspended or deleted person. None: they may."""
+    why_no_manager: str | None = None
+    """Why they may not change anything, as a sentence. None: they may, or nothing is known of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the settings say of one person."""
+
+    manager_roles: frozenset[str]
+    """MANAGER_ROLES."""
+    is_named: bool
+    """MANAGER_USER_IDS names the person."""
+
+    def may_decide(self, role: Role, now: float) -> bool:
+        """Return whether an answer is recent enough for a change, and says enough; `now` in Unix seconds."""
+        if not role.is_recent(now):
+            return False
+        if role.role is None and not role.is_missing:
+            # It may have been a passing refusal, which would keep an admin out; a named manager it keeps in.
+            return self.is_named
+        return not (role.role == "agent" and role.is_full_agent is None and "agent" in self.manager_roles)
+
+    def standing(self, role: Role) -> Standing:
+        """Return how a person of this role stands."""
+        if not role.is_known:
+            return self.unknown("users_not_readable")
+        may = not role.is_outsider and (role.counts_as(self.manager_roles) or self.is_named)
+        return Standing(
+            role.role,
+            role.name,
+            may,
+            "user_unknown" if role.is_missing else None,
+            role.why_outside(),
+            None if may else role.why_no_manager(self.manager_roles),
+        )
+
+    def unknown(self, reason: str) -> Standing:
+        """Return how a person stands of whom nothing is known; `reason`: why, as `user.reason` says it."""
+        # While Zendesk is away nobody may change anything, a named manager included: they may have been suspended.
+        return Standing(None, None, self.is_named and reason != "zendesk_unavailable", reason)
+
+
+def deciding(answer: Role, last: Role | None) -> Role:
+    """Return what decides about a change: Zendesk's answer, or `last` where that keeps out and the answer says nothing.
+
+    A refusal to say takes nothing back of what was said; only against the person, for whom it may be too old.
+    """
+    return last if not answer.is_known and last is not None and last.is_outsider else answer
+
+
+def showing(answer: Role, last: Role | None) -> Role:
+    """Return what decides about looking: Zendesk's answer, unless it says nothing of a person who is known."""
+    return answer if last is None or answer.is_known else last

@@ -13,7 +13,7 @@ from redis import Redis
 from service.oauth.grants import Grants
 from service.sandbox.simulator import APP_ID
 from service.sidebar.app_keys import YOUNG_SECONDS
-from service.sidebar.managers import REMEMBERED_SECONDS
+from service.sidebar.roles import REMEMBERED_SECONDS
 from service.vault import Vault
 from tests.attacks.attackers import ACME, VIP, copy_record, expire_grant, field_of, grant_key, segment, value_of
 from tests.conftest import MakeAdmin
