@@ -26,8 +26,9 @@ def said(reply: TestResponse) -> tuple[bool, bool]:
     return body["job_spec"]["installed"], body["verified"]
 
 
-@pytest.mark.parametrize("kind", ["reset", "cut", "hang"])
-@pytest.mark.parametrize(("method", "name"), [("POST", QUALIFIED), ("DELETE", COPY)])
+@pytest.mark.parametrize(
+    ("kind", "method", "name"), [("reset", "POST", QUALIFIED), ("cut", "DELETE", COPY), ("hang", "POST", QUALIFIED)]
+)
 def test_a_reply_lost_after_the_effect_is_settled_by_reading_back(
     kind: str, method: str, name: str, admin: Admin
 ) -> None:
@@ -36,21 +37,12 @@ def test_a_reply_lost_after_the_effect_is_settled_by_reading_back(
     assert admin.changes_sent() == [(method, name)]
 
 
-def test_a_lost_uninstall_of_what_an_earlier_bundle_left_behind_is_settled_too(admin: Admin) -> None:
-    admin.simulator.world.account("acme").integrations["acme_orders"].upload_bundle([VIP], clear_installed=False)
-    admin.meets({"where": "change", "kind": "reset", "after_effect": True})
-    assert said(admin.uninstall("copy_public_comment")) == (False, True)
-
-
 def test_a_lost_reply_that_cannot_be_settled_is_an_error(admin: Admin) -> None:
     admin.meets({"where": "change", "kind": "reset", "after_effect": True}, {"where": "list", "kind": "http_500_zis"})
     assert outcome(admin.install(QUALIFIED)) == (502, "zendesk_unavailable")
 
 
-@pytest.mark.parametrize("kind", ["http_500_zis", "http_429", "reset", "html_200", "wrong_types", "truncated_json"])
-@pytest.mark.parametrize(
-    ("method", "name"), [("POST", VIP), ("DELETE", "zis:acme_orders:job_spec:copy_public_comment")]
-)
+@pytest.mark.parametrize(("kind", "method", "name"), [("http_500_zis", "POST", VIP), ("wrong_types", "DELETE", COPY)])
 def test_a_change_whose_read_back_fails_is_not_verified(kind: str, method: str, name: str, admin: Admin) -> None:
     admin.job_specs()
     admin.meets({"where": "list", "kind": kind})
@@ -105,21 +97,6 @@ def test_a_change_with_no_time_left_to_read_back_is_not_verified(admin: Admin) -
     reply = admin.call("POST", f"/job_specs/{QUALIFIED}/install", headers=late())
     assert said(reply) == (True, False)
     assert admin.changes_sent() == [("POST", QUALIFIED)]
-
-
-@pytest.mark.usefixtures("no_time_to_read_back")
-def test_a_lost_reply_with_no_time_left_to_read_back_is_an_error(admin: Admin) -> None:
-    admin.status()
-    admin.meets({"where": "change", "kind": "reset", "after_effect": True})
-    reply = admin.call("POST", f"/job_specs/{QUALIFIED}/install", headers=late())
-    assert outcome(reply) == (502, "zendesk_unavailable")
-
-
-@pytest.mark.usefixtures("no_time_to_read_back")
-def test_an_unsettled_404_with_no_time_left_is_an_error(admin: Admin) -> None:
-    admin.status()
-    reply = admin.call("DELETE", f"/job_specs/{QUALIFIED}/install", headers=late())
-    assert outcome(reply) == (504, "zendesk_timeout")
 
 
 def test_without_time_for_a_second_look_it_follows_at_once(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,10 +177,6 @@ def test_both_rows_of_a_name_are_listed(admin: Admin) -> None:
     ("method", "before", "turns", "expected"),
     [
         ("POST", (False, False), 1, (True, True)),
-        ("POST", (True, False), 1, (True, True)),
-        ("POST", (True, False), None, (True, True)),
-        ("DELETE", (True, True), 1, (False, True)),
-        ("DELETE", (False, True), 1, (False, True)),
         # Accepted, and what is shown neither confirms nor contradicts it.
         ("DELETE", (True, False), None, (False, False)),
     ],
@@ -215,9 +188,3 @@ def test_a_change_to_a_name_that_is_listed_twice_is_told_as_it_is(
     assert said(reply) == expected
     if turns is not None:
         assert reply.get_json()["job_spec"]["uuid"] == f"u{turns}"
-
-
-@pytest.mark.parametrize(("method", "before"), [("POST", (False, False)), ("DELETE", (True, True))])
-def test_a_change_that_neither_row_shows_is_an_error(method: str, before: tuple[bool, bool], admin: Admin) -> None:
-    reply = Twice(admin, *before).change(method, turns=None)
-    assert outcome(reply) == (502, "zendesk_unavailable")
