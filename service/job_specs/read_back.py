@@ -118,7 +118,7 @@ def rows_of_one(answers: list[Answer], name: str) -> tuple[JobSpec, ...]:
     found = [rows for answer in answers if (rows := rows_of(answer, name))]
     if len(found) > 1:
         holders = ", ".join(rows[0].integration for rows in found)
-        raise IntegrationRequired(f"{name} exists in {holders}. Say which integration is meant.")
+        raise IntegrationRequired(f"{name} exists in {holders}. Name one: integration=, or --integration in a command.")
     failure = next((answer.error for answer in answers if answer.list is None and answer.error), None)
     if failure is not None:
         # The one that cannot be listed may hold the name, too.

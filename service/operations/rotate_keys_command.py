@@ -46,7 +46,7 @@ def rotate_keys(as_json: bool) -> None:
         click.echo(f"Sealed anew: {resealed}.")
         keys = _document(counted, key_ids)["keys"]
         print_table(("KEY", "IN SECRET_KEYS", "RECORDS"), [_row(key) for key in keys])
-        _advise(counted)
+        _advise(counted, len(key_ids))
     if not is_done:
         raise click.exceptions.Exit(1)
 
@@ -78,7 +78,7 @@ def _row(key: dict[str, Any]) -> tuple[str, ...]:
     return key["id"] or "unreadable", place, str(key["records"])
 
 
-def _advise(counted: Tally) -> None:
+def _advise(counted: Tally, keys: int) -> None:
     """Say on standard error what is left to do."""
     # Each entry of an account's activity is a record, and all have the same name: they are counted.
     for (kind, name), count in Counter((record.kind, record.name) for record in counted.closed).items():
@@ -96,7 +96,9 @@ def _advise(counted: Tally) -> None:
             "was stopped. Run it again when every process has the new key.",
             err=True,
         )
-    if not counted.closed and not counted.behind:
+    if not counted.closed and not counted.behind and keys == 1:
+        click.echo("Everything is under the one key of SECRET_KEYS.", err=True)
+    elif not counted.closed and not counted.behind:
         click.echo(
             "Everything is under the newest key. The older ones can go from SECRET_KEYS after 12 hours, when no open "
             "sidebar holds a session that they signed.",

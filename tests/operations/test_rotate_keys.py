@@ -171,6 +171,11 @@ def test_people_are_told_what_each_key_holds_and_what_to_do(rotated: Flask) -> N
     assert "Everything is under the newest key" in answer.err
 
 
+def test_where_there_is_one_key_nobody_is_told_to_take_out_others(make_app: MakeApp) -> None:
+    answer = run(make_app(SECRET_KEYS=NEW), "rotate-keys")
+    assert (answer.status, answer.err) == (0, "Everything is under the one key of SECRET_KEYS.\n")
+
+
 # --- what no key opens ---
 
 
