@@ -138,7 +138,7 @@ class Activity:
         integration: str | None = None,
         job_spec: str | None = None,
     ) -> Iterator[dict[str, object]]:
-        """Note what becomes of the block; what it puts into the dict is told to the log alone."""
+        """Record the outcome of the block; what it puts into the dict goes to the log alone."""
         told: dict[str, object] = {}
         with outcome(lambda result: self.note(account, author, Event(action, integration, job_spec, result), **told)):
             yield told

@@ -141,7 +141,7 @@ class Alerts:
             self._changed.notify_all()
 
     def be_silent(self) -> None:
-        """Tell nothing but a test line from now on: what a release that is not live meets is not what is so."""
+        """Send nothing but test lines from now on: a release that is not live may have faults of its own."""
         self._is_silent = True
 
     def send_test(self) -> str | None:
@@ -229,7 +229,7 @@ class Alerts:
         return False
 
     def _may_be_told(self, alert: Alert) -> bool:
-        """Return whether it is this process's to tell, which no other will then for a day.
+        """Claim the alert for a day; True: this process sends it, and no other does.
 
         Raises:
             StoreUnavailable: Redis did not answer.

@@ -199,7 +199,7 @@ def _answer_http_exception(fault: HTTPException) -> Response:
 
 
 def _answer_unforeseen(fault: BaseException) -> Response:
-    """Log where it came from and tell nobody what it said."""
+    """Log where the exception came from; its text is shown to nobody."""
     _log.error("unforeseen", route=_route(), exc_info=fault)
     return _answer_error(InternalError(_UNFORESEEN))
 

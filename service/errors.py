@@ -228,7 +228,7 @@ class ZendeskTimeout(ServiceError):
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What is kept or shared of an error: its kind and members, never the object.
+    """An error as it is stored or shared: its kind and members, never the exception object.
 
     Every raise of one exception object adds frames to its traceback, and each frame keeps its variables alive. So an
     error that is remembered, or told to several threads, is made anew for everybody who raises it.
@@ -239,7 +239,7 @@ class Failure:
 
     @classmethod
     def of(cls, error: ServiceError) -> "Failure":
-        """Return what is kept of an error; its cause and traceback are not."""
+        """Return an error's kind and members; its cause and traceback are left out."""
         return cls(type(error), {field.name: getattr(error, field.name) for field in fields(error)})
 
     def error(self) -> ServiceError:

@@ -84,7 +84,7 @@ class Entry:
         return () if self.event.job_spec is None else (self.event.job_spec,)
 
     def with_more(self, count: int, names: tuple[str, ...]) -> "Entry | None":
-        """Return the entry after as many events of its kind before; None: it would be too long."""
+        """Return this entry with `count` earlier events of its kind and their `names`; None: it would be too long."""
         both = tuple(dict.fromkeys((*names, *self.names)))
         if len(both) > MOST_ITEMS or sum(map(len, both)) > MOST_ITEMS_CHARACTERS:
             return None
@@ -93,7 +93,7 @@ class Entry:
 
 @contextmanager
 def outcome(tell: Callable[[str], None]) -> Iterator[None]:
-    """Tell what becomes of the block: `ok`, or the code of the error it raises."""
+    """Call `tell` with the outcome of the block: `ok`, or the code of the error it raises."""
     result = InternalError.code
     try:
         yield

@@ -29,7 +29,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Executor:
-    """Threads that do what a request need not wait for, or does side by side. An account gets half of them at most."""
+    """Threads for work that a request need not wait for, or does in parallel. An account gets half of them at most."""
 
     def __init__(self, threads: int = DEFAULT_THREADS) -> None:
         self._places = Shares(threads)
@@ -42,7 +42,7 @@ class Executor:
 
     @property
     def at_work(self) -> int:
-        """How many works have begun and not ended."""
+        """How many tasks have begun and not ended."""
         return self._places.taken
 
     def set_threads(self, threads: int) -> None:
@@ -85,7 +85,7 @@ class Executor:
         return self._places.take(account)
 
     def side_by_side(self, account: Subdomain, name: str, works: Sequence[Callable[[], T]]) -> list[T]:
-        """Return what the works bring, done side by side as far as there are threads, the rest by the calling thread.
+        """Return the results, done in parallel as far as there are threads; the calling thread does the rest.
 
         Returns when all have ended; the first that failed, in their order, is raised.
         """

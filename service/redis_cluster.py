@@ -197,7 +197,7 @@ class Nodes:
 
 
 class ClusterPool(Connections):
-    """What stands for the pools of all nodes where a client's pool is renewed or closed."""
+    """Stands for the pools of all nodes, where a client's one pool is renewed or closed."""
 
     # Names of our own begin with two underscores: Python then makes them ours whatever redis-py comes to call its own.
 
@@ -215,7 +215,7 @@ class ClusterPool(Connections):
 
 
 class Cluster(Redis):
-    """What looks like one Redis. Commands without a key go to any master unless they are for all (`SCRIPT LOAD`)."""
+    """A client with the interface of one Redis. Commands without a key go to any master, or to all (`SCRIPT LOAD`)."""
 
     def __init__(self, nodes: Nodes, pool: ClusterPool) -> None:
         self.nodes = nodes

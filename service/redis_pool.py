@@ -80,7 +80,7 @@ class InTimeTLS(SSLConnection, InTime):
 
 
 class ConnectedFirst(LifoQueue[Any]):
-    """Gives what was last put in and is connected, before what would have to be connected first."""
+    """A LIFO queue that gives out open connections before those that would have to be opened."""
 
     def _put(self, item: Any) -> None:
         if item is not None and item.is_connected:

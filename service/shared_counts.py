@@ -135,7 +135,7 @@ class SharedCounts:
         return [os.getppid(), *sorted(workers)]
 
     def forget(self, pid: int) -> None:
-        """Take the present of a process that has ended off the counts; what it has counted stays."""
+        """Drop the gauges of a process that has ended; what it has counted stays."""
         if self.folder is None:
             return
         with contextlib.suppress(OSError):

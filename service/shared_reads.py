@@ -53,7 +53,7 @@ class _Read:
 
 
 class SharedReads:
-    """Sends the reads of all threads: one of those that wait leads, and brings the others their replies."""
+    """Sends the reads of waiting threads in one round trip: one thread leads, and hands the others their replies."""
 
     def __init__(self, redis: "Redis") -> None:
         self._redis = redis

@@ -60,7 +60,7 @@ class InBundles:
         return True if name in self.absent else None
 
     def of_spec(self, spec: JobSpec) -> bool | None:
-        """Return what `left_over` does."""
+        """Return whether this job spec is left over, as `left_over` does."""
         return self.left_over(spec.name, installed=spec.installed)
 
     def of_all(self, specs: Iterable[JobSpec]) -> list[bool | None]:

@@ -154,7 +154,7 @@ def keep(store: Store, account: Subdomain, integration: str, grant_id: str, held
 
 
 def fits(store: Store, integrations: int, held: KeptList) -> bool:
-    """Return whether a list is not too long to be kept; its account has as many integrations, which share its part.
+    """Return whether a list is short enough to be kept: the account's integrations share its part of the memory.
 
     Raises:
         StoreUnavailable: Redis did not answer.
@@ -164,7 +164,7 @@ def fits(store: Store, integrations: int, held: KeptList) -> bool:
 
 
 def mark_changed(store: Store, account: Subdomain, integration: str) -> None:
-    """Make every list asked before now older than young; to be called before a change is sent."""
+    """Let no list that was asked before now count as young; to be called before a change is sent."""
     store.run(_MARK, [_key(account, integration)], [STALE_SECONDS])
 
 

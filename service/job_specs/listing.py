@@ -77,7 +77,7 @@ class ListRequest:
 
 @dataclass(frozen=True, slots=True)
 class _Result:
-    """What a question brought: a list or a failure, and when it was asked."""
+    """The result of one question: a list or a failure, and when it was asked."""
 
     list: KeptList | None
     failure: Failure | None

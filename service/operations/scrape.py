@@ -52,7 +52,7 @@ def show_metrics() -> ResponseReturnValue:
 
 
 class _Now(Collector):
-    """Everything, as it is at this moment."""
+    """All metrics, collected at the moment they are asked for."""
 
     def collect(self) -> Iterator[Metric]:
         yield from metrics.collected()
