@@ -51,6 +51,21 @@ def covers(granted: str, requested: str) -> bool:
     return all(is_held(scope) for scope in requested.split())
 
 
+def why_unusable(grant: Grant, client_id: str, now: float) -> str | None:
+    """Return why the client `client_id` cannot use a grant at `now` (Unix seconds); None: it can."""
+    if grant.dead is not None:
+        # Another release may have written a reason that this one does not know.
+        return grant.dead if grant.dead in REASONS else "grant_revoked"
+    if grant.client_id != client_id:
+        return "client_changed"
+    if grant.expires_at is not None and grant.expires_at <= now:
+        if grant.refresh_token is None:
+            return "not_refreshable"
+        if grant.refresh_token_expires_at is not None and grant.refresh_token_expires_at <= now:
+            return "refresh_token_expired"
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class ConnectionState:
     """How an account stands, in the words of `connection` on the wire."""
@@ -79,18 +94,7 @@ class Conditions:
 
     def reason(self, grant: Grant) -> str | None:
         """Return why the grant cannot be used; None: it can."""
-        now = self._clock()
-        if grant.dead is not None:
-            # Another release may have written a reason that this one does not know.
-            return grant.dead if grant.dead in REASONS else "grant_revoked"
-        if grant.client_id != self._settings.zendesk_client_id:
-            return "client_changed"
-        if grant.expires_at is not None and grant.expires_at <= now:
-            if grant.refresh_token is None:
-                return "not_refreshable"
-            if grant.refresh_token_expires_at is not None and grant.refresh_token_expires_at <= now:
-                return "refresh_token_expired"
-        return None
+        return why_unusable(grant, self._settings.zendesk_client_id, self._clock())
 
     def lacks_scope(self, grant: Grant) -> bool:
         """Return whether more scope is configured than was granted; such a grant is still used."""

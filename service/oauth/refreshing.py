@@ -26,6 +26,7 @@ from service.oauth.conditions import Conditions
 from service.oauth.cool_down import CoolDown
 from service.oauth.granted import Grant
 from service.oauth.grants import Grants
+from service.oauth.refresh_rules import Meanwhile, had_no_effect, may_have_lost_an_answer, meanwhile
 from service.oauth.revocation import Revocation
 from service.oauth.stored_pairs import StoredPair, StoredPairs
 from service.oauth.turns import LEASE_POLL_SECONDS, LEASE_SECONDS, too_late
@@ -33,7 +34,7 @@ from service.oauth.unsaved import RETRY_SECONDS, PairInHand, UnsavedPairs
 from service.store import Store
 from service.subdomains import Subdomain
 from service.vault import KeyMissing
-from service.zendesk.calls import CALL_SECONDS, ForeignReply, NotReached, NotSent
+from service.zendesk.calls import CALL_SECONDS
 
 # For storing what a refresh brought.
 WRITE_SECONDS = 2.0
@@ -155,17 +156,16 @@ class Refreshing:
                 current = self._grants.get(account)
             except KeyMissing:
                 current = None
-            if current is not None and current.access_token == written.access_token:
-                # Likewise, and somebody who kept the pair has written since (sealed it anew, begun the next refresh).
-                return self._conditions.require_usable(account, current)
-            is_ours = record_id == written.id and (current is None or current.refresh_token == noted.refresh_token)
-            if found is None or not is_ours:
-                # Not here: others wait for our turn.
-                self._revocation.drop_later(account, written.access_token)
-                return self._conditions.usable(account)
-            # Re-sealed or declared dead meanwhile: what Zendesk gave us beats any verdict on its predecessor.
-            generation = found
-            written = replace(written, generation=secrets.token_hex(16))
+            match meanwhile(noted, written, record_id, current):
+                case Meanwhile.KEPT:
+                    return self._conditions.require_usable(account, current)
+                case Meanwhile.REWRITTEN if found is not None:
+                    generation = found
+                    written = replace(written, generation=secrets.token_hex(16))
+                case _:
+                    # Not here: others wait for our turn.
+                    self._revocation.drop_later(account, written.access_token)
+                    return self._conditions.usable(account)
         self.stored.remember(account, noted, written)
         return written
 
@@ -203,8 +203,7 @@ class Refreshing:
             current = self._conditions.usable(account)
             if current.refresh_token != noted.refresh_token:
                 return current
-            # Our lease may have ended before we asked, and somebody else have begun with the same token since.
-            is_lost = unanswered or current.refresh_begun_at != noted.refresh_begun_at
+            is_lost = may_have_lost_an_answer(current, noted, unanswered=unanswered)
             if is_lost and time.monotonic() < patience:
                 # The answer may be in another process's hands, which could not store it yet.
                 if deadline.left() <= 0:
@@ -230,9 +229,7 @@ class Refreshing:
             self._conditions.alert(account, signs.ACCOUNT_GONE)
             # The day's round asks for no list that would.
             signs.note_gone(self._store, account, failure)
-        status = failure.upstream_status
-        is_refusal = status is not None and 300 <= status < 500 and not isinstance(failure, ForeignReply)
-        if isinstance(failure, NotSent | NotReached) or is_refusal:
+        if had_no_effect(failure):
             self._take_note_back(account, read, noted)
         try:
             self.cool_down.begin(account, failure)
