@@ -1,6 +1,7 @@
 """Programs of the system that only some tests drive: a browser, and a router.
 
-Where one is missing, its tests are skipped with the reason; REQUIRE_BROWSER=1 and REQUIRE_NGINX=1 make that a failure.
+Where one is missing, its tests are skipped with the reason; REQUIRE_BROWSER=1 (Chromium), REQUIRE_FIREFOX=1,
+REQUIRE_WEBKIT=1 and REQUIRE_NGINX=1 make that a failure.
 """
 
 import os
@@ -33,7 +34,11 @@ _FIREFOX = ("firefox-esr", "firefox")
 FIREFOX_PREFERENCES: dict[str, str | float | bool] = {
     "fission.autostart": False,
     "fission.webContentIsolationStrategy": 0,
+    # As in Chromium without a window: a scrollbar takes no room, so that a frame of 320 px has 320 px.
+    "ui.useOverlayScrollbars": 1,
 }
+# WebKitGTK's own window around a page, in a folder that is on nobody's PATH.
+_MINI_BROWSER = ("lib/*/webkit2gtk-4.1/MiniBrowser", "libexec/webkit2gtk-4.1/MiniBrowser")
 # Debian's is in a folder that only root has on PATH.
 _NGINX = ("nginx", "/usr/sbin/nginx")
 # A shell script that starts a browser is a few lines; the browser itself is not read.
@@ -67,7 +72,25 @@ def is_firefox_wanted() -> bool:
 
 def firefox_path() -> str:
     """Return the Firefox to drive: `FIREFOX`, or the first that the system has; skips the test without one."""
-    return _required(_found("FIREFOX", _FIREFOX, "Firefox"), "REQUIRE_BROWSER")
+    return _required(_found("FIREFOX", _FIREFOX, "Firefox"), "REQUIRE_FIREFOX")
+
+
+@dataclass(frozen=True)
+class WebKit:
+    """WebKitGTK, and the display that it needs even where nobody looks."""
+
+    driver: str
+    browser: str
+    display_server: str
+
+
+def webkit() -> WebKit:
+    """Return the paths of WebKitGTK's driver and browser and of Xvfb; skips the test where one is missing."""
+    found = [_found("WEBKIT_DRIVER", ("WebKitWebDriver",), "WebKitWebDriver"), _found("XVFB", ("Xvfb",), "Xvfb")]
+    browsers = [path for pattern in _MINI_BROWSER for path in sorted(Path("/usr").glob(pattern))]
+    found.append(_found("MINI_BROWSER", map(str, browsers), "MiniBrowser of WebKitGTK"))
+    driver, display_server, browser = (_required(one, "REQUIRE_WEBKIT") for one in found)
+    return WebKit(driver, browser, display_server)
 
 
 def nginx_path() -> str:

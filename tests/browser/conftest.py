@@ -14,6 +14,8 @@ from service.sandbox.simulator import Simulator
 from tests.browser.workspace import ARCHIVE, ARCHIVED, SDK, Workspace
 from tests.workers import LiveService
 
+IS_DARK = "matchMedia('(prefers-color-scheme: dark)').matches"
+
 
 class Services:
     """The service under gunicorn, once for each set of settings that a test asks for."""
@@ -59,7 +61,10 @@ def open_window(chromium: Browser) -> Iterator[Callable[..., Page]]:
             "console",
             lambda message: faults.append(message.text) if "Content Security Policy" in message.text else None,
         )
-        return context.new_page()
+        page = context.new_page()
+        if options.get("color_scheme") == "dark" and not page.evaluate(IS_DARK):
+            pytest.skip("this browser's driver does not emulate the system's colours")
+        return page
 
     yield open_window
     for context in contexts:
