@@ -82,7 +82,7 @@ def list_job_specs(
 ) -> None:
     """List job specs as Zendesk has them now, or only the ones named.
 
-    One that is left over is installed and in no bundle any more: an older one left it behind, and it takes events.
+    A job spec is left over if it is installed and in no bundle any more; it still takes events.
     Exits with 1 if a name is not there, or an integration could not be listed.
     """
     integrations = _integrations(account, integration)
@@ -136,8 +136,8 @@ def install(
 ) -> None:
     """Install job specs, one after another; again, if they are installed already.
 
-    With --all those that are not installed, after a question (--yes: without). Exits with 1 if any failed. What is
-    wrong with more than one name stops it.
+    With --all those that are not installed; it asks first, unless --yes is given. Exits with 1 if any failed. A failure
+    that every other name would meet, too, stops it.
     """
     _require_one_of(names, all_of_them)
     if all_of_them:
@@ -163,8 +163,8 @@ def uninstall(
 ) -> None:
     """Uninstall job specs, one after another.
 
-    With --all those that are installed, after a question (--yes: without). Exits with 1 if any failed. What is wrong
-    with more than one name stops it.
+    With --all those that are installed; it asks first, unless --yes is given. Exits with 1 if any failed. A failure
+    that every other name would meet, too, stops it.
     """
     _require_one_of(names, all_of_them)
     if all_of_them:
@@ -189,7 +189,7 @@ def reinstall(
 ) -> None:
     """Install again what is installed, because a bundle upload has silenced it; all of it unless names are given.
 
-    Without names it asks first (--yes: it does not). Exits with 1 if any failed or was not done.
+    Without names it asks first, unless --yes is given. Exits with 1 if any failed or was not done.
     """
     if names and all_of_them:
         raise click.UsageError("Give names, or --all, and not both.")

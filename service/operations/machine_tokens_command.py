@@ -34,7 +34,7 @@ def machine_tokens() -> None:
     type=click.IntRange(1, MOST_DAYS),
     default=USUAL_DAYS,
     show_default=True,
-    help="How long it is good.",
+    help="Days until it expires.",
 )
 @json_option
 def create(account: Subdomain, name: str, days: int, as_json: bool) -> None:

@@ -23,7 +23,7 @@ _HIDDEN = (
 def rotate_keys(as_json: bool) -> None:
     """Seal every record anew under the newest key in SECRET_KEYS.
 
-    Safe while the service works: what somebody else writes meanwhile stands. Says how many records each key still
+    Safe while the service works: what others write meanwhile is not overwritten. Says how many records each key still
     holds. Run it when every process has the new key, as often as you like. What no key opens is kept, and the command
     then exits with 1.
     """

@@ -26,7 +26,7 @@ class DoctorCommand(OperatorCommand):
 @click.option("--alert", "alerts_too", is_flag=True, help="Send a test line to ALERT_WEBHOOK_URL.")
 @click.option("--strict", is_flag=True, help="Count warnings as failures.")
 def doctor(as_json: bool, alerts_too: bool, strict: bool) -> None:
-    """Check everything, each thing for itself, and say what to do about it.
+    """Check everything separately, and say what to do about it.
 
     One line a check: ok, warn or FAIL. FAIL is only what this release would break and you can mend: faulty settings,
     keys that open nothing, a Redis that cannot be reached within 60 s or refuses to write. Exits with 1 on a FAIL, with
