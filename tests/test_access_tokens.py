@@ -18,7 +18,7 @@ from service.errors import (
     ZendeskTimeout,
     ZendeskUnavailable,
 )
-from service.oauth.access_tokens import AccessTokens, Freshness, freshness
+from service.oauth.access_tokens import AccessTokens
 from service.oauth.grant_ends import AFTERLIFE_SECONDS
 from service.oauth.granted import Grant, Holdings, grant_key
 from service.oauth.grants import Grants
@@ -87,19 +87,6 @@ def make_grant(**fields: object) -> Grant:
         "authorized_by": None,
     }  # fmt: skip
     return Grant(**{**defaults, **fields})  # type: ignore[arg-type]  # a factory of any fields
-
-
-@pytest.mark.parametrize(
-    ("now", "expected"),
-    [(0, Freshness.FRESH), (1619, Freshness.FRESH), (1620, Freshness.STALE), (1794, Freshness.STALE),
-     (1795, Freshness.EXPIRED), (9999, Freshness.EXPIRED)],
-)  # fmt: skip
-def test_a_token_is_stale_in_its_last_tenth_and_expired_just_before_its_end(now: float, expected: Freshness) -> None:
-    assert freshness(make_grant(), now) is expected
-
-
-def test_a_token_without_expiry_is_fresh() -> None:
-    assert freshness(make_grant(expires_at=None, refresh_token=None), 10**9) is Freshness.FRESH
 
 
 def test_the_lease_outlasts_a_token_call() -> None:

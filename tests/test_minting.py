@@ -1,8 +1,6 @@
 """An integration's own token: made once for everybody, again when it has ended, and never left behind."""
 
-import json
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,13 +8,10 @@ import time_machine
 from redis import Redis
 from werkzeug.test import TestResponse
 
-from service.errors import ServiceError
 from service.oauth.granted import MintedToken
 from service.oauth.grants import Grants
-from service.oauth.minting import mint
 from service.subdomains import Subdomain
 from tests.conftest import MakeAdmin
-from tests.raw_server import RawServer, json_reply, make_client
 from tests.steps import ORDERS_ONLY, Admin, collaborator, wait_until
 from tests.workers import at_once, meanwhile
 
@@ -119,72 +114,6 @@ def test_a_refused_mint_is_the_lists_error(
     assert admin.status()["connection"]["state"] == (
         "reauthorization_required" if expected[1] in {"admin_required", "account_gone"} else "connected"
     )
-
-
-def minted_by(replies: list[Any], environment: dict[str, str]) -> tuple[MintedToken, list[bytes]]:
-    """Return what is made of raw replies, and the requests."""
-
-    def answer(number: int) -> Iterator[bytes]:
-        yield json_reply(replies[number])
-
-    with RawServer(answer) as server:
-        client = make_client(environment, server.address)
-        return mint(client, "acme_orders", ["read", "write"], time.time), server.requests
-
-
-TOKEN = {"token": {"id": 7, "full_token": "value", "expires_at": None}}
-
-
-def test_offset_pages_are_counted_and_no_address_is_followed(environment: dict[str, str]) -> None:
-    first = {"clients": [{"id": 1, "identifier": "other"}, 7], "next_page": "http://elsewhere.example/2"}
-    second = {"clients": [{"id": 2, "identifier": ORDERS}], "next_page": None}
-    minted, requests = minted_by([first, second, TOKEN], environment)
-    assert (minted.access_token, minted.token_id, minted.expires_at) == ("value", 7, None)
-    assert b"/api/v2/oauth/clients?per_page=100&page=2 " in requests[1]
-    assert b'{"token": {"client_id": 2, "scopes": ["read", "write"]}}' in requests[2]
-
-
-def test_a_list_of_clients_that_never_ends_says_nothing_of_the_integration(environment: dict[str, str]) -> None:
-    pages = [{"clients": [], "meta": {"has_more": True, "after_cursor": f"page {number}"}} for number in range(100)]
-    with pytest.raises(ServiceError) as raised:
-        minted_by(pages, environment)
-    assert raised.value.code == "zendesk_unavailable"
-    assert "does not end" in raised.value.detail
-
-
-@pytest.mark.parametrize(
-    "meta",
-    [{"has_more": True}, {"has_more": True, "after_cursor": ""}, {"has_more": True, "after": "x"},
-     {"has_more": "true", "after_cursor": "x"}, {"has_more": True, "after_cursor": "\ud800"}, "text"],
-    ids=json.dumps,
-)  # fmt: skip
-def test_a_list_of_clients_that_goes_on_and_does_not_say_where_says_nothing_of_the_integration(
-    meta: Any, environment: dict[str, str]
-) -> None:
-    with pytest.raises(ServiceError) as raised:
-        minted_by([{"clients": [{"id": 1, "identifier": "other"}], "meta": meta}], environment)
-    assert raised.value.code == "zendesk_unavailable"
-
-
-def test_clients_that_are_no_list_are_unreadable(environment: dict[str, str]) -> None:
-    with pytest.raises(ServiceError) as raised:
-        minted_by([{"clients": "text", "meta": None}], environment)
-    assert raised.value.code == "zendesk_unavailable"
-
-
-@pytest.mark.parametrize("clients", [[{"id": "2", "identifier": ORDERS}], None])
-def test_a_client_without_a_number_is_none(clients: Any, environment: dict[str, str]) -> None:
-    with pytest.raises(ServiceError) as raised:
-        minted_by([{"clients": clients, "meta": None}], environment)
-    assert raised.value.code == "integration_mismatch"
-
-
-@pytest.mark.parametrize("token", [None, {}, {"full_token": 7}, {"full_token": "zwei\nZeilen"}, {"full_token": "ü"}])
-def test_a_reply_without_a_usable_token_is_unreadable(token: Any, environment: dict[str, str]) -> None:
-    clients = {"clients": [{"id": 2, "identifier": ORDERS}]}
-    with pytest.raises(ServiceError) as raised:
-        minted_by([clients, {"token": token}], environment)
-    assert raised.value.code == "zendesk_unavailable"
 
 
 # --- how long it lasts ---

@@ -35,7 +35,7 @@ Answer = Any
 class Said:
     """A reply that is not just a document."""
 
-    def __init__(self, status: int, body: Any = b"", **headers: str) -> None:
+    def __init__(self, status: int, body: Any = b"", **headers: Any) -> None:
         self.status = status
         self.body = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -73,8 +73,9 @@ class Zendesk:
         return AccountClient(self.calls(), ACME, Deadline.after(seconds), credential)
 
     def tokens(self) -> list[str | None]:
-        """Return what each request was authorized by."""
-        return [str(sent.headers["Authorization"]).removeprefix("Bearer ") for sent in self.sent]
+        """Return the token of each request; None: it had none."""
+        shown = [sent.headers.get("Authorization") for sent in self.sent]
+        return [None if one is None else str(one).removeprefix("Bearer ") for one in shown]
 
     def queries(self) -> list[dict[str, str]]:
         """Return the query of each request."""
