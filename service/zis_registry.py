@@ -383,9 +383,11 @@ def _text(row: dict[str, Any], name: str) -> str | None:
 def _goes_nowhere() -> ZendeskUnavailable:
     return ZendeskUnavailable(
         "Zendesk's list of job specs says that it goes on, but not where, so that only a part of it is known. Try "
-        "again; if it stays so, ask Zendesk."
+        "again; if this persists, ask Zendesk."
     )
 
 
 def _unreadable() -> ZendeskUnavailable:
-    return ZendeskUnavailable("Zendesk's list of job specs could not be read. Try again; if it stays so, ask Zendesk.")
+    return ZendeskUnavailable(
+        "Zendesk's list of job specs could not be read. Try again; if this persists, ask Zendesk."
+    )

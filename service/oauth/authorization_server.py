@@ -272,4 +272,4 @@ def _seconds(value: object) -> float | None:
 
 
 def _unreadable() -> ZendeskUnavailable:
-    return ZendeskUnavailable("Zendesk's answer holds no usable token. Try again; if it stays so, ask Zendesk.")
+    return ZendeskUnavailable("Zendesk's answer holds no usable token. Try again; if this persists, ask Zendesk.")

@@ -190,7 +190,8 @@ class CoolDown:
 def refused_again(milliseconds: int = 0) -> ZendeskUnavailable:
     """Return what a 401 means that stays with a new token."""
     return ZendeskUnavailable(
-        "Zendesk refuses even a new access token. Try again when the time given is over; the account stays connected.",
+        "Zendesk refuses even a new access token. Try again after the wait that Retry-After gives; the account stays "
+        "connected.",
         upstream_status=401,
         retry_after=_seconds(milliseconds),
     )

@@ -127,7 +127,7 @@ def _endless() -> ZendeskUnavailable:
 
 def _unreadable() -> ZendeskUnavailable:
     return ZendeskUnavailable(
-        "Zendesk's list of OAuth clients could not be read to its end. Try again; if it stays so, ask Zendesk."
+        "Zendesk's list of OAuth clients could not be read to its end. Try again; if this persists, ask Zendesk."
     )
 
 

@@ -27,7 +27,7 @@ _holds_place: ContextVar[bool] = ContextVar("holds_place", default=False)
 
 
 class Busy(RateLimited):
-    """Enough requests wait already. Says nothing of the account."""
+    """Too many requests wait already. Says nothing of the account."""
 
 
 class Bulkhead:
@@ -75,7 +75,8 @@ def _held(*wanted: tuple[Shares, tuple[Hashable, ...]]) -> Iterator[None]:
         for places, holders in wanted:
             if not places.take(*holders):
                 raise Busy(
-                    "Enough requests wait for Zendesk already. Try again in a moment.", retry_after=RETRY_AFTER_SECONDS
+                    "Too many requests wait for Zendesk already. Try again in a moment.",
+                    retry_after=RETRY_AFTER_SECONDS,
                 )
             stack.callback(places.give_back, *holders)
         stack.callback(_holds_place.reset, _holds_place.set(True))

@@ -229,7 +229,7 @@ def refusal_of(reply: Reply) -> ServiceError | None:
     if reply.status == _TOO_MANY:
         seconds = reply.retry_after()
         return RateLimited(
-            "Zendesk's rate limit for this account is used up. Try again when the time given is over.",
+            "Zendesk's rate limit for this account is used up. Try again after the wait that Retry-After gives.",
             upstream_status=reply.status,
             upstream_detail=reply.words(),
             retry_after=ASSUMED_RETRY_AFTER_SECONDS if seconds is None else max(1, seconds),

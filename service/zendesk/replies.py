@@ -86,7 +86,7 @@ class Reply:
         parsed = _json(self.body)
         if not isinstance(parsed, dict):
             raise ZendeskUnavailable(
-                "Zendesk's answer could not be read. Try again; if it stays so, Zendesk may be down.",
+                "Zendesk's answer could not be read. Try again; if this persists, Zendesk may be down.",
                 upstream_status=self.status,
             )
         return parsed
