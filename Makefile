@@ -46,10 +46,10 @@ quick: venv
 slow: venv
 	$(BIN)/python -m pytest -m "$(WITHIN)" --note-slow 0.1
 
-# What takes too long for every change: each mutant, twenty failovers of each kind, and the model with one interruption
-# and one fault more.
+# What takes too long for every change: each mutant, every fault of the store on each kind of it, twenty failovers of each
+# kind, and the model with one interruption and one fault more.
 nightly: mutants
-	FULL=1 STORE_ROUNDS=20 $(BIN)/python $(PYTEST)
+	FULL=1 STORES=all STORE_ROUNDS=20 $(BIN)/python $(PYTEST)
 	TOKEN_MODEL_DEPTH=1 TOKEN_MODEL_SCHEDULES=20000 $(BIN)/python $(PYTEST) tests/model/test_token_hand_out.py
 
 mutants: venv

@@ -21,7 +21,10 @@ class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # whose base has n
 
     def _split_scope(self, nodeid: str) -> str:
         """Return a test's group; xdist's way of telling it (as its own schedulers do)."""
-        return next((group for start, group in _TOGETHER if nodeid.startswith(start)), nodeid.partition("::")[0])
+        group = next((group for start, group in _TOGETHER if nodeid.startswith(start)), nodeid.partition("::")[0])
+        # With STORES=all: what starts a kind of store of its own (tests/faults/store_kinds.py).
+        words = nodeid.partition("[")[2].removesuffix("]").split("-")
+        return " ".join((group, *(kind for kind in ("sentinel", "cluster") if kind in words)))
 
 
 @pytest.hookimpl(optionalhook=True)

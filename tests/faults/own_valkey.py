@@ -17,13 +17,20 @@ from tests.workers import READY_SECONDS, free_port
 
 
 class OwnValkey:
-    """Keeps its port from one start to the next, and its data: each write is in the log before it is answered."""
+    """Keeps its port from one start to the next, and its data: each write is in the log before it is answered.
 
-    def __init__(self) -> None:
+    `proxy_port`: of a proxy on this machine that leads to it; None: there is none.
+    """
+
+    kind = "one"
+
+    def __init__(self, proxy_port: int | None = None, **settings: str) -> None:
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
-        self.redis = Redis.from_url(self.url)
-        config = {"save": "", "appendonly": "yes", "appendfsync": "no", "repl-diskless-sync-delay": "0"}
+        """As REDIS_URL names it directly."""
+        self.url_by_proxy = f"redis://127.0.0.1:{proxy_port}/0"
+        self.redis = Redis(port=self.port)
+        config = {"save": "", "appendonly": "yes", "appendfsync": "no", "repl-diskless-sync-delay": "0", **settings}
         self._server: Any = ValkeyServer(port=self.port, config=config)
         self._pid = 0
 

@@ -25,6 +25,7 @@ from service.subdomains import Subdomain
 from service.vault import Vault
 from tests.faults.live_admin import BUDGET_SECONDS, LiveAdmin
 from tests.faults.own_valkey import OwnValkey
+from tests.faults.store_kinds import own_valkey, skip_unless_demoted_by_hand
 from tests.faults.store_proxy import StoreProxy
 from tests.steps import SECRET_KEYS, wait_until
 from tests.workers import LiveService
@@ -36,12 +37,21 @@ SCRIPTS = (
     kept_lists._STORE, kept_lists._MARK, Lock.LUA_RELEASE_SCRIPT,
 )  # fmt: skip
 
+
+@contextmanager
+def read_only(valkey: OwnValkey) -> Iterator[None]:
+    """Be a replica while the block runs."""
+    skip_unless_demoted_by_hand(valkey)
+    with valkey.replica():
+        yield
+
+
 StoreFault = Callable[[OwnValkey], AbstractContextManager[None]]
 GONE = {"stopped": OwnValkey.stopped, "crashed": OwnValkey.crashed}
 # Nothing is answered; a paused one costs every caller the time-outs of a read and its repetition.
 AWAY = {**GONE, "paused": OwnValkey.paused}
 # Reads are answered, writes refused.
-REFUSING = {"read-only": OwnValkey.replica, "disk-full": OwnValkey.unable_to_save, "memory-full": OwnValkey.full}
+REFUSING = {"read-only": read_only, "disk-full": OwnValkey.unable_to_save, "memory-full": OwnValkey.full}
 
 
 def fault_cases(faults: Mapping[str, StoreFault]) -> "pytest.MarkDecorator":
@@ -204,10 +214,13 @@ class Site:
 
 
 @pytest.fixture(scope="session")
-def running_site(running_simulator: Simulator) -> Iterator[Site]:
-    """Start everything once; what a test ends is started again before the next."""
-    with OwnValkey() as valkey, StoreProxy(valkey.port) as proxy:
-        environment = service_environment(proxy.url, running_simulator)
+def running_site(request: pytest.FixtureRequest, running_simulator: Simulator) -> Iterator[Site]:
+    """Start everything once for a kind of store; what a test ends is started again before the next."""
+    proxy = StoreProxy()
+    valkey = own_valkey(getattr(request, "param", "one"), proxy.port)
+    proxy.target = valkey.port
+    with proxy, valkey:
+        environment = service_environment(valkey.url_by_proxy, running_simulator)
         one = LiveService(environment, 1)
         two = LiveService(environment, 2, public_url=one.url)
         try:

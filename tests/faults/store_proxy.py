@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from queue import SimpleQueue
 from typing import BinaryIO, Self
 
@@ -78,13 +79,15 @@ def script(source: str, key: str | None = None) -> Matches:
 class StoreProxy:
     """Listens on a free loopback port; connections made from now on lead to `target`, a port."""
 
-    def __init__(self, target: int) -> None:
-        self.target = target
+    target: int
+
+    def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=100)
         self._moments: list[Moment] = []
         self._lock = threading.Lock()
         self.open_connections = 0
-        self.url = f"redis://127.0.0.1:{self._listener.getsockname()[1]}/0"
+        """Without those of a Sentinel, which are made again at once."""
+        self.port = int(self._listener.getsockname()[1])
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._accept, daemon=True).start()
@@ -139,30 +142,48 @@ class StoreProxy:
         ):
             for end in (connection, upstream):
                 end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            # What is to become of the replies to the commands that are under way.
-            struck: SimpleQueue[Moment | None] = SimpleQueue()
-            back = threading.Thread(target=self._relay_replies, args=(upstream, connection, struck), daemon=True)
-            with self._lock:
-                self.open_connections += 1
-            back.start()
-            with _closing_both(connection, upstream):
-                self._relay_commands(connection, upstream, struck)
-            back.join()
-            with self._lock:
-                self.open_connections -= 1
+            with connection.makefile("rb") as commands:
+                first = _frame(commands)
+                if first is not None and _is_of_sentinel(_words(first)):
+                    self._watch(first, commands, upstream, connection)
+                elif first is not None:
+                    self._relay(first, commands, upstream, connection)
+
+    def _watch(self, first: bytes, commands: BufferedReader, upstream: socket.socket, back: socket.socket) -> None:
+        """Relay what a Sentinel says, which is no test's concern; it is also told what it has not asked."""
+        listening = threading.Thread(target=_pour, args=(upstream.makefile("rb"), upstream, back), daemon=True)
+        listening.start()
+        with contextlib.suppress(OSError):
+            upstream.sendall(first)
+        _pour(commands, back, upstream)
+        listening.join()
+
+    def _relay(self, first: bytes, commands: BinaryIO, upstream: socket.socket, connection: socket.socket) -> None:
+        # What is to become of the replies to the commands that are under way.
+        struck: SimpleQueue[Moment | None] = SimpleQueue()
+        back = threading.Thread(target=self._relay_replies, args=(upstream, connection, struck), daemon=True)
+        with self._lock:
+            self.open_connections += 1
+        back.start()
+        with _closing_both(connection, upstream):
+            self._relay_commands(first, commands, upstream, struck)
+        back.join()
+        with self._lock:
+            self.open_connections -= 1
 
     def _relay_commands(
-        self, connection: socket.socket, upstream: socket.socket, struck: "SimpleQueue[Moment | None]"
+        self, first: bytes, commands: BinaryIO, upstream: socket.socket, struck: "SimpleQueue[Moment | None]"
     ) -> None:
-        with connection.makefile("rb") as commands:
-            while (raw := _frame(commands)) is not None:
-                moment = self._struck(_words(raw))
-                if moment is not None and not moment.after_effect:
-                    if not moment.passes():
-                        return
-                    moment = None
-                struck.put(moment)
-                upstream.sendall(raw)
+        raw: bytes | None = first
+        while raw is not None:
+            moment = self._struck(_words(raw))
+            if moment is not None and not moment.after_effect:
+                if not moment.passes():
+                    return
+                moment = None
+            struck.put(moment)
+            upstream.sendall(raw)
+            raw = _frame(commands)
 
     def _relay_replies(
         self, upstream: socket.socket, connection: socket.socket, struck: "SimpleQueue[Moment | None]"
@@ -173,6 +194,18 @@ class StoreProxy:
                 if moment is not None and not moment.passes():
                     return
                 connection.sendall(raw)
+
+
+def _is_of_sentinel(command: Command) -> bool:
+    """Return whether what begins a connection is a Sentinel's greeting."""
+    return [word.upper() for word in command[:2]] == [b"CLIENT", b"SETNAME"] and command[2].startswith(b"sentinel-")
+
+
+def _pour(source: BufferedReader, *ends: socket.socket) -> None:
+    """Send what comes from the source to the last end, until either is closed."""
+    with _closing_both(*ends), source:
+        while data := source.read1():
+            ends[-1].sendall(data)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from service.oauth.granted import grant_key
 from tests.faults.live_admin import LiveAdmin, refusal
 from tests.faults.own_valkey import OwnValkey
 from tests.faults.store_faults import ACME, Site, kill_worker
+from tests.faults.store_kinds import skip_unless_demoted_by_hand
 from tests.steps import wait_until
 from tests.workers import LiveService
 
@@ -38,6 +39,7 @@ def follow(replica: Redis, port: int) -> None:
 
 
 def test_connections_that_stay_with_a_demoted_redis_are_given_up(site: Site) -> None:
+    skip_unless_demoted_by_hand(site.valkey)
     admin = site.connected()
     assert [admin.list_fresh(service).status_code for service in site.groups] == [200, 200]
     with OwnValkey() as successor:
