@@ -40,4 +40,4 @@ EXPOSE 8000
 # Whether the process serves. Redis is no part of it: a restart would not bring Redis back.
 HEALTHCHECK --interval=30s --timeout=5s --start-period=30s CMD ["python", "-c", "import http.client, os, sys; caller = http.client.HTTPConnection('127.0.0.1', int(os.environ['PORT']), timeout=4); caller.request('GET', '/livez'); sys.exit(caller.getresponse().status != 200)"]
 # Without a shell, so that SIGTERM reaches gunicorn: it answers what it is about, within 27 s.
-CMD ["gunicorn", "--config", "python:service.gunicorn_config", "service.wsgi:app"]
+CMD ["gunicorn", "--config", "python:service.server.gunicorn_config", "service.wsgi:app"]

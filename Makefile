@@ -24,7 +24,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 # STORE=sentinel or cluster keeps the data in a group of servers. ARGS="--mode direct --set LIST_CACHE_SECONDS=0" reaches its other modes; ARGS=--help names them.
 sandbox: venv
-	@exec $(BIN)/python -m service.sandbox --port $(PORT) --store $(STORE) $(ARGS)
+	@exec $(BIN)/python -m sandbox --port $(PORT) --store $(STORE) $(ARGS)
 
 # FULL=1 searches every schedule of the model and gives the fuzzers ten times the cases; COVERAGE=1 measures and reports
 # what was run, also where a test failed.

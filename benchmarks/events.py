@@ -7,7 +7,7 @@ from benchmarks.crowd import Seen, crowd
 from benchmarks.figures import Figure
 from benchmarks.upstream import INTEGRATIONS, Counts
 from benchmarks.world import ADMIN, World
-from service.subdomains import Subdomain
+from service.ground.subdomains import Subdomain
 
 DELAY_MILLISECONDS = 50
 HERD = 1000

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 from playwright.sync_api import CDPSession, Page, expect, sync_playwright
 
-from service.sandbox.environment import service_environment
-from service.sandbox.simulator import Simulator
+from sandbox.environment import service_environment
+from sandbox.simulator import Simulator
 from tests.browser.workspace import ARCHIVE, SDK, Workspace
 from tests.programs import CHROMIUM_FLAGS, found_chromium
 from tests.workers import LiveService, free_port, running_valkey

@@ -3,7 +3,7 @@
 from flask import Flask
 
 from benchmarks.upstream import JOB_SPECS, http_reply, job_spec
-from service.operations.logs import configure_logs
+from service.server.logs import configure_logs
 
 # The line of the access log is the service's own.
 configure_logs("logfmt")

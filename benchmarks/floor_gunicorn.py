@@ -1,6 +1,6 @@
 """The service's own gunicorn settings, without the hooks that speak to its settings and collaborators."""
 
-from service import gunicorn_config
+from service.server import gunicorn_config
 
 _OF_THE_SERVICE = frozenset({"on_starting", "post_worker_init", "worker_exit"})
 

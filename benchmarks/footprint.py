@@ -10,7 +10,7 @@ from benchmarks.load import Caller, Load, Request
 from benchmarks.processes import Program, resident_megabytes
 from benchmarks.subjects import begin_floor
 from benchmarks.world import Service, World, connect_by_the_pages
-from service.subdomains import Subdomain
+from service.ground.subdomains import Subdomain
 
 MANY_ACCOUNTS = 10_000
 MEASURED_ACCOUNTS = 20

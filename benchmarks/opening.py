@@ -28,8 +28,8 @@ from benchmarks.processes import Program, cpu_seconds, fetch, free_port, gunicor
 from benchmarks.slow_link import CONTROL
 from benchmarks.upstream import CONTROL as UPSTREAM_CONTROL
 from benchmarks.world import ADMIN, Service, World
-from service.sandbox.simulator.signing import encode, public_key_pem
-from service.subdomains import Subdomain
+from sandbox.simulator.signing import encode, public_key_pem
+from service.ground.subdomains import Subdomain
 from tests.programs import CHROMIUM_FLAGS, found_chromium
 
 ACCOUNT = Subdomain("opening")

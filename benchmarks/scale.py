@@ -21,8 +21,8 @@ from benchmarks.load import Request
 from benchmarks.opening import signed
 from benchmarks.processes import cpu_seconds
 from benchmarks.world import ADMIN, Service, World, connect_by_the_pages
-from service.sandbox.simulator.signing import public_key_pem
-from service.subdomains import Subdomain
+from sandbox.simulator.signing import public_key_pem
+from service.ground.subdomains import Subdomain
 
 QUIET = 1000
 CONNECTED = 50

@@ -8,7 +8,7 @@ from benchmarks.load import Request
 from benchmarks.nginx import nginx
 from benchmarks.processes import WORKERS, Program, free_port, gunicorn
 from benchmarks.world import Service, World
-from service.subdomains import Subdomain
+from service.ground.subdomains import Subdomain
 
 CACHED, UNCACHED, NAIVE, FLOOR, NGINX, DIRECT = "cached", "uncached", "naive", "floor", "nginx", "direct"
 MANY_NAIVE = "naive+"

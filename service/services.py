@@ -3,47 +3,47 @@
 import time
 from dataclasses import dataclass
 
-from service.activity import Activity
-from service.alerts import Alerts
-from service.bodies import Bodies
-from service.executor import Executor
-from service.files.collection import Collection
+from service.account.status import Connection
+from service.connecting.handshake import Handshake
+from service.connecting.sign_in import SignIn
+from service.connecting.states import States
+from service.grants.access_tokens import AccessTokens
+from service.grants.alerts import Alerts
+from service.grants.clients import Clients
+from service.grants.conditions import Conditions
+from service.grants.grants import Grants
+from service.grants.leases import Leases
+from service.grants.pending_pairs import PendingPairs
+from service.grants.refreshing import Refreshing
+from service.grants.revocation import Revocation
+from service.grants.upkeep import Upkeep
+from service.grants.zis_tokens import Mint
+from service.ground.executor import Executor
+from service.ground.settings import Settings
 from service.job_specs.bundles import Bundles
 from service.job_specs.changes import Changes
 from service.job_specs.listing import Listing
 from service.job_specs.rearmed import Rearmed
 from service.job_specs.reconciling import Reconciler
-from service.lookers import Lookers
-from service.oauth.access_tokens import AccessTokens
-from service.oauth.authorization_server import AuthorizationServer
-from service.oauth.claims import Claims
-from service.oauth.clients import Clients
-from service.oauth.conditions import Conditions
-from service.oauth.grants import Grants
-from service.oauth.handshake import Handshake
-from service.oauth.refreshing import Refreshing
-from service.oauth.revocation import Revocation
-from service.oauth.sign_in import SignIn
-from service.oauth.states import States
-from service.oauth.turns import Turns
-from service.oauth.unsaved import UnsavedPairs
-from service.oauth.upkeep import Upkeep
-from service.oauth.zis_tokens import Mint
 from service.operations.connected_accounts import ConnectedAccounts
-from service.operations.health import Release
 from service.operations.sealed_records import SealedRecords
-from service.page.at_hand import AtHand
-from service.rate_limits import RateLimits
-from service.settings import Settings
-from service.sidebar.app_keys import AppKeys
-from service.sidebar.connection import Connection
-from service.sidebar.machine_tokens import MachineTokens
-from service.sidebar.managers import Managers
-from service.sidebar.sessions import Sessions
-from service.sidebar.zaf_jwt import ZAFTokens
-from service.store import Store
-from service.vault import Vault
-from service.web import request_id_if_any
+from service.people.app_keys import AppKeys
+from service.people.claims import Claims
+from service.people.machine_tokens import MachineTokens
+from service.people.roles import Roles
+from service.people.sessions import Sessions
+from service.people.zaf_jwt import ZAFTokens
+from service.server.health import Release
+from service.sidebar.at_hand import AtHand
+from service.sidebar.files.collection import Collection
+from service.store.activity import Activity
+from service.store.lookers import Lookers
+from service.store.store import Store
+from service.store.vault import Vault
+from service.web.bodies import Bodies
+from service.web.rate_limits import RateLimits
+from service.web.request import request_id_if_any
+from service.zendesk.authorization_server import AuthorizationServer
 from service.zendesk.bulkhead import Bulkhead
 from service.zendesk.calls import ZendeskCalls
 from service.zendesk.transport import ZendeskAdapter
@@ -77,7 +77,7 @@ class Services:
     machine_tokens: MachineTokens
     app_keys: AppKeys
     zaf_tokens: ZAFTokens
-    managers: Managers
+    roles: Roles
     connection: Connection
     listing: Listing
     bundles: Bundles
@@ -101,13 +101,13 @@ def build_services(settings: Settings, store: Store, collection: Collection) -> 
     adapter = ZendeskAdapter(settings.outbound_proxy, settings.zendesk_ca_file)
     bulkhead, executor = Bulkhead(), Executor()
     calls = ZendeskCalls(settings, adapter)
-    turns = Turns(store, executor)
+    leases = Leases(store, executor)
     grants = Grants(store, vault, clock)
     alerts = Alerts(settings, store, grants.is_stored, clock)
     conditions = Conditions(settings, store, grants, alerts, clock)
     server = AuthorizationServer(settings, calls, adapter, clock)
-    unsaved = UnsavedPairs(executor)
-    revocation = Revocation(settings, calls, unsaved)
+    pending_pairs = PendingPairs(executor)
+    revocation = Revocation(settings, calls, pending_pairs)
     states = States(store, vault)
     refreshing = Refreshing(
         store=store,
@@ -115,7 +115,7 @@ def build_services(settings: Settings, store: Store, collection: Collection) -> 
         server=server,
         conditions=conditions,
         revocation=revocation,
-        unsaved=unsaved,
+        pending_pairs=pending_pairs,
         activity=activity,
         clock=clock,
     )
@@ -124,7 +124,7 @@ def build_services(settings: Settings, store: Store, collection: Collection) -> 
         server=server,
         conditions=conditions,
         revocation=revocation,
-        turns=turns,
+        leases=leases,
         clock=clock,
     )
     mint = Mint(
@@ -133,7 +133,7 @@ def build_services(settings: Settings, store: Store, collection: Collection) -> 
         access_tokens=access_tokens,
         revocation=revocation,
         conditions=conditions,
-        turns=turns,
+        leases=leases,
         scopes=settings.zendesk_scope.split(),
         clock=clock,
     )
@@ -171,7 +171,7 @@ def build_services(settings: Settings, store: Store, collection: Collection) -> 
         settings=settings,
         store=store,
         clients=clients,
-        turns=turns,
+        leases=leases,
         bulkhead=bulkhead,
         executor=executor,
     )
@@ -186,7 +186,7 @@ def build_services(settings: Settings, store: Store, collection: Collection) -> 
     reconciler = Reconciler(
         settings=settings, store=store, listing=listing, changes=changes, bundles=bundles, activity=activity
     )
-    managers = Managers(settings, store, vault, bulkhead, access_tokens, clients, lookers, executor, clock)
+    roles = Roles(settings, store, vault, bulkhead, access_tokens, clients, lookers, executor, clock)
     limits = RateLimits(settings, store)
     app_keys = AppKeys(settings, store, vault, calls, bulkhead, limits, clock)
     connection = Connection(
@@ -194,7 +194,7 @@ def build_services(settings: Settings, store: Store, collection: Collection) -> 
         store=store,
         grants=grants,
         conditions=conditions,
-        managers=managers,
+        roles=roles,
         lookers=lookers,
         access_tokens=access_tokens,
         revocation=revocation,
@@ -227,7 +227,7 @@ def build_services(settings: Settings, store: Store, collection: Collection) -> 
         machine_tokens=machine_tokens,
         app_keys=app_keys,
         zaf_tokens=ZAFTokens(settings, app_keys, clock),
-        managers=managers,
+        roles=roles,
         connection=connection,
         listing=listing,
         bundles=bundles,
@@ -235,7 +235,7 @@ def build_services(settings: Settings, store: Store, collection: Collection) -> 
         reconciler=reconciler,
         rearmed=Rearmed(store, vault),
         collection=collection,
-        at_hand=AtHand(settings, store, managers, connection, listing),
+        at_hand=AtHand(settings, store, roles, connection, listing),
         connected_accounts=ConnectedAccounts(settings, store, vault, grants, conditions),
         sealed_records=SealedRecords(store, vault, grants, activity, lookers, machine_tokens),
         release=Release.current(),

@@ -1,7 +1,7 @@
 """What gunicorn imports: `gunicorn service.wsgi:app`."""
 
 from service.app import create_app
-from service.page.routes import render_ahead
+from service.sidebar.routes import render_ahead
 
 # With faulty settings this raises, and gunicorn gives up instead of starting worker after worker.
 app = create_app()

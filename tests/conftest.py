@@ -13,11 +13,11 @@ from playwright.sync_api import Error as PlaywrightError
 from redis import Redis
 from werkzeug.routing import Rule
 
+from sandbox.simulator import APP_ID, CLIENT_ID, CLIENT_SECRET, Simulator
 from service.app import create_app
+from service.ground.settings import Settings
 from service.job_specs.bundles import Bundles
-from service.sandbox.simulator import APP_ID, CLIENT_ID, CLIENT_SECRET, Simulator
-from service.settings import Settings
-from service.store import Store
+from service.store.store import Store
 from tests.leftovers import watch
 from tests.programs import CHROMIUM_FLAGS, FIREFOX_PREFERENCES, chromium_path, firefox_path, is_firefox_wanted
 from tests.seeding import seed

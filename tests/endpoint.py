@@ -3,8 +3,8 @@
 import threading
 from urllib.parse import parse_qs
 
-from service.sandbox.simulator.http_server import Server
-from service.sandbox.simulator.messages import Reply, Request
+from sandbox.simulator.http_server import Server
+from sandbox.simulator.messages import Reply, Request
 
 
 class Endpoint:

@@ -6,7 +6,7 @@ from typing import Any
 
 from werkzeug.test import TestResponse
 
-from service.oauth.claims import challenge_of
+from service.people.claims import challenge_of
 from tests.steps import Admin
 
 FRONT_END = "https://app.example.com"

@@ -9,8 +9,9 @@ MEMORY_LOOK_SECONDS in the environment: how long a process believes what it saw 
 import os
 from typing import Any
 
-from service import gunicorn_config, store
-from service.gunicorn_config import *  # noqa: F403 - all of them but one
+from service.server import gunicorn_config
+from service.server.gunicorn_config import *  # noqa: F403 - all of them but one
+from service.store import store
 
 
 def post_worker_init(worker: Any) -> None:  # type: ignore[no-redef]  # instead of what was imported

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, Self
 
-from service.deadlines import Deadline
-from service.settings import Settings
-from service.subdomains import Subdomain
+from service.ground.deadlines import Deadline
+from service.ground.settings import Settings
+from service.ground.subdomains import Subdomain
 from service.zendesk.calls import ZendeskCalls
 from service.zendesk.client import AccountClient, GivenToken
 from service.zendesk.transport import ZendeskAdapter

@@ -4,17 +4,17 @@ import time
 
 from flask import Flask
 
-from service.activity import Activity
-from service.events import Author, Event
-from service.lookers import Lookers
-from service.oauth import probes
-from service.oauth.authorization_server import ACCESS_TOKEN_SECONDS, REFRESH_TOKEN_SECONDS, TokenPair
-from service.oauth.granted import Grant, MintedToken, Person
-from service.oauth.grants import Grants
-from service.sandbox.simulator import Simulator
-from service.settings import Settings
-from service.store import Store
-from service.subdomains import Subdomain
+from sandbox.simulator import Simulator
+from service.grants import probes
+from service.grants.granted import Grant, MintedToken, Person
+from service.grants.grants import Grants
+from service.ground.settings import Settings
+from service.ground.subdomains import Subdomain
+from service.store.activity import Activity
+from service.store.events import Author, Event
+from service.store.lookers import Lookers
+from service.store.store import Store
+from service.zendesk.authorization_server import ACCESS_TOKEN_SECONDS, REFRESH_TOKEN_SECONDS, TokenPair
 from tests.steps import collaborator
 
 

@@ -7,8 +7,8 @@ import os
 import threading
 from typing import Any
 
-from service import gunicorn_config
-from service.gunicorn_config import *  # noqa: F403 - all of them but one
+from service.server import gunicorn_config
+from service.server.gunicorn_config import *  # noqa: F403 - all of them but one
 
 # What a small dyno allows all processes together; two of them serve.
 LIMIT = 256

@@ -13,15 +13,15 @@ from flask import Flask
 from redis import Redis
 from werkzeug.test import TestResponse
 
-from service.executor import Executor
-from service.oauth.access_tokens import AccessTokens
-from service.sandbox.simulator import Simulator, secret_of
-from service.sandbox.simulator.faults import Fault
-from service.sandbox.simulator.integrations import JobSpec
-from service.sandbox.simulator.world import Call
+from sandbox.simulator import Simulator, secret_of
+from sandbox.simulator.faults import Fault
+from sandbox.simulator.integrations import JobSpec
+from sandbox.simulator.world import Call
+from service.grants.access_tokens import AccessTokens
+from service.ground.executor import Executor
+from service.ground.subdomains import Subdomain
+from service.people.sessions import Sessions
 from service.services import Services
-from service.sidebar.sessions import Sessions
-from service.subdomains import Subdomain
 
 PUBLIC_URL = "http://localhost:9001"
 SECRET_KEYS = "first-key-of-the-tests-0123456789abcdef,second-key-of-the-tests-0123456789abcde"
@@ -74,12 +74,12 @@ def wait_until(is_so: Callable[[], bool], seconds: float = 30.0) -> None:
 
 def settle(app: Flask) -> None:
     """Return once the application has nothing in hand any more that it can store or revoke now."""
-    collaborator(app, AccessTokens).unsaved.finish(30)
+    collaborator(app, AccessTokens).pending_pairs.finish(30)
 
 
 def give_up(app: Flask) -> None:
     """Let an application end as its process would: what it cannot settle now is not tried again."""
-    collaborator(app, AccessTokens).unsaved.begin_no_more()
+    collaborator(app, AccessTokens).pending_pairs.begin_no_more()
     settle(app)
     # Work that has begun may not have given its thread a name yet.
     executor = collaborator(app, Executor)

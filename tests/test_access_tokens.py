@@ -9,8 +9,15 @@ import pytest
 import time_machine
 from redis import Redis
 
-from service.deadlines import Deadline
-from service.errors import (
+from sandbox.simulator.faults import Fault
+from service.grants.access_tokens import AccessTokens
+from service.grants.grant_ends import AFTERLIFE_SECONDS
+from service.grants.granted import Grant, Holdings, grant_key
+from service.grants.grants import Grants
+from service.grants.leases import LEASE_SECONDS
+from service.grants.pending_pairs import PairInHand
+from service.ground.deadlines import Deadline
+from service.ground.errors import (
     AuthorizationRequired,
     ClientMisconfigured,
     ServiceError,
@@ -18,14 +25,7 @@ from service.errors import (
     ZendeskTimeout,
     ZendeskUnavailable,
 )
-from service.oauth.access_tokens import AccessTokens
-from service.oauth.grant_ends import AFTERLIFE_SECONDS
-from service.oauth.granted import Grant, Holdings, grant_key
-from service.oauth.grants import Grants
-from service.oauth.turns import LEASE_SECONDS
-from service.oauth.unsaved import PairInHand
-from service.sandbox.simulator.faults import Fault
-from service.subdomains import Subdomain
+from service.ground.subdomains import Subdomain
 from service.zendesk.calls import CALL_SECONDS
 from tests.conftest import MakeAdmin, MakeApp
 from tests.steps import Admin, services, wait_until
@@ -97,7 +97,7 @@ def test_a_refresh_for_which_the_note_left_no_time_is_not_asked_for(
     admin: Admin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As if the note had taken all but this of what was left.
-    monkeypatch.setattr("service.oauth.refreshing.WRITE_SECONDS", 60.0)
+    monkeypatch.setattr("service.grants.refreshing.WRITE_SECONDS", 60.0)
     before = stored(admin)
     with pytest.raises(ZendeskTimeout):
         access_tokens(admin).refresh_now(ACME, before, deadline())
@@ -353,13 +353,13 @@ def refresh_into_a_full_store(admin: Admin, redis: Redis) -> ServiceError:
 def test_a_pair_that_redis_does_not_take_is_kept_and_stored_later(admin: Admin, redis: Redis) -> None:
     failure = refresh_into_a_full_store(admin, redis)
     assert failure.code == "store_unavailable"
-    assert access_tokens(admin).unsaved.holds(ACME)
+    assert access_tokens(admin).pending_pairs.holds(ACME)
     with pytest.raises(ServiceError) as meanwhile:
         access_tokens(admin).get(ACME, deadline())
     assert meanwhile.value.code == "store_unavailable"
     redis.config_set("maxmemory", "0")
-    access_tokens(admin).unsaved.finish(20)
-    assert not access_tokens(admin).unsaved.holds(ACME)
+    access_tokens(admin).pending_pairs.finish(20)
+    assert not access_tokens(admin).pending_pairs.holds(ACME)
     assert access_tokens(admin).get(ACME, deadline()).access_token == stored(admin).access_token
     assert refreshes(admin) == 1
     assert admin.job_specs()["job_specs"]
@@ -427,8 +427,8 @@ def test_with_a_pair_in_hand_no_other_is_asked_for(age_seconds: int, admin: Admi
         if not is_back.is_set():
             raise StoreUnavailable("It does not take the pair.")
 
-    unsaved = access_tokens(admin).unsaved
-    unsaved.keep(ACME, settle)
+    pending_pairs = access_tokens(admin).pending_pairs
+    pending_pairs.keep(ACME, settle)
     if age_seconds < LATER_SECONDS:
         assert access_tokens(admin).get(ACME, deadline()) == aged
     else:
@@ -436,7 +436,7 @@ def test_with_a_pair_in_hand_no_other_is_asked_for(age_seconds: int, admin: Admi
             access_tokens(admin).get(ACME, deadline())
     assert refreshes(admin) == 0
     is_back.set()
-    unsaved.finish(20)
+    pending_pairs.finish(20)
     assert access_tokens(admin).get(ACME, deadline()).access_token != aged.access_token
 
 
@@ -639,19 +639,19 @@ def test_a_process_that_ends_with_a_pair_in_hand_says_so(
     admin: Admin, redis: Redis, capsys: pytest.CaptureFixture[str]
 ) -> None:
     refresh_into_a_full_store(admin, redis)
-    access_tokens(admin).unsaved.finish(0.1)
+    access_tokens(admin).pending_pairs.finish(0.1)
     redis.config_set("maxmemory", "0")
     assert "level=critical event=pair_lost account=acme" in capsys.readouterr().out
     # It was still stored in the end, because this process did not end.
-    access_tokens(admin).unsaved.finish(20)
-    assert not access_tokens(admin).unsaved.holds(ACME)
+    access_tokens(admin).pending_pairs.finish(20)
+    assert not access_tokens(admin).pending_pairs.holds(ACME)
 
 
 def test_a_pair_in_memory_of_an_account_that_was_disconnected_is_revoked(admin: Admin, redis: Redis) -> None:
     refresh_into_a_full_store(admin, redis)
     collaborator(admin, Grants).delete(ACME)
     redis.config_set("maxmemory", "0")
-    access_tokens(admin).unsaved.finish(20)
+    access_tokens(admin).pending_pairs.finish(20)
     assert collaborator(admin, Grants).get(ACME) is None
     # Nobody waits for that.
     wait_until(lambda: admin.simulator.world.account("acme").live_tokens().get("job_specs_sidebar", 0) == 0)

@@ -12,17 +12,17 @@ import time_machine
 from redis import Redis
 from werkzeug.test import TestResponse
 
-from service.activity import LIFE_SECONDS, MOST_ENTRIES, RUN_SECONDS, Activity, activity_key
-from service.deadlines import Deadline
-from service.errors import ServiceError, StoreUnavailable
-from service.events import NOBODY, OPERATOR, Author, Event, outcome
-from service.lookers import Lookers
-from service.oauth.access_tokens import AccessTokens
-from service.oauth.grants import Grants
-from service.store import ACTIVITY_GIVES_WAY_AT, Store
-from service.subdomains import Subdomain
-from service.timestamps import timestamp
-from service.vault import Vault
+from service.grants.access_tokens import AccessTokens
+from service.grants.grants import Grants
+from service.ground.deadlines import Deadline
+from service.ground.errors import ServiceError, StoreUnavailable
+from service.ground.subdomains import Subdomain
+from service.ground.timestamps import timestamp
+from service.store.activity import LIFE_SECONDS, MOST_ENTRIES, RUN_SECONDS, Activity, activity_key
+from service.store.events import NOBODY, OPERATOR, Author, Event, outcome
+from service.store.lookers import Lookers
+from service.store.store import ACTIVITY_GIVES_WAY_AT, Store
+from service.store.vault import Vault
 from service.zendesk.calls import CALLS_AT_ONCE
 from tests.conftest import MakeAdmin
 from tests.steps import DIRECT, SECRET_KEYS, Admin, collaborator, fill

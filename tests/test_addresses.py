@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 
-from service.addresses import KNOWN_HOSTS, KNOWN_SECONDS, THREADS, Addresses, NameTimeout
+from service.ground.addresses import KNOWN_HOSTS, KNOWN_SECONDS, THREADS, Addresses, NameTimeout
 from service.zendesk.transport import ZendeskAdapter, prepare_session
 from tests.raw_server import RawServer, http_reply
 from tests.steps import wait_until

@@ -12,13 +12,13 @@ import time_machine
 from flask import Flask
 from redis import Redis
 
-from service.alerts import DAY_SECONDS, SEND_SECONDS, Alerts
-from service.oauth.grants import Grants
-from service.oauth.upkeep import Upkeep
-from service.sandbox.simulator.messages import Reply, json_reply
-from service.settings import Settings
-from service.store import Store
-from service.subdomains import Subdomain
+from sandbox.simulator.messages import Reply, json_reply
+from service.grants.alerts import DAY_SECONDS, SEND_SECONDS, Alerts
+from service.grants.grants import Grants
+from service.grants.upkeep import Upkeep
+from service.ground.settings import Settings
+from service.ground.subdomains import Subdomain
+from service.store.store import Store
 from tests.conftest import MakeAdmin, MakeApp
 from tests.connect_proxy import ConnectProxy
 from tests.endpoint import Endpoint
@@ -374,7 +374,7 @@ def test_doctor_without_a_webhook_says_so(make_app: MakeApp) -> None:
      "https://[::1/secret", "https://hooks.example:port/secret"],
 )  # fmt: skip
 def test_a_faulty_address_is_refused_and_not_repeated(environment: dict[str, str], text: str) -> None:
-    from service.settings import SettingsError  # noqa: PLC0415 - only here
+    from service.ground.settings import SettingsError  # noqa: PLC0415 - only here
 
     with pytest.raises(SettingsError) as refused:
         Settings.from_env({**environment, "ALERT_WEBHOOK_URL": text})

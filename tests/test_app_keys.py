@@ -10,11 +10,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from joserfc.jwk import RSAKey
 from redis import Redis
 
-from service.deadlines import REQUEST_BUDGET_SECONDS, Deadline
-from service.sandbox.simulator import APP_ID, Account, Simulator, public_key_pem
-from service.sandbox.simulator.faults import Fault
-from service.sandbox.simulator.messages import Reply
-from service.sidebar.app_keys import (
+from sandbox.simulator import APP_ID, Account, Simulator, public_key_pem
+from sandbox.simulator.faults import Fault
+from sandbox.simulator.messages import Reply
+from service.ground.deadlines import REQUEST_BUDGET_SECONDS, Deadline
+from service.ground.subdomains import Subdomain
+from service.people.app_keys import (
     AGAIN_SECONDS,
     FAILURE_SECONDS,
     LAST_GOOD_SECONDS,
@@ -22,9 +23,8 @@ from service.sidebar.app_keys import (
     YOUNG_SECONDS,
     AppKeys,
 )
-from service.sidebar.key_fetches import FETCHES_AT_ONCE
-from service.subdomains import Subdomain
-from service.vault import Vault
+from service.people.key_fetches import FETCHES_AT_ONCE
+from service.store.vault import Vault
 from service.zendesk.bulkhead import Bulkhead
 from tests.conftest import MakeAdmin
 from tests.endpoint import Endpoint

@@ -17,13 +17,13 @@ from click.testing import CliRunner, Result
 from flask.cli import cli as flask
 
 import service
+from service.ground.settings import SettingsError
 from service.operations.commands import COMMANDS, commands_alone
 from service.operations.zendesk_app import command
 from service.operations.zendesk_app.command import MANIFEST_FOLDER, package_app
 from service.operations.zendesk_app.contents import read_app
 from service.operations.zendesk_app.package import pack
-from service.settings import SettingsError
-from service.web import services
+from service.web.request import services
 from tests.test_settings import make_settings
 from tests.workers import ROOT, inherited_environment
 from tools import draw_app_images

@@ -9,8 +9,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import time_machine
 
-from service.deadlines import Deadline
-from service.errors import (
+from sandbox.simulator.messages import Delivery, Reply, json_reply
+from service.ground.deadlines import Deadline
+from service.ground.errors import (
     ClientMisconfigured,
     RateLimited,
     ScopeInsufficient,
@@ -18,10 +19,9 @@ from service.errors import (
     ZendeskTimeout,
     ZendeskUnavailable,
 )
-from service.oauth.authorization_server import AuthorizationServer, InvalidGrant, TokenPair
-from service.sandbox.simulator.messages import Delivery, Reply, json_reply
-from service.settings import Settings
-from service.subdomains import Subdomain
+from service.ground.settings import Settings
+from service.ground.subdomains import Subdomain
+from service.zendesk.authorization_server import AuthorizationServer, InvalidGrant, TokenPair
 from service.zendesk.calls import ZendeskCalls
 from service.zendesk.transport import ZendeskAdapter
 from tests.endpoint import Endpoint

@@ -23,11 +23,11 @@ from benchmarks.results import Measure, opening_measures
 from benchmarks.subjects import TITLES
 from benchmarks.upstream import CONTROL, INTEGRATIONS, Upstream
 from benchmarks.world import World, connect_by_the_pages
-from service import gunicorn_config
-from service.oauth.authorization_server import TokenPair
-from service.sandbox.simulator import Simulator
-from service.settings import Settings
-from service.zis_registry import JobSpec, list_job_specs
+from sandbox.simulator import Simulator
+from service.ground.settings import Settings
+from service.server import gunicorn_config
+from service.zendesk.authorization_server import TokenPair
+from service.zendesk.zis_registry import JobSpec, list_job_specs
 from tests.raw_server import make_client
 
 pytestmark = pytest.mark.processes

@@ -8,8 +8,8 @@ import pytest
 from redis import Redis
 from werkzeug.test import TestResponse
 
-from service.executor import Executor
-from service.subdomains import Subdomain
+from service.ground.executor import Executor
+from service.ground.subdomains import Subdomain
 from service.zendesk.bulkhead import Bulkhead, Busy
 from service.zendesk.calls import LISTS_AT_ONCE
 from tests.conftest import MakeAdmin

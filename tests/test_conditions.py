@@ -1,9 +1,9 @@
 """Whether a grant may be used under today's settings; the rules are in `tests/unit/test_grants.py`."""
 
 from service.app import create_app
-from service.oauth.conditions import Conditions
-from service.settings import Settings
-from service.subdomains import Subdomain
+from service.grants.conditions import Conditions
+from service.ground.settings import Settings
+from service.ground.subdomains import Subdomain
 from tests.steps import collaborator
 
 

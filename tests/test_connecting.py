@@ -10,12 +10,12 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
-from service.activity import Activity
+from sandbox.simulator import CLIENT_ID, Account, Simulator
+from sandbox.simulator.faults import Fault
 from service.app import create_app
-from service.sandbox.simulator import CLIENT_ID, Account, Simulator
-from service.sandbox.simulator.faults import Fault
-from service.settings import Settings
-from service.subdomains import Subdomain
+from service.ground.settings import Settings
+from service.ground.subdomains import Subdomain
+from service.store.activity import Activity
 from tests.conftest import MakeAdmin
 from tests.steps import DIRECT, Admin, collaborator, wait_until
 from tests.test_handshake import GRANT_KEY, ONE_INTEGRATION, consented, stored, with_seconds_left
@@ -135,8 +135,8 @@ def test_what_there_is_no_time_to_revoke_is_revoked_after_the_answer(
     person: Admin, acme: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     person.connect("acme")
-    for module in ("revocation", "handshake"):
-        monkeypatch.setattr(f"service.oauth.{module}.LEAST_SECONDS", 60.0)
+    for module in ("grants.revocation", "connecting.handshake"):
+        monkeypatch.setattr(f"service.{module}.LEAST_SECONDS", 60.0)
     person.meets({"where": "revoke", "kind": "hold"})
 
     assert person.come_back(consented(person)).status_code == 200
@@ -149,7 +149,7 @@ def test_what_there_is_no_time_to_revoke_is_revoked_after_the_answer(
 def test_what_a_refused_consent_gave_is_revoked_after_the_answer_without_time_left(
     person: Admin, acme: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.oauth.revocation.LEAST_SECONDS", 60.0)
+    monkeypatch.setattr("service.grants.revocation.LEAST_SECONDS", 60.0)
     person.meets({"where": "revoke", "kind": "hold"})
 
     assert_failed(person.come_back(consented(person, 103)), 403, "admin_required")
@@ -163,9 +163,9 @@ def test_what_a_refused_consent_gave_is_revoked_after_the_answer_without_time_le
 def test_what_zendesk_does_not_revoke_now_is_revoked_once_it_does(
     person: Admin, acme: Account, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.oauth.revocation.PAUSES_SECONDS", (0.01, 0.01, 600.0))
+    monkeypatch.setattr("service.grants.revocation.PAUSES_SECONDS", (0.01, 0.01, 600.0))
     # Hanging, each try ends with its time.
-    monkeypatch.setattr("service.oauth.revocation.UNATTENDED_SECONDS", 0.5 if kind == "hang" else 10.0)
+    monkeypatch.setattr("service.grants.revocation.UNATTENDED_SECONDS", 0.5 if kind == "hang" else 10.0)
     person.meets({"where": "revoke", "kind": kind, "retry_after": 1 if kind == "http_429" else None})
 
     assert_failed(person.come_back(consented(person, 103)), 403, "admin_required")
@@ -177,8 +177,8 @@ def test_what_zendesk_does_not_revoke_now_is_revoked_once_it_does(
 def test_a_limit_of_an_hour_does_not_keep_a_revocation_in_hand_for_an_hour(
     person: Admin, acme: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.oauth.revocation.PAUSES_SECONDS", (0.01,))
-    monkeypatch.setattr("service.oauth.revocation.LONGEST_PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr("service.grants.revocation.PAUSES_SECONDS", (0.01,))
+    monkeypatch.setattr("service.grants.revocation.LONGEST_PAUSE_SECONDS", 0.1)
     person.meets({"where": "revoke", "kind": "http_429", "retry_after": 3600, "times": 1})
 
     assert_failed(person.come_back(consented(person, 103)), 403, "admin_required")

@@ -5,8 +5,8 @@ import time
 import pytest
 import time_machine
 
-from service.deadlines import REQUEST_BUDGET_SECONDS, Deadline
-from service.timestamps import parse_timestamp, timestamp
+from service.ground.deadlines import REQUEST_BUDGET_SECONDS, Deadline
+from service.ground.timestamps import parse_timestamp, timestamp
 
 NOW = 1_800_000_000
 ROUNDING_SECONDS = 0.001

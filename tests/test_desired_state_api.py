@@ -7,12 +7,12 @@ import pytest
 from redis import Redis
 from werkzeug.test import TestResponse
 
-from service.activity import Activity
-from service.answers import LARGEST_BODY_BYTES
+from service.ground.subdomains import Subdomain
 from service.job_specs.desired_state import LARGEST_DOCUMENT_BYTES
 from service.job_specs.rearmed import PATIENCE_SECONDS
-from service.store import Store
-from service.subdomains import Subdomain
+from service.store.activity import Activity
+from service.store.store import Store
+from service.web.answers import LARGEST_BODY_BYTES
 from tests.conftest import MakeAdmin
 from tests.steps import ORDERS_ONLY, Admin, collaborator
 

@@ -9,9 +9,9 @@ import time_machine
 from redis import Redis
 from werkzeug.test import TestResponse
 
-from service.oauth.granted import Grant, Holdings, MintedToken
-from service.oauth.grants import Grants
-from service.subdomains import Subdomain
+from service.grants.granted import Grant, Holdings, MintedToken
+from service.grants.grants import Grants
+from service.ground.subdomains import Subdomain
 from tests.conftest import MakeAdmin
 from tests.steps import DIRECT, Admin, collaborator
 from tests.workers import meanwhile

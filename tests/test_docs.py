@@ -37,8 +37,9 @@ def test_every_test_a_page_names_is_there(page: Path) -> None:
 
 def said() -> str:
     """Return every text of the service, one after the other; what is filled in is left out."""
-    texts = [path.read_text() for path in (ROOT / "service").rglob("*.json")]
-    for path in (ROOT / "service").rglob("*.py"):
+    folders = (ROOT / "service", ROOT / "sandbox")
+    texts = [path.read_text() for folder in folders for path in folder.rglob("*.json")]
+    for path in (path for folder in folders for path in folder.rglob("*.py")):
         nodes = ast.walk(ast.parse(path.read_text()))
         texts += [one.value for one in nodes if isinstance(one, ast.Constant) and isinstance(one.value, str)]
     return re.sub(r"\s+", " ", "\n".join(texts))

@@ -9,9 +9,9 @@ import time_machine
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from service.answers import LARGEST_BODY_BYTES
-from service.sandbox.simulator import Simulator, public_key_pem
-from service.sandbox.simulator.faults import Fault
+from sandbox.simulator import Simulator, public_key_pem
+from sandbox.simulator.faults import Fault
+from service.web.answers import LARGEST_BODY_BYTES
 from tests.conftest import MakeAdmin, MakeApp
 from tests.steps import PUBLIC_URL, Admin
 

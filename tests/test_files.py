@@ -12,13 +12,13 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from service.files import collection
-from service.files.bundle import NotBundled, bundled, imported
-from service.files.collection import Collection
-from service.files.serving import FileServer
-from service.page import routes
-from service.settings import Settings
-from service.store import Store
+from service.ground.settings import Settings
+from service.sidebar import routes
+from service.sidebar.files import collection
+from service.sidebar.files.bundle import NotBundled, bundled, imported
+from service.sidebar.files.collection import Collection
+from service.sidebar.files.serving import FileServer
+from service.store.store import Store
 from tests.conftest import MakeApp
 from tests.steps import Admin, collaborator
 

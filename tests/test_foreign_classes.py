@@ -30,7 +30,7 @@ _REPLACED = {
     ("_AllocatedDict", "_init_value"),
 }
 # Started by themselves: importing them does what they are for.
-_PROGRAMS = frozenset({"service.wsgi", "service.sandbox.__main__"})
+_PROGRAMS = frozenset({"service.wsgi", "sandbox.__main__"})
 
 
 def classes_of_ours() -> list[type]:

@@ -2,7 +2,7 @@
 
 import re
 
-from service.sandbox.simulator.packaged_app import EXAMPLE, FOLDER
+from sandbox.simulator.packaged_app import EXAMPLE, FOLDER
 from tests.conftest import MakeApp
 from tests.front_end import FRONT_END
 from tests.steps import services

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from service.gunicorn_config import addresses_of
+from service.server.gunicorn_config import addresses_of
 from tests.deploy.procfile import Dyno
 from tests.steps import wait_until
 from tests.workers import free_port

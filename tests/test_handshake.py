@@ -9,11 +9,11 @@ import time_machine
 from redis import Redis
 from werkzeug.test import TestResponse
 
-from service.oauth.granted import grant_key
-from service.sandbox.simulator import CLIENT_ID, Account
-from service.sandbox.simulator.faults import Fault
-from service.sandbox.simulator.messages import json_reply
-from service.subdomains import Subdomain
+from sandbox.simulator import CLIENT_ID, Account
+from sandbox.simulator.faults import Fault
+from sandbox.simulator.messages import json_reply
+from service.grants.granted import grant_key
+from service.ground.subdomains import Subdomain
 from tests.conftest import MakeAdmin
 from tests.endpoint import Endpoint
 from tests.steps import DIRECT, Admin

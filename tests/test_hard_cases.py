@@ -9,17 +9,17 @@ import pytest
 import time_machine
 from redis import Redis
 
-from service.deadlines import Deadline
-from service.errors import AuthorizationRequired, InvalidRequest, ServiceError, ZendeskUnavailable
-from service.executor import Executor
-from service.oauth.access_tokens import AccessTokens
-from service.oauth.grants import Grants
-from service.oauth.people import ZendeskUser
-from service.oauth.unsaved import UnsavedPairs
-from service.settings import Settings, SettingsError
-from service.subdomains import Subdomain
+from service.grants.access_tokens import AccessTokens
+from service.grants.grants import Grants
+from service.grants.pending_pairs import PendingPairs
+from service.ground.deadlines import Deadline
+from service.ground.errors import AuthorizationRequired, InvalidRequest, ServiceError, ZendeskUnavailable
+from service.ground.executor import Executor
+from service.ground.settings import Settings, SettingsError
+from service.ground.subdomains import Subdomain
 from service.zendesk.replies import Reply
-from service.zis_registry import _next_cursor, parse_name
+from service.zendesk.users import ZendeskUser
+from service.zendesk.zis_registry import _next_cursor, parse_name
 from tests.conftest import MakeAdmin
 from tests.steps import Admin, below_origin, collaborator
 from tests.workers import LiveService, at_once
@@ -257,11 +257,11 @@ def test_a_pair_is_not_given_up_for_something_unforeseen() -> None:
         if len(tries) == 1:
             raise ValueError("unforeseen")
 
-    unsaved = UnsavedPairs(Executor())
-    unsaved.keep(ACME, settle)
-    unsaved.finish(10)
+    pending_pairs = PendingPairs(Executor())
+    pending_pairs.keep(ACME, settle)
+    pending_pairs.finish(10)
     assert len(tries) == 2
-    assert not unsaved.holds(ACME)
+    assert not pending_pairs.holds(ACME)
 
 
 def test_disconnecting_under_another_client_leaves_no_live_token(admin: Admin, make_admin: MakeAdmin) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from joserfc.jwk import RSAKey
 
-from service.deadlines import Deadline
-from service.errors import ServiceError, ZendeskTimeout, ZendeskUnavailable
-from service.sandbox.simulator import public_key_pem
-from service.sidebar.key_fetches import FETCHES_AT_ONCE, KeyFetches
+from sandbox.simulator import public_key_pem
+from service.ground.deadlines import Deadline
+from service.ground.errors import ServiceError, ZendeskTimeout, ZendeskUnavailable
+from service.people.key_fetches import FETCHES_AT_ONCE, KeyFetches
 from service.zendesk.bulkhead import MOST_UNPROVEN, Bulkhead, Busy
 from tests.steps import wait_until
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from redis import Redis
 
+from sandbox.simulator import secret_of
+from service.ground.subdomains import Subdomain
 from service.job_specs.bundles import FIRST_LOOK_SECONDS, KEPT_SECONDS, LOOK_SECONDS, Bundles, InBundles
-from service.sandbox.simulator import secret_of
-from service.subdomains import Subdomain
 from tests.conftest import MakeAdmin
 from tests.operations.console import run
 from tests.steps import ORDERS_ONLY, Admin, collaborator, wait_until

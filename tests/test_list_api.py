@@ -8,7 +8,7 @@ import pytest
 import time_machine
 from redis import Redis
 
-from service.errors import error_class
+from service.ground.errors import error_class
 from service.job_specs.listing import Answer
 from service.job_specs.replies import list_reply
 from tests.conftest import MakeAdmin

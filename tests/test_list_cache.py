@@ -11,7 +11,7 @@ from werkzeug.test import TestResponse
 
 from service.job_specs import kept_lists
 from service.job_specs.kept_lists import ACCOUNT_SHARE, LARGEST_LIST_BYTES, KeptList
-from service.store import Store
+from service.store.store import Store
 from service.zendesk.bulkhead import Bulkhead
 from tests.conftest import MakeAdmin
 from tests.steps import ORDERS_ONLY, Admin, collaborator, fill, wait_until

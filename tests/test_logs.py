@@ -11,13 +11,13 @@ import structlog
 import time_machine
 from redis import Redis
 
-from service.deadlines import Deadline
-from service.errors import ServiceError
-from service.oauth.access_tokens import AccessTokens
-from service.oauth.grants import Grants
-from service.oauth.upkeep import Upkeep
-from service.operations.logs import configure_logs
-from service.subdomains import Subdomain
+from service.grants.access_tokens import AccessTokens
+from service.grants.grants import Grants
+from service.grants.upkeep import Upkeep
+from service.ground.deadlines import Deadline
+from service.ground.errors import ServiceError
+from service.ground.subdomains import Subdomain
+from service.server.logs import configure_logs
 from tests.conftest import MakeAdmin, MakeApp
 from tests.steps import ORDERS_ONLY, Admin, collaborator
 

@@ -12,10 +12,10 @@ from typing import TextIO
 import pytest
 import structlog
 
-from service.executor import Executor
-from service.oauth.unsaved import UnsavedPairs
-from service.operations.logs import configure_logs
-from service.subdomains import Subdomain
+from service.grants.pending_pairs import PendingPairs
+from service.ground.executor import Executor
+from service.ground.subdomains import Subdomain
+from service.server.logs import configure_logs
 from tests.conftest import MakeAdmin
 from tests.steps import ORDERS_ONLY, Admin, wait_until
 
@@ -88,11 +88,11 @@ def test_a_failure_is_told_as_the_failure_it_is(admin: Admin, unwritable: Withou
 
 def test_a_pair_that_is_stored_is_not_in_hand_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
     configure_logs("logfmt")
-    unsaved, settled = UnsavedPairs(Executor()), threading.Event()
+    pending_pairs, settled = PendingPairs(Executor()), threading.Event()
     with disk_full() as stream:
         monkeypatch.setattr(sys, "stdout", stream)
-        unsaved.keep(ACME, settled.set)
-        wait_until(lambda: not unsaved.holds(ACME))
+        pending_pairs.keep(ACME, settled.set)
+        wait_until(lambda: not pending_pairs.holds(ACME))
     assert settled.is_set()
 
 

@@ -12,19 +12,19 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
+from service.account.status import Connection as AccountConnection
 from service.app import create_app
-from service.deadlines import Deadline
-from service.errors import StoreUnavailable
-from service.events import OPERATOR
-from service.executor import Executor
-from service.oauth import grants as grant_scripts
-from service.oauth.access_tokens import AccessTokens
-from service.oauth.granted import Grant
-from service.oauth.grants import Grants
-from service.oauth.unsaved import UnsavedPairs
-from service.settings import Settings
-from service.sidebar.connection import Connection as AccountConnection
-from service.subdomains import Subdomain
+from service.grants import grants as grant_scripts
+from service.grants.access_tokens import AccessTokens
+from service.grants.granted import Grant
+from service.grants.grants import Grants
+from service.grants.pending_pairs import PendingPairs
+from service.ground.deadlines import Deadline
+from service.ground.errors import StoreUnavailable
+from service.ground.executor import Executor
+from service.ground.settings import Settings
+from service.ground.subdomains import Subdomain
+from service.store.events import OPERATOR
 from tests.conftest import MakeAdmin
 from tests.steps import DIRECT, Admin, collaborator
 
@@ -140,8 +140,8 @@ def test_a_pair_whose_reply_was_lost_survives_that_its_record_is_sealed_anew(oth
     tokens = collaborator(watched.app, AccessTokens)
     with pytest.raises(StoreUnavailable):
         tokens.get(ACME, deadline())
-    tokens.unsaved.finish(20)
-    assert not tokens.unsaved.holds(ACME)
+    tokens.pending_pairs.finish(20)
+    assert not tokens.pending_pairs.holds(ACME)
     assert live(other) == 1
     assert works(other)
 
@@ -190,10 +190,10 @@ def test_disconnecting_what_no_key_opens_forgets_no_new_grant(
 
 
 def test_all_that_one_account_has_in_hand_is_settled() -> None:
-    unsaved = UnsavedPairs(Executor())
+    pending_pairs = PendingPairs(Executor())
     settled: list[str] = []
     for name in ("a pair", "a grant"):
-        unsaved.keep(ACME, lambda name=name: settled.append(name))  # type: ignore[misc]  # mypy sees no type for name
-    unsaved.finish(20)
+        pending_pairs.keep(ACME, lambda name=name: settled.append(name))  # type: ignore[misc]  # mypy sees no type for name
+    pending_pairs.finish(20)
     assert sorted(settled) == ["a grant", "a pair"]
-    assert not unsaved.holds(ACME)
+    assert not pending_pairs.holds(ACME)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.memo import Memo
+from service.ground.memo import Memo
 
 
 class Maker:

@@ -22,19 +22,19 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from service.deadlines import Deadline
-from service.errors import AuthorizationRequired, ServiceError, ZendeskTimeout
-from service.executor import Executor
-from service.oauth.access_tokens import AccessTokens
-from service.oauth.grant_ends import AFTERLIFE_SECONDS, Census
-from service.oauth.granted import Grant
-from service.oauth.grants import Grants
-from service.oauth.turns import Turns
-from service.oauth.upkeep import Upkeep
-from service.operations.processes import used
-from service.settings import Settings
-from service.store import Store
-from service.subdomains import Subdomain
+from service.grants.access_tokens import AccessTokens
+from service.grants.grant_ends import AFTERLIFE_SECONDS, Census
+from service.grants.granted import Grant
+from service.grants.grants import Grants
+from service.grants.leases import Leases
+from service.grants.upkeep import Upkeep
+from service.ground.deadlines import Deadline
+from service.ground.errors import AuthorizationRequired, ServiceError, ZendeskTimeout
+from service.ground.executor import Executor
+from service.ground.settings import Settings
+from service.ground.subdomains import Subdomain
+from service.server.processes import used
+from service.store.store import Store
 from service.zendesk.calls import ZendeskCalls
 from service.zendesk.client import AccountClient, GivenToken
 from service.zendesk.transport import ZendeskAdapter
@@ -366,17 +366,17 @@ def test_the_series_of_changes_are_there_before_the_first_one(admin: Admin) -> N
 
 
 def test_waits_for_a_turn_are_timed_whatever_becomes_of_them(redis: Redis, since: Since) -> None:
-    turns = Turns(Store(redis), Executor())
-    with turns.wait(ACME, "mint:acme_orders", deadline()), meanwhile(lambda: try_turn(turns)) as outcomes:
+    leases = Leases(Store(redis), Executor())
+    with leases.wait(ACME, "mint:acme_orders", deadline()), meanwhile(lambda: try_turn(leases)) as outcomes:
         pass
     assert isinstance(outcomes[0], ServiceError)
     assert since.by("zis_lock_wait_seconds_count", "lock") == {("mint",): 2}
 
 
-def try_turn(turns: Turns) -> ServiceError | None:
+def try_turn(leases: Leases) -> ServiceError | None:
     """Wait half a second for a turn that somebody else has; return what came of it."""
     try:
-        with turns.wait(ACME, "mint:acme_orders", Deadline.after(0.5)):
+        with leases.wait(ACME, "mint:acme_orders", Deadline.after(0.5)):
             return None
     except ServiceError as failure:
         return failure
@@ -393,7 +393,7 @@ def test_waits_for_another_process_are_timed(admin: Admin, redis: Redis, since: 
 def test_a_lease_that_ended_before_its_work_is_counted_once_and_not_given_back_again(
     redis: Redis, since: Since
 ) -> None:
-    with Turns(Store(redis), Executor()).lease(ACME, "mint:acme_orders") as is_ours:
+    with Leases(Store(redis), Executor()).lease(ACME, "mint:acme_orders") as is_ours:
         redis.delete("zis:{acme}:lease:mint:acme_orders")
     assert is_ours
     assert "lease" not in {thread.name for thread in threading.enumerate()}

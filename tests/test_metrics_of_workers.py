@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from service.sandbox.simulator import Simulator
-from service.sandbox.simulator.faults import Fault
+from sandbox.simulator import Simulator
+from sandbox.simulator.faults import Fault
 from tests.scraping import TOKEN, Scrape
 from tests.steps import ORDERS_ONLY, wait_until
 from tests.workers import LiveService, meanwhile

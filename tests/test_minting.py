@@ -8,9 +8,9 @@ import time_machine
 from redis import Redis
 from werkzeug.test import TestResponse
 
-from service.oauth.granted import MintedToken
-from service.oauth.grants import Grants
-from service.subdomains import Subdomain
+from service.grants.granted import MintedToken
+from service.grants.grants import Grants
+from service.ground.subdomains import Subdomain
 from tests.conftest import MakeAdmin
 from tests.steps import ORDERS_ONLY, Admin, collaborator, wait_until
 from tests.workers import at_once, meanwhile

@@ -6,12 +6,12 @@ from dataclasses import fields
 import pytest
 from redis import Redis
 
-from service.oauth.authorization_server import TokenPair
-from service.oauth.granted import MintedToken
-from service.sandbox.simulator.faults import KINDS, Fault
-from service.settings import Settings, SettingsError
-from service.subdomains import Subdomain
-from service.vault import derive_keys
+from sandbox.simulator.faults import KINDS, Fault
+from service.grants.granted import MintedToken
+from service.ground.settings import Settings, SettingsError
+from service.ground.subdomains import Subdomain
+from service.store.vault import derive_keys
+from service.zendesk.authorization_server import TokenPair
 from service.zendesk.replies import Reply
 from tests.conftest import MakeAdmin
 from tests.scraping import AUTHORIZED, TOKEN
@@ -127,7 +127,7 @@ def test_nothing_that_holds_a_secret_shows_it(witness: Witness) -> None:
     pair = TokenPair.from_reply({"access_token": grant.access_token, "refresh_token": grant.refresh_token}, 0.0)
     minted = MintedToken(grant.access_token, 1, 0.0, None)
     reply = Reply(200, {}, grant.access_token.encode(), (grant.access_token,))
-    shown += [repr(one) for one in (grant, issued, keys, pair, minted, reply, built.access_tokens.unsaved)]
+    shown += [repr(one) for one in (grant, issued, keys, pair, minted, reply, built.access_tokens.pending_pairs)]
     witness.secrets |= {issued.state, issued.browser_secret, issued.code_verifier}
     for secret in witness.secrets:
         assert not any(secret in text for text in shown)

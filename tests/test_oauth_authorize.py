@@ -10,11 +10,11 @@ import pytest
 from redis import Redis
 from werkzeug.test import TestResponse
 
-from service.oauth.routes import MOST_COOKIES
-from service.oauth.states import STATE_TTL_SECONDS
-from service.sandbox.simulator import CLIENT_ID
-from service.settings import PLACEHOLDER
-from service.vault import Vault
+from sandbox.simulator import CLIENT_ID
+from service.connecting.routes import MOST_COOKIES
+from service.connecting.states import STATE_TTL_SECONDS
+from service.ground.settings import PLACEHOLDER
+from service.store.vault import Vault
 from tests.conftest import MakeAdmin, MakeApp
 from tests.steps import PUBLIC_URL, SECRET_KEYS, fill
 

@@ -9,8 +9,8 @@ import pytest
 from redis import Redis
 from werkzeug.test import TestResponse
 
-from service.oauth.routes import LONGEST_PARAMETER
-from service.sandbox.simulator import Simulator
+from sandbox.simulator import Simulator
+from service.connecting.routes import LONGEST_PARAMETER
 from tests.conftest import MakeAdmin
 from tests.steps import PUBLIC_URL, Admin
 from tests.workers import at_once

@@ -9,10 +9,11 @@ import pytest
 from redis import BlockingConnectionPool, Connection, Redis
 from redis.crc import key_slot
 
-from service import activity, create_app
+from service import create_app
+from service.grants import grants
+from service.ground.settings import Settings
 from service.job_specs import kept_lists
-from service.oauth import grants
-from service.settings import Settings
+from service.store import activity
 from tests.conftest import MakeAdmin
 from tests.operations.console import run
 from tests.steps import ORDERS_ONLY, Admin

@@ -7,12 +7,12 @@ import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from service.oauth.grants import Grants
-from service.page import at_hand
-from service.page.at_hand import AtHand
-from service.page.markup import bootstrap, for_script
-from service.sandbox.simulator import Simulator
-from service.subdomains import Subdomain
+from sandbox.simulator import Simulator
+from service.grants.grants import Grants
+from service.ground.subdomains import Subdomain
+from service.sidebar import at_hand
+from service.sidebar.at_hand import AtHand
+from service.sidebar.markup import bootstrap, for_script
 from tests.conftest import MakeAdmin
 from tests.steps import ORDERS_ONLY, Admin, bootstrap_in, collaborator
 from tests.test_round_trips import round_trips
@@ -76,7 +76,7 @@ def test_an_agent_gets_the_list_and_no_rights(admin: Admin) -> None:
 
 def test_a_role_that_was_asked_long_ago_opens_nothing(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
     warm(admin)
-    monkeypatch.setattr("service.sidebar.roles.RECENT_SECONDS", -1)
+    monkeypatch.setattr("service.people.role.RECENT_SECONDS", -1)
 
     assert opened(admin) == (None, None)
 
@@ -234,7 +234,7 @@ def test_the_page_opens_without_redis_and_asks_it_no_further_for_a_while(
         raise RedisConnectionError("away")
 
     with monkeypatch.context() as away:
-        away.setattr("service.shared_reads.SharedReads.replies", broken)
+        away.setattr("service.store.shared_reads.SharedReads.replies", broken)
         assert opened(admin) == (None, None)
         assert opened(admin) == (None, None)
         # Not repeated, and not asked by the second one.

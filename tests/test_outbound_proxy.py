@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from service.deadlines import Deadline
-from service.outbound_proxy import OutboundProxy
-from service.settings import Settings, SettingsError
-from service.subdomains import Subdomain
+from service.ground.deadlines import Deadline
+from service.ground.outbound_proxy import OutboundProxy
+from service.ground.settings import Settings, SettingsError
+from service.ground.subdomains import Subdomain
 from service.zendesk.calls import NotReached, NotSent, ZendeskCalls
 from service.zendesk.client import AccountClient, GivenToken
 from service.zendesk.transport import ZendeskAdapter

@@ -13,10 +13,10 @@ from click.testing import CliRunner
 from flask.testing import FlaskClient
 from redis import Redis
 
-from service.operations.health import Release
+from sandbox.simulator import CLIENT_ID
+from service.ground.settings import VARIABLES
 from service.operations.zendesk_app.command import package_app
-from service.sandbox.simulator import CLIENT_ID
-from service.settings import VARIABLES
+from service.server.health import Release
 from tests.conftest import MakeAdmin, MakeApp
 from tests.steps import PUBLIC_URL
 

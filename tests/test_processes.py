@@ -9,14 +9,14 @@ import pytest
 import requests
 from redis import Redis
 
-from service.oauth.granted import grant_key
-from service.oauth.grants import Grants
-from service.sandbox.simulator import Simulator
-from service.sandbox.simulator.faults import Fault
-from service.settings import Settings
-from service.store import Store
-from service.subdomains import Subdomain
-from service.vault import Vault
+from sandbox.simulator import Simulator
+from sandbox.simulator.faults import Fault
+from service.grants.granted import grant_key
+from service.grants.grants import Grants
+from service.ground.settings import Settings
+from service.ground.subdomains import Subdomain
+from service.store.store import Store
+from service.store.vault import Vault
 from tests.steps import DIRECT, SECRET_KEYS, bootstrap_in, wait_until
 from tests.workers import LiveService, at_once, patiently
 

@@ -7,8 +7,9 @@ from flask import template_rendered
 from flask.testing import FlaskClient
 from redis import Redis
 
-from service.errors import RateLimited
-from service.rate_limits import (
+from sandbox.simulator.signing import signed_claims
+from service.ground.errors import RateLimited
+from service.web.rate_limits import (
     CHANGES,
     FAILED_EXCHANGES,
     OAUTH_REQUESTS,
@@ -17,7 +18,6 @@ from service.rate_limits import (
     RateLimits,
     address_group,
 )
-from service.sandbox.simulator.signing import signed_claims
 from tests.attacks.attackers import VIP, cookies_of, query_of, segment
 from tests.conftest import MakeAdmin, MakeApp
 from tests.steps import ORDERS_ONLY, Admin, collaborator

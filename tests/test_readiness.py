@@ -13,7 +13,7 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from service.store import GRACE_SECONDS, Store
+from service.store.store import GRACE_SECONDS, Store
 from tests.conftest import MakeApp
 from tests.steps import services
 from tests.workers import free_port, running_valkey

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from service import errors
-from service.errors import ServiceError
-from service.sandbox.simulator import Simulator
-from service.settings import VARIABLES
+from sandbox.simulator import Simulator
+from service.ground import errors
+from service.ground.errors import ServiceError
+from service.ground.settings import VARIABLES
 from tests.workers import LiveService
 
 StartService = Callable[..., LiveService]

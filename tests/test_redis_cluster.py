@@ -11,14 +11,14 @@ from redis.crc import key_slot
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from service.errors import StoreUnavailable
-from service.rate_limits import RateLimits
-from service.redis_cluster import Nodes, SlotUnknown
-from service.redis_faults import cause_of
-from service.redis_pool import Connections
-from service.sandbox.ports import free_ports
-from service.sandbox.store_groups import SLOTS, Server
-from service.store import Store, StoreRefused
+from sandbox.ports import free_ports
+from sandbox.store_groups import SLOTS, Server
+from service.ground.errors import StoreUnavailable
+from service.store.redis_cluster import Nodes, SlotUnknown
+from service.store.redis_faults import cause_of
+from service.store.redis_pool import Connections
+from service.store.store import Store, StoreRefused
+from service.web.rate_limits import RateLimits
 from tests.conftest import MakeAdmin
 from tests.leftovers import end_with_us
 from tests.operations.console import run

@@ -8,9 +8,9 @@ from redis import Redis
 from redis._parsers.base import BaseParser
 from redis.exceptions import RedisError
 
-from service.network_faults import NetworkFault, network_fault
-from service.redis_faults import cause_of, words_of
-from service.store import Store
+from service.ground.network_faults import NetworkFault, network_fault
+from service.store.redis_faults import cause_of, words_of
+from service.store.store import Store
 from tests.conftest import MakeApp
 from tests.steps import collaborator
 

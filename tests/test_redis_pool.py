@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from service.errors import StoreUnavailable
-from service.network_faults import NetworkFault, network_fault
-from service.redis_faults import cause_of
-from service.redis_pool import Connections, is_too_many
-from service.store import STATES_GIVE_WAY_AT, Store
+from service.ground.errors import StoreUnavailable
+from service.ground.network_faults import NetworkFault, network_fault
+from service.store.redis_faults import cause_of
+from service.store.redis_pool import Connections, is_too_many
+from service.store.store import STATES_GIVE_WAY_AT, Store
 from tests.faults.middlebox import Middlebox
 from tests.faults.own_valkey import OwnValkey
 from tests.steps import wait_until
@@ -97,8 +97,8 @@ def test_the_first_write_over_a_connection_that_was_lost_while_idle_succeeds_at_
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # Every connection counts as idle for long.
-    monkeypatch.setattr("service.redis_pool.HEALTH_CHECK_SECONDS", 0)
-    monkeypatch.setattr("service.store.READ_SECONDS", LONG_SECONDS)
+    monkeypatch.setattr("service.store.redis_pool.HEALTH_CHECK_SECONDS", 0)
+    monkeypatch.setattr("service.store.store.READ_SECONDS", LONG_SECONDS)
     store = make_store(middlebox.url)
     assert write(store) == 1, redis_url
     way(middlebox)
@@ -111,8 +111,8 @@ def test_the_first_write_over_a_connection_that_was_lost_while_idle_succeeds_at_
 def test_a_read_over_a_connection_that_was_forgotten_succeeds_too(
     middlebox: Middlebox, redis_url: str, make_store: Callable[[str], Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.redis_pool.HEALTH_CHECK_SECONDS", 0)
-    monkeypatch.setattr("service.store.READ_SECONDS", LONG_SECONDS)
+    monkeypatch.setattr("service.store.redis_pool.HEALTH_CHECK_SECONDS", 0)
+    monkeypatch.setattr("service.store.store.READ_SECONDS", LONG_SECONDS)
     store = make_store(middlebox.url)
     store.read(("GET", "x"))
     middlebox.forget()
@@ -156,8 +156,8 @@ def test_where_redis_takes_no_more_connections_one_of_the_process_is_waited_for(
 def test_one_that_never_comes_is_waited_for_as_long_as_for_a_place_in_the_pool(
     redis_url: str, redis: Redis, make_store: Callable[[str], Store], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.store.POOL_WAIT_SECONDS", 0.3)
-    monkeypatch.setattr("service.store.READ_SECONDS", LONG_SECONDS)
+    monkeypatch.setattr("service.store.store.POOL_WAIT_SECONDS", 0.3)
+    monkeypatch.setattr("service.store.store.READ_SECONDS", LONG_SECONDS)
     store = make_store(redis_url)
     held = pool_of(store).get_connection()
     began = time.monotonic()

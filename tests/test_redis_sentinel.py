@@ -9,10 +9,10 @@ from redis import Redis
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from service.errors import StoreUnavailable
-from service.redis_faults import Cause, cause_of
-from service.sandbox.store_groups import Server
-from service.store import Store
+from sandbox.store_groups import Server
+from service.ground.errors import StoreUnavailable
+from service.store.redis_faults import Cause, cause_of
+from service.store.store import Store
 from tests.leftovers import end_with_us
 from tests.steps import wait_until
 from tests.test_settings import make_settings

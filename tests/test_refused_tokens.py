@@ -7,11 +7,11 @@ import pytest
 from redis import Redis
 from werkzeug.test import TestResponse
 
-from service.oauth.cool_down import CoolDown
-from service.oauth.grants import Grants
-from service.sandbox.simulator import CLIENT_ID
-from service.store import Store
-from service.subdomains import Subdomain
+from sandbox.simulator import CLIENT_ID
+from service.grants.cool_down import CoolDown
+from service.grants.grants import Grants
+from service.ground.subdomains import Subdomain
+from service.store.store import Store
 from tests.conftest import MakeAdmin
 from tests.operations.console import run
 from tests.steps import DIRECT, ORDERS_ONLY, Admin, collaborator, wait_until
@@ -75,7 +75,7 @@ def admin(mode: Mode, make_admin: MakeAdmin) -> Admin:
 @pytest.fixture
 def long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait half a minute after a first failure; the usual two seconds may be over before a test has looked."""
-    monkeypatch.setattr("service.oauth.cool_down.FIRST_WAIT_SECONDS", 30.0)
+    monkeypatch.setattr("service.grants.cool_down.FIRST_WAIT_SECONDS", 30.0)
 
 
 def end_token(admin: Admin) -> None:

@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 from redis import Redis
 
-from service.deadlines import Deadline
-from service.oauth.granted import Grant, MintedToken
-from service.oauth.grants import Grants
-from service.oauth.zis_tokens import Prefetched
-from service.subdomains import Subdomain
+from service.grants.granted import Grant, MintedToken
+from service.grants.grants import Grants
+from service.grants.zis_tokens import Prefetched
+from service.ground.deadlines import Deadline
+from service.ground.subdomains import Subdomain
 from service.zendesk.calls import Request, ZendeskCalls
 from service.zendesk.replies import Reply
 from service.zendesk.watchdog import Watchdog

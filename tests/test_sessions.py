@@ -11,9 +11,9 @@ from joserfc import jws
 from joserfc.jwk import OctKey
 from werkzeug.test import TestResponse
 
-from service.errors import Unauthenticated
-from service.sidebar.sessions import RENEWABLE_SECONDS, SESSION_SECONDS, Sessions
-from service.vault import derive_keys
+from service.ground.errors import Unauthenticated
+from service.people.sessions import RENEWABLE_SECONDS, SESSION_SECONDS, Sessions
+from service.store.vault import derive_keys
 from tests.conftest import MakeAdmin
 from tests.steps import PUBLIC_URL, SECRET_KEYS, Admin, collaborator
 

@@ -11,10 +11,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from service.errors import AccountNotAllowed
-from service.sandbox.simulator import public_key_pem
-from service.settings import VARIABLES, Settings, SettingsError
-from service.subdomains import NO_ACCOUNTS, Subdomain
+from sandbox.simulator import public_key_pem
+from service.ground.errors import AccountNotAllowed
+from service.ground.settings import VARIABLES, Settings, SettingsError
+from service.ground.subdomains import NO_ACCOUNTS, Subdomain
 from tests.workers import ROOT
 
 KEY = "a-secret-key-of-the-settings-tests-0123456789"
@@ -461,7 +461,7 @@ def test_an_accounts_origin_has_no_path() -> None:
 
 def test_gunicorn_names_every_fault_and_ends_with_status_1() -> None:
     environment = {"PATH": os.environ["PATH"], "SECRET_KEYS": "canary"}
-    command = [sys.executable, "-m", "gunicorn", "--config", "python:service.gunicorn_config",
+    command = [sys.executable, "-m", "gunicorn", "--config", "python:service.server.gunicorn_config",
                "--bind", "127.0.0.1:0", "service.wsgi:app"]  # fmt: skip
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=90, check=False)  # noqa: S603 - our own interpreter
 

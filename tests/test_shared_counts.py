@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, Counter, values
 
-from service import shared_counts
-from service.operations.logs import configure_logs
-from service.shared_counts import FILE_BYTES, SharedCounts
+from service.ground import shared_counts
+from service.ground.shared_counts import FILE_BYTES, SharedCounts
+from service.server.logs import configure_logs
 
 
 @pytest.fixture

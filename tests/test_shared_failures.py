@@ -12,21 +12,21 @@ from flask import Flask
 from redis import Redis
 from redis.exceptions import RedisError
 
-from service.deadlines import Deadline
-from service.errors import Failure, ServiceError, ZendeskUnavailable
+from sandbox.simulator import APP_ID
+from service.grants.cool_down import CoolDown
+from service.grants.grants import Grants
+from service.ground.deadlines import Deadline
+from service.ground.errors import Failure, ServiceError, ZendeskUnavailable
+from service.ground.settings import SettingsError
+from service.ground.single_flight import SingleFlight
+from service.ground.subdomains import Subdomain
 from service.job_specs.listing import Listing, ListRequest
-from service.oauth.cool_down import CoolDown
-from service.oauth.grants import Grants
-from service.sandbox.simulator import APP_ID
-from service.settings import SettingsError
-from service.shared_reads import SharedReads
-from service.sidebar.app_keys import AppKeys
-from service.store import Store
-from service.subdomains import Subdomain
-from service.web import refuse_services
-from service.web import services as given
+from service.people.app_keys import AppKeys
+from service.store.shared_reads import SharedReads
+from service.store.store import Store
+from service.web.request import refuse_services
+from service.web.request import services as given
 from service.zendesk.calls import ReplyLate
-from service.zendesk.flights import Flights
 from tests.conftest import MakeAdmin, MakeApp
 from tests.raw_server import soon
 from tests.steps import Admin, collaborator, wait_until, waiters
@@ -77,13 +77,13 @@ def test_an_app_key_that_cannot_be_fetched_is_told_anew_to_everybody(make_admin:
 
 
 def test_everybody_who_shares_a_question_is_told_anew() -> None:
-    flights: Flights[int] = Flights()
+    single_flight: SingleFlight[int] = SingleFlight()
 
     def ask() -> int:
-        wait_until(lambda: waiters(flights._flights[ACME, "it"].done) == RAISES - 1)
+        wait_until(lambda: waiters(single_flight._flights[ACME, "it"].done) == RAISES - 1)
         raise ZendeskUnavailable("No.")
 
-    assert_each_is_new(at_once(RAISES, lambda _: flights.join(ACME, "it", soon(), ask)))
+    assert_each_is_new(at_once(RAISES, lambda _: single_flight.join(ACME, "it", soon(), ask)))
 
 
 def test_everybody_who_shares_a_round_trip_is_told_anew(redis: Redis, redis_url: str) -> None:

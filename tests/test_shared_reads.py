@@ -10,8 +10,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from service.shared_reads import MOST_AT_ONCE, SharedReads
-from service.store import Store
+from service.store.shared_reads import MOST_AT_ONCE, SharedReads
+from service.store.store import Store
 from tests.steps import wait_until
 from tests.workers import at_once
 
@@ -21,7 +21,7 @@ READERS = 40
 @pytest.fixture
 def reads(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[SharedReads]:
     # Those who are held back wait for as long as the test wants.
-    monkeypatch.setattr("service.shared_reads.TURN_SECONDS", 60.0)
+    monkeypatch.setattr("service.store.shared_reads.TURN_SECONDS", 60.0)
     with Redis.from_url(redis_url) as client:
         yield SharedReads(client)
 
@@ -124,7 +124,7 @@ def test_while_redis_is_away_every_reader_is_told_so() -> None:
 def test_who_waits_for_a_redis_that_says_nothing_does_not_wait_for_all_before_him(
     redis: Redis, reads: SharedReads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.shared_reads.TURN_SECONDS", 0.1)
+    monkeypatch.setattr("service.store.shared_reads.TURN_SECONDS", 0.1)
     gate: list[Any] = []
     leader = threading.Thread(target=lambda: gate.append(reads.replies((("BLPOP", "gate", 0),))))
     leader.start()

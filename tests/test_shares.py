@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.shares import Shares
+from service.ground.shares import Shares
 
 
 def taken_by_turns(shares: Shares, *holders: str) -> list[int]:

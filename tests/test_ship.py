@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from service.sandbox.environment import shell_script
-from service.sandbox.simulator import Simulator
-from service.sandbox.simulator.messages import Reply
+from sandbox.environment import shell_script
+from sandbox.simulator import Simulator
+from sandbox.simulator.messages import Reply
 from tests.endpoint import Endpoint
 from tests.workers import ROOT, LiveService, inherited_environment
 

@@ -11,10 +11,10 @@ import time_machine
 from redis import Redis
 from werkzeug.test import TestResponse
 
-from service.oauth.granted import grant_key
-from service.sandbox.simulator import CLIENT_ID, Account
-from service.sandbox.simulator.faults import Fault
-from service.subdomains import Subdomain
+from sandbox.simulator import CLIENT_ID, Account
+from sandbox.simulator.faults import Fault
+from service.grants.granted import grant_key
+from service.ground.subdomains import Subdomain
 from tests.attacks.attackers import cookies_of, query_of
 from tests.attacks.scripted import scripted_zendesk, targets, user_reply, visitor
 from tests.conftest import MakeAdmin

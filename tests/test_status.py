@@ -9,12 +9,12 @@ import time_machine
 from redis import Redis
 from werkzeug.test import TestResponse
 
-from service.deadlines import Deadline
-from service.errors import AccountGone
-from service.oauth.access_tokens import AccessTokens
-from service.oauth.grants import Grants
-from service.subdomains import Subdomain
-from service.timestamps import parse_timestamp
+from service.grants.access_tokens import AccessTokens
+from service.grants.grants import Grants
+from service.ground.deadlines import Deadline
+from service.ground.errors import AccountGone
+from service.ground.subdomains import Subdomain
+from service.ground.timestamps import parse_timestamp
 from tests.conftest import MakeAdmin
 from tests.operations.console import run
 from tests.steps import DIRECT, PUBLIC_URL, Admin, background_threads, collaborator, wait_until

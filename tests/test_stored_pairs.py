@@ -6,12 +6,12 @@ from collections.abc import Callable
 import pytest
 from redis import Redis
 
-from service.errors import AuthorizationRequired, StoreUnavailable
-from service.oauth.granted import Grant, grant_key
-from service.oauth.grants import Grants
-from service.oauth.stored_pairs import LOOKS, MOST, StoredPair, StoredPairs
-from service.operations.logs import configure_logs
-from service.subdomains import Subdomain
+from service.grants.granted import Grant, grant_key
+from service.grants.grants import Grants
+from service.grants.stored_pairs import LOOKS, MOST, StoredPair, StoredPairs
+from service.ground.errors import AuthorizationRequired, StoreUnavailable
+from service.ground.subdomains import Subdomain
+from service.server.logs import configure_logs
 from tests.conftest import MakeAdmin
 from tests.steps import Admin, wait_until
 from tests.test_access_tokens import access_tokens, collaborator, deadline, expire, make_grant, refreshes, stored
@@ -183,7 +183,7 @@ def test_the_oldest_are_forgotten_where_there_are_too_many(pairs: StoredPairs) -
 def test_a_thread_looks_until_the_end_and_then_once_more(
     looker: Looker, pairs: StoredPairs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.oauth.stored_pairs.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("service.grants.stored_pairs.LOOK_SECONDS", 0.01)
     pairs.start()
     looker.failure = ZeroDivisionError("unforeseen")
     configure_logs("logfmt")

@@ -12,18 +12,18 @@ import pytest
 from redis import Redis
 from werkzeug.test import TestResponse
 
-from service import records
-from service.events import OK
+from sandbox.simulator import public_key_pem
+from service.grants.cool_down import CoolDown
+from service.grants.grants import Grants
+from service.ground import records
+from service.ground.subdomains import Subdomain
 from service.job_specs import plans
 from service.job_specs.rearmed import Rearmed
-from service.oauth.cool_down import CoolDown
-from service.oauth.grants import Grants
 from service.operations.sealed_records import SealedRecord, SealedRecords
-from service.sandbox.simulator import public_key_pem
-from service.sidebar.machine_tokens import MachineTokens
-from service.store import Store
-from service.subdomains import Subdomain
-from service.vault import Vault
+from service.people.machine_tokens import MachineTokens
+from service.store.events import OK
+from service.store.store import Store
+from service.store.vault import Vault
 from service.zendesk.calls import ReplyLate
 from tests.conftest import MakeAdmin
 from tests.operations.console import run

@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.subdomains import parse_account_address, parse_subdomain
+from service.ground.subdomains import parse_account_address, parse_subdomain
 
 LOOK_ALIKES = {
     "empty": "",

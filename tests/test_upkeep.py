@@ -5,13 +5,13 @@ import time
 import pytest
 from redis import Redis
 
-from service.oauth.access_tokens import AccessTokens
-from service.oauth.cool_down import CoolDown
-from service.oauth.grant_ends import ENDS_KEY
-from service.oauth.granted import Grant
-from service.oauth.grants import Grants
-from service.oauth.upkeep import ROUND_SECONDS, Upkeep
-from service.subdomains import Subdomain
+from service.grants.access_tokens import AccessTokens
+from service.grants.cool_down import CoolDown
+from service.grants.grant_ends import ENDS_KEY
+from service.grants.granted import Grant
+from service.grants.grants import Grants
+from service.grants.upkeep import ROUND_SECONDS, Upkeep
+from service.ground.subdomains import Subdomain
 from tests.conftest import MakeAdmin
 from tests.steps import Admin, collaborator, wait_until
 
@@ -70,7 +70,7 @@ def test_a_process_that_ends_begins_no_further_refresh(both: Admin) -> None:
 def test_a_round_that_crashes_is_not_the_last(
     both: Admin, redis: Redis, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("service.oauth.upkeep.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("service.grants.upkeep.LOOK_SECONDS", 0.01)
     age(both, ACME, 0.6)
     before = stored(both, ACME)
     grants = collaborator(both.app, Grants)
@@ -111,13 +111,13 @@ def test_a_process_that_has_ended_begins_no_refresh_for_which_nobody_would_wait(
     both: Admin, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     age(both, ACME, 0.6)
-    upkeep, unsaved = collaborator(both.app, Upkeep), collaborator(both.app, AccessTokens).unsaved
+    upkeep, pending_pairs = collaborator(both.app, Upkeep), collaborator(both.app, AccessTokens).pending_pairs
 
     def end_meanwhile(*_: object) -> None:
         # As gunicorn's worker does, between the round's look at the account and its refresh.
         upkeep.stop()
-        unsaved.begin_no_more()
-        unsaved.finish(10)
+        pending_pairs.begin_no_more()
+        pending_pairs.finish(10)
 
     monkeypatch.setattr(CoolDown, "current", end_meanwhile)
     assert go_round(both) == {"acme": "zendesk_timeout"}

@@ -6,7 +6,7 @@ import json
 import pytest
 from joserfc import jwe
 
-from service.vault import KeyMissing, Vault, derive_keys
+from service.store.vault import KeyMissing, Vault, derive_keys
 
 OLD = "an-old-key-of-the-vault-tests-0123456789"
 NEW = "a-new-key-of-the-vault-tests-0123456789a"

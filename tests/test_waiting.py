@@ -7,8 +7,8 @@ from contextlib import closing
 import pytest
 import requests
 
-from service.sandbox.simulator import Simulator
-from service.sandbox.simulator.faults import Fault
+from sandbox.simulator import Simulator
+from sandbox.simulator.faults import Fault
 from tests import small_dyno
 from tests.steps import wait_until
 from tests.test_processes import Caller, StartService, connect

@@ -19,7 +19,7 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.select import Select
 from selenium.webdriver.support.wait import WebDriverWait
 
-from service.sandbox.simulator import Simulator
+from sandbox.simulator import Simulator
 from tests.browser.workspace import ARCHIVE, ARCHIVED, ORDERS, REFUNDS
 from tests.leftovers import end_with_us
 from tests.programs import WebKit, webkit

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import time_machine
 
-from service.sandbox.simulator import APP_ID, public_key_pem
-from service.sidebar.zaf_jwt import LONGEST_TOKEN
+from sandbox.simulator import APP_ID, public_key_pem
+from service.people.zaf_jwt import LONGEST_TOKEN
 from tests.conftest import MakeAdmin
 from tests.steps import PUBLIC_URL, Admin
 

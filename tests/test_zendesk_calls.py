@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import requests
 
-from service.deadlines import Deadline
-from service.errors import ZendeskTimeout, ZendeskUnavailable
-from service.settings import Settings
-from service.subdomains import Subdomain
+from service.ground.deadlines import Deadline
+from service.ground.errors import ZendeskTimeout, ZendeskUnavailable
+from service.ground.settings import Settings
+from service.ground.subdomains import Subdomain
 from service.zendesk.calls import NotReached, NotSent, ReplyLate, ReplyLost, ZendeskCalls
 from service.zendesk.client import AccountClient, GivenToken
 from service.zendesk.replies import Reply

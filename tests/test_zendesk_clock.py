@@ -4,7 +4,7 @@ from email.utils import formatdate
 
 import pytest
 
-from service.operations.logs import configure_logs
+from service.server.logs import configure_logs
 from service.zendesk.clock import LOOK_SECONDS, TELL_SECONDS, ClockWatch
 from tests.raw_server import RawServer, http_reply, make_client
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from service.network_faults import NetworkFault, network_fault
+from service.ground.network_faults import NetworkFault, network_fault
 from service.zendesk import transport
 from service.zendesk.calls import NotSent, ZendeskCalls
 from service.zendesk.transport import NotConnected, ZendeskAdapter, prepare_session

@@ -10,16 +10,16 @@ from dataclasses import dataclass
 
 import structlog
 
-from service import records
-from service.deadlines import Deadline
-from service.errors import ServiceError, StoreUnavailable
-from service.executor import Executor
+from service.grants.clients import Clients
+from service.ground import records
+from service.ground.deadlines import Deadline
+from service.ground.errors import ServiceError, StoreUnavailable
+from service.ground.executor import Executor
+from service.ground.subdomains import Subdomain
 from service.job_specs import kept_lists
 from service.job_specs.kept_lists import LeftOver
-from service.oauth.clients import Clients
-from service.store import LISTS_GIVE_WAY_AT, Store
-from service.subdomains import Subdomain
-from service.zis_registry import JobSpec, bundled_job_specs
+from service.store.store import LISTS_GIVE_WAY_AT, Store
+from service.zendesk.zis_registry import JobSpec, bundled_job_specs
 
 # How long an answer serves all processes.
 KEPT_SECONDS = 600

@@ -11,8 +11,9 @@ from collections import deque
 
 import structlog
 
-from service.activity import Activity
-from service.errors import (
+from service.grants import signs
+from service.grants.clients import AccountContext, Clients
+from service.ground.errors import (
     AccountGone,
     InvalidRequest,
     JobSpecNotFound,
@@ -22,8 +23,9 @@ from service.errors import (
     ZendeskTimeout,
     ZendeskUnavailable,
 )
-from service.events import Action, Author, Event, outcome
-from service.executor import Executor
+from service.ground.executor import Executor
+from service.ground.settings import Settings
+from service.ground.subdomains import Subdomain
 from service.job_specs import kept_lists
 from service.job_specs.listing import Answer, Listing, ListRequest
 from service.job_specs.read_back import (
@@ -36,13 +38,11 @@ from service.job_specs.read_back import (
     rows_of_one,
     unsettled,
 )
-from service.oauth import signs
-from service.oauth.clients import AccountContext, Clients
-from service.settings import Settings
-from service.store import Store
-from service.subdomains import Subdomain
+from service.store.activity import Activity
+from service.store.events import Action, Author, Event, outcome
+from service.store.store import Store
 from service.zendesk.calls import CALLS_AT_ONCE, ReplyLate
-from service.zis_registry import SpecName, install_job_spec, parse_name, uninstall_job_spec
+from service.zendesk.zis_registry import SpecName, install_job_spec, parse_name, uninstall_job_spec
 
 # If the list does not show the change yet, it is read once more after this.
 SECOND_LOOK_SECONDS = 1.0

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from service.errors import InvalidRequest
-from service.subdomains import Subdomain, parse_subdomain
-from service.zis_registry import is_qualified
+from service.ground.errors import InvalidRequest
+from service.ground.subdomains import Subdomain, parse_subdomain
+from service.zendesk.zis_registry import is_qualified
 
 # A document is the work of people or of `export`: 1 MiB is some 20,000 names.
 LARGEST_DOCUMENT_BYTES = 1024 * 1024

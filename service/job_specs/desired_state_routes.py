@@ -3,16 +3,16 @@
 from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
 
-from service.documents.desired_state import PlanDocument
-from service.documents.queries import RearmQuery
+from service.grants.clients import AccountContext
 from service.job_specs.desired_state import DesiredState, Place, read_document
 from service.job_specs.plans import Change
 from service.job_specs.reconciling import Applied, Pace
-from service.oauth.clients import AccountContext
-from service.rate_limits import CHANGES, FRESH_LISTS
-from service.sidebar.guard import author, current_session, require_caller, waits_for_zendesk
-from service.sidebar.routes import API_BASE
-from service.web import deadline, parameters, reply, services
+from service.people.guard import author, current_session, require_caller, waits_for_zendesk
+from service.people.session_routes import API_BASE
+from service.web.documents.desired_state import PlanDocument
+from service.web.documents.queries import RearmQuery
+from service.web.rate_limits import CHANGES, FRESH_LISTS
+from service.web.request import deadline, parameters, reply, services
 
 # Nobody says how long to wait where only this request's time was over.
 AT_ONCE_SECONDS = 1
@@ -28,7 +28,7 @@ def plan() -> ResponseReturnValue:
     desired, is_rearming = _asked()
     session = current_session()
     grant_id = services().access_tokens.usable(session.account).id
-    services().managers.require_manager(session, deadline())
+    services().roles.require_manager(session, deadline())
     changes = _planned(desired, grant_id, is_rearming=is_rearming)
     return reply(_document(Applied.untried(changes)))
 
@@ -40,7 +40,7 @@ def apply() -> ResponseReturnValue:
     desired, is_rearming = _asked()
     session = current_session()
     grant_id = services().access_tokens.usable(session.account).id
-    standing = services().managers.require_manager(session, deadline())
+    standing = services().roles.require_manager(session, deadline())
     changes = _planned(desired, grant_id, is_rearming=is_rearming)
     applied = services().reconciler.apply(
         session.account, grant_id, changes, author(standing), Pace(deadline=deadline, admit=_admit, wait=_never)

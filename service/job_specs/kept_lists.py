@@ -17,11 +17,11 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from service import records
-from service.errors import Failure, ServiceError, ZendeskUnavailable
-from service.store import Command, Store
-from service.subdomains import Subdomain
-from service.zis_registry import JobSpec
+from service.ground import records
+from service.ground.errors import Failure, ServiceError, ZendeskUnavailable
+from service.ground.subdomains import Subdomain
+from service.store.store import Command, Store
+from service.zendesk.zis_registry import JobSpec
 
 LeftOver = Callable[[JobSpec], bool | None]
 """Whether a job spec is left over; None: not known."""

@@ -11,9 +11,14 @@ from typing import Any
 
 import structlog
 
-from service import metrics
-from service.deadlines import Deadline
-from service.errors import (
+from service.grants import probes, signs
+from service.grants.clients import AccountContext, Clients
+from service.grants.conditions import Conditions
+from service.grants.leases import Leases
+from service.grants.zis_tokens import Prefetched
+from service.ground import metrics
+from service.ground.deadlines import Deadline
+from service.ground.errors import (
     AccountGone,
     AdminRequired,
     AuthorizationRequired,
@@ -22,22 +27,17 @@ from service.errors import (
     StoreUnavailable,
     ZendeskTimeout,
 )
-from service.executor import Executor
+from service.ground.executor import Executor
+from service.ground.settings import Settings
+from service.ground.single_flight import SingleFlight
+from service.ground.subdomains import Subdomain
 from service.job_specs import kept_lists
 from service.job_specs.bundles import Bundles
 from service.job_specs.kept_lists import Kept, KeptList, kept_in, microseconds
-from service.oauth import probes, signs
-from service.oauth.clients import AccountContext, Clients
-from service.oauth.conditions import Conditions
-from service.oauth.turns import Turns
-from service.oauth.zis_tokens import Prefetched
-from service.settings import Settings
-from service.store import LISTS_GIVE_WAY_AT, Command, Store, StoreRefused
-from service.subdomains import Subdomain
+from service.store.store import LISTS_GIVE_WAY_AT, Command, Store, StoreRefused
 from service.zendesk.bulkhead import Bulkhead, Busy
 from service.zendesk.calls import NotReached, ReplyLate
-from service.zendesk.flights import Flights
-from service.zis_registry import list_job_specs
+from service.zendesk.zis_registry import list_job_specs
 
 # Without a Retry-After a failure is remembered this long, so that a herd does not ask again at once.
 FAILURE_SECONDS = 1
@@ -102,7 +102,7 @@ class Listing:
         clients: Clients,
         conditions: Conditions,
         bundles: Bundles,
-        turns: Turns,
+        leases: Leases,
         bulkhead: Bulkhead,
         executor: Executor,
     ) -> None:
@@ -112,10 +112,10 @@ class Listing:
         self._clients = clients
         self._conditions = conditions
         self._bundles = bundles
-        self._turns = turns
+        self._leases = leases
         self._bulkhead = bulkhead
         self._executor = executor
-        self._flights: Flights[_Result] = Flights()
+        self._single_flight: SingleFlight[_Result] = SingleFlight()
 
     def answer(self, wanted: ListRequest, kept: Kept, now: int) -> Answer:
         """Return the list from what is `kept`, else ask; `now` in microseconds of Redis's clock.
@@ -222,7 +222,7 @@ class Listing:
         while True:
             # Not shared with another grant's callers: its failures are not ours.
             about = (wanted.integration, wanted.grant_id)
-            result, asked = self._flights.join(
+            result, asked = self._single_flight.join(
                 wanted.account, about, wanted.deadline, lambda: self._ask_among_processes(wanted)
             )
             # One that began before this request may be too old for it; then the next one is waited for, or led.
@@ -238,14 +238,14 @@ class Listing:
                     return found
                 if our_lease:
                     return self._ask(wanted)
-            self._turns.nap(wanted.deadline)
+            self._leases.nap(wanted.deadline)
 
     @contextmanager
     def _lease(self, wanted: ListRequest) -> Iterator[bool]:
         """Try to be the one who asks; where Redis is too full for a lease, everybody asks."""
         with ExitStack() as stack:
             try:
-                is_ours = stack.enter_context(self._turns.lease(wanted.account, f"list:{wanted.integration}"))
+                is_ours = stack.enter_context(self._leases.lease(wanted.account, f"list:{wanted.integration}"))
             except StoreRefused:
                 is_ours = True
             yield is_ours

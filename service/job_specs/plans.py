@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from service.documents.desired_state import PlannedChange
+from service.web.documents.desired_state import PlannedChange
 
 Kind = Literal["install", "uninstall", "rearm", "none", "not_listed", "not_named"]
 

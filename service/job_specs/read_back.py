@@ -3,10 +3,10 @@
 import json
 from dataclasses import dataclass, replace
 
-from service.errors import IntegrationRequired, JobSpecNotFound, ServiceError, ZendeskTimeout, ZendeskUnavailable
+from service.ground.errors import IntegrationRequired, JobSpecNotFound, ServiceError, ZendeskTimeout, ZendeskUnavailable
 from service.job_specs.listing import Answer
 from service.zendesk.calls import ReplyLate, ReplyLost
-from service.zis_registry import JobSpec, SpecName
+from service.zendesk.zis_registry import JobSpec, SpecName
 
 
 @dataclass(frozen=True, slots=True)

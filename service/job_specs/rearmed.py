@@ -12,13 +12,13 @@ from dataclasses import replace
 
 import structlog
 
-from service import records
-from service.errors import StoreUnavailable
-from service.events import OK
+from service.ground import records
+from service.ground.errors import StoreUnavailable
+from service.ground.subdomains import Subdomain
 from service.job_specs.plans import Change
-from service.store import Store
-from service.subdomains import Subdomain
-from service.vault import KeyMissing, Vault
+from service.store.events import OK
+from service.store.store import Store
+from service.store.vault import KeyMissing, Vault
 
 PATIENCE_SECONDS = 60
 # A caller who is told to wait longer than this begins anew.

@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from service.activity import Activity
-from service.deadlines import Deadline
-from service.errors import (
+from service.grants.clients import AccountContext
+from service.ground.deadlines import Deadline
+from service.ground.errors import (
     AccountGone,
     AdminRequired,
     AuthorizationRequired,
@@ -25,18 +25,18 @@ from service.errors import (
     ZendeskTimeout,
     ZendeskUnavailable,
 )
-from service.events import OK, Action, Author, Event
+from service.ground.settings import Settings
+from service.ground.subdomains import Subdomain
 from service.job_specs import kept_lists
 from service.job_specs.bundles import Bundles
 from service.job_specs.changes import READ_BACK_NEEDS_SECONDS, SECOND_LOOK_SECONDS, Changes
 from service.job_specs.listing import Answer, Listing, ListRequest
 from service.job_specs.plans import SENT, Change, Kind, Listed, make_plan
 from service.job_specs.read_back import is_outcome_unknown
-from service.oauth.clients import AccountContext
-from service.settings import Settings
-from service.store import Store
-from service.subdomains import Subdomain
-from service.zis_registry import SpecName
+from service.store.activity import Activity
+from service.store.events import OK, Action, Author, Event
+from service.store.store import Store
+from service.zendesk.zis_registry import SpecName
 
 # A change is not begun with less: it could not be read back any more.
 CHANGE_NEEDS_SECONDS = READ_BACK_NEEDS_SECONDS + 3.5

@@ -5,11 +5,11 @@ import json
 from dataclasses import dataclass
 from functools import lru_cache
 
-from service.documents.job_specs import ListedIntegration, ListErrorDocument
-from service.errors import ServiceError
+from service.ground.errors import ServiceError
+from service.ground.timestamps import timestamp
 from service.job_specs.kept_lists import SECOND
 from service.job_specs.listing import Answer
-from service.timestamps import timestamp
+from service.web.documents.job_specs import ListedIntegration, ListErrorDocument
 
 # Where every integration fails, the first of these that occurred is the answer.
 PRECEDENCE = (

@@ -5,23 +5,23 @@ from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import RequestCacheControl
 from werkzeug.http import parse_cache_control_header, quote_etag
 
-from service.documents.job_specs import ChangeDocument
-from service.documents.queries import ChangeQuery, ListQuery, NamedChangeQuery
-from service.errors import NotFound
+from service.grants.clients import AccountContext
+from service.grants.granted import Grant
+from service.grants.grants import Grants
+from service.grants.zis_tokens import Prefetched
+from service.ground.errors import NotFound
 from service.job_specs.kept_lists import microseconds
 from service.job_specs.listing import ListRequest
 from service.job_specs.replies import list_reply
-from service.oauth.clients import AccountContext
-from service.oauth.granted import Grant
-from service.oauth.grants import Grants
-from service.oauth.zis_tokens import Prefetched
-from service.rate_limits import CHANGES, FRESH_LISTS
-from service.sidebar.guard import author, current_session, require_caller, waits_for_zendesk
-from service.sidebar.routes import API_BASE
-from service.sidebar.sessions import Session
-from service.vault import KeyMissing
-from service.web import deadline, parameters, reply, services
-from service.zis_registry import is_qualified
+from service.people.guard import author, current_session, require_caller, waits_for_zendesk
+from service.people.session_routes import API_BASE
+from service.people.sessions import Session
+from service.store.vault import KeyMissing
+from service.web.documents.job_specs import ChangeDocument
+from service.web.documents.queries import ChangeQuery, ListQuery, NamedChangeQuery
+from service.web.rate_limits import CHANGES, FRESH_LISTS
+from service.web.request import deadline, parameters, reply, services
+from service.zendesk.zis_registry import is_qualified
 
 blueprint = Blueprint("job_specs", __name__, url_prefix=f"{API_BASE}/job_specs")
 blueprint.before_request(require_caller)
@@ -34,23 +34,23 @@ def list_job_specs() -> ResponseReturnValue:
     session = current_session()
     integrations = _integrations(session, wish.integration)
     is_fresh = "Cache-Control" in request.headers and _wants_fresh(request.headers["Cache-Control"])
-    grants, managers, listing = services().grants, services().managers, services().listing
+    grants, roles, listing = services().grants, services().roles, services().listing
     asked = listing.certain_to_ask(integrations)
     time, grant_reply, role_reply, *replies = services().store.read(
         ("TIME",),
         grants.reading(session.account, *asked),
-        managers.reading(session),
+        roles.reading(session),
         *listing.reading(session.account, integrations),
     )
     grant = _usable(session, grants, grant_reply)
-    managers.require_looker(session, role_reply, deadline())
+    roles.require_looker(session, role_reply, deadline())
     if is_fresh:
         services().rate_limits.count(FRESH_LISTS, session.counted_as)
     now = microseconds(time)
     kept = listing.kept(replies, grant.id, now)
     prefetched: dict[str, Prefetched] = {}
     # While somebody's role was asked the account may have been disconnected, or its grant have died.
-    if asked and managers.knows(session, role_reply):
+    if asked and roles.knows(session, role_reply):
         minted = grants.minted_in(session.account, grant_reply, *asked)
         prefetched = dict(zip(asked, (Prefetched(grant, token) for token in minted), strict=True))
     wanted = [
@@ -103,7 +103,7 @@ def _change(name: str, integration: str | None, *, install: bool) -> ResponseRet
     changes = services().changes
     spec = changes.check_names(session.account, name, integration)
     grant = services().access_tokens.usable(session.account)
-    standing = services().managers.require_manager(session, deadline())
+    standing = services().roles.require_manager(session, deadline())
     services().rate_limits.count(CHANGES, session.counted_as)
     changed = changes.change(
         AccountContext(session.account, grant.id, deadline()),

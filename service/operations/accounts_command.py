@@ -5,10 +5,10 @@ from typing import Any
 
 import click
 
+from service.account.status import described
 from service.operations.connected_accounts import ConnectedAccount
 from service.operations.console import OperatorCommand, json_option, print_json, print_table
-from service.sidebar.connection import described
-from service.web import services
+from service.web.request import services
 
 _HEADINGS = ("ACCOUNT", "STATE", "REASON", "AUTHORIZED BY", "ON", "DAYS LEFT", "KEY")
 

@@ -4,9 +4,9 @@ import json
 
 import click
 
+from service.ground.subdomains import Subdomain
 from service.operations.console import OperatorCommand, account_option
-from service.subdomains import Subdomain
-from service.web import services
+from service.web.request import services
 
 
 @click.group("activity")

@@ -5,14 +5,14 @@ from itertools import groupby
 
 import click
 
-from service.deadlines import REQUEST_BUDGET_SECONDS, Deadline
+from service.ground.deadlines import REQUEST_BUDGET_SECONDS, Deadline
+from service.ground.subdomains import Subdomain
 from service.job_specs.plans import SENT, Change, Kind, counts
 from service.job_specs.reconciling import Applied, Pace
 from service.operations.console import in_one_line, number_of, print_json, printable
 from service.operations.interruptions import is_interrupted
 from service.operations.progress import Progress
-from service.subdomains import Subdomain
-from service.zis_registry import qualified_name
+from service.zendesk.zis_registry import qualified_name
 
 # Zendesk's limits count by the minute; one that asks for more is left for a later run.
 LONGEST_WAIT_SECONDS = 120

@@ -3,14 +3,14 @@
 from collections.abc import Iterable
 from typing import Literal
 
-from service.deadlines import REQUEST_BUDGET_SECONDS, Deadline
-from service.errors import JobSpecNotFound
+from service.grants.clients import AccountContext
+from service.ground.deadlines import REQUEST_BUDGET_SECONDS, Deadline
+from service.ground.errors import JobSpecNotFound
+from service.ground.subdomains import Subdomain
 from service.job_specs.plans import SENT, Change, Listed, make_plan
-from service.oauth.clients import AccountContext
 from service.operations.progress import Progress
-from service.subdomains import Subdomain
-from service.web import services
-from service.zis_registry import qualified_name
+from service.web.request import services
+from service.zendesk.zis_registry import qualified_name
 
 Wish = Literal["install", "uninstall", "reinstall"]
 

@@ -16,7 +16,7 @@ from service.operations.machine_tokens_command import machine_tokens
 from service.operations.refresh_tokens_command import refresh_tokens
 from service.operations.rotate_keys_command import rotate_keys
 from service.operations.zendesk_app.command import package_app
-from service.web import refuse_services
+from service.web.request import refuse_services
 
 COMMANDS: tuple[click.Command, ...] = (
     doctor,

@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 
-from service.oauth import signs
-from service.oauth.conditions import Conditions, ConnectionState
-from service.oauth.granted import Grant
-from service.oauth.grants import Grants
-from service.settings import Settings
-from service.store import Store
-from service.subdomains import Subdomain
-from service.vault import KeyMissing, Vault
+from service.grants import signs
+from service.grants.conditions import Conditions, ConnectionState
+from service.grants.granted import Grant
+from service.grants.grants import Grants
+from service.ground.settings import Settings
+from service.ground.subdomains import Subdomain
+from service.store.store import Store
+from service.store.vault import KeyMissing, Vault
 
 DAY_SECONDS = 86_400
 

@@ -14,12 +14,12 @@ import click
 from flask import has_app_context
 from flask.cli import ScriptInfo
 
-from service.errors import ServiceError
+from service.ground.errors import ServiceError
+from service.ground.settings import SettingsError
+from service.ground.subdomains import Subdomain, parse_subdomain
 from service.operations.interruptions import interruptible
-from service.operations.logs import logs_on_standard_error
-from service.settings import SettingsError
-from service.subdomains import Subdomain, parse_subdomain
-from service.web import services
+from service.server.logs import logs_on_standard_error
+from service.web.request import services
 
 # Time after the command for storing pairs that Redis has not taken.
 UNSAVED_SECONDS = 20.0
@@ -65,7 +65,7 @@ class OperatorCommand(click.Command):
         except SettingsError:
             # Without settings the command asked Zendesk nothing, so there is nothing to store.
             return
-        access_tokens.unsaved.finish(self.unsaved_seconds)
+        access_tokens.pending_pairs.finish(self.unsaved_seconds)
         services().alerts.finish(ALERT_SECONDS)
 
 

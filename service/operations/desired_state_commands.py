@@ -4,25 +4,18 @@ from typing import IO, Any
 
 import click
 
-from service.deadlines import REQUEST_BUDGET_SECONDS, Deadline
-from service.errors import PayloadTooLarge
-from service.events import OPERATOR
+from service.grants.clients import AccountContext
+from service.ground.deadlines import REQUEST_BUDGET_SECONDS, Deadline
+from service.ground.errors import PayloadTooLarge
+from service.ground.subdomains import Subdomain
 from service.job_specs.desired_state import LARGEST_DOCUMENT_BYTES, DesiredState, Place, document_of, read_document
 from service.job_specs.plans import OPEN, Change
 from service.job_specs.reconciling import Applied, Lists
-from service.oauth.clients import AccountContext
 from service.operations.applying import OperatorsPace, confirmed, end_with, print_applied, print_plan
-from service.operations.console import (
-    Account,
-    OperatorCommand,
-    account_option,
-    in_one_line,
-    json_option,
-    print_json,
-)
+from service.operations.console import Account, OperatorCommand, account_option, in_one_line, json_option, print_json
 from service.operations.progress import Progress
-from service.subdomains import Subdomain
-from service.web import services
+from service.store.events import OPERATOR
+from service.web.request import services
 
 # Exit status of `plan` where there is something to do.
 DIFFERENT = 2

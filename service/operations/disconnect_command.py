@@ -2,13 +2,13 @@
 
 import click
 
-from service.deadlines import Deadline
-from service.errors import ServiceError
-from service.events import OPERATOR
+from service.ground.deadlines import Deadline
+from service.ground.errors import ServiceError
+from service.ground.subdomains import Subdomain
 from service.operations.console import Account, OperatorCommand, described, in_one_line, json_option, print_json
 from service.operations.progress import Progress
-from service.subdomains import Subdomain
-from service.web import services
+from service.store.events import OPERATOR
+from service.web.request import services
 
 # No router waits for this one, and hundreds of job specs take their time.
 DISCONNECT_SECONDS = 600.0

@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
-from service.deadlines import REQUEST_BUDGET_SECONDS, Deadline
-from service.errors import (
+from service.grants.clients import AccountContext
+from service.ground.deadlines import REQUEST_BUDGET_SECONDS, Deadline
+from service.ground.errors import (
     IntegrationMismatch,
     IntegrationRequired,
     InvalidRequest,
@@ -17,12 +18,11 @@ from service.errors import (
     ServiceError,
     ZISRejected,
 )
-from service.events import OPERATOR
+from service.ground.subdomains import Subdomain
 from service.job_specs.listing import ListRequest
 from service.job_specs.read_back import Changed
 from service.job_specs.reconciling import BUNDLES_SECONDS
 from service.job_specs.replies import list_reply
-from service.oauth.clients import AccountContext
 from service.operations.bulk_plans import Wish, plan_all
 from service.operations.console import (
     OperatorCommand,
@@ -36,9 +36,9 @@ from service.operations.console import (
 from service.operations.desired_state_commands import apply, carry_out, export, plan, yes_option
 from service.operations.interruptions import is_interrupted
 from service.operations.progress import Progress
-from service.subdomains import Subdomain
-from service.web import services
-from service.zis_registry import is_qualified, qualified_name
+from service.store.events import OPERATOR
+from service.web.request import services
+from service.zendesk.zis_registry import is_qualified, qualified_name
 
 # These concern one name; after any other error the next name would only meet it again.
 ABOUT_ONE_NAME = (

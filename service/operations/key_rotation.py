@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from service.operations.sealed_records import SealedRecord, SealedRecords
-from service.vault import KeyMissing
+from service.store.vault import KeyMissing
 
 # A record that somebody else wrote in between is tried again; only the busiest records need a third try.
 MOST_ROUNDS = 5

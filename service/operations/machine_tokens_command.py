@@ -5,11 +5,11 @@ from typing import Any
 
 import click
 
+from service.ground.subdomains import Subdomain
+from service.ground.timestamps import timestamp
 from service.operations.console import OperatorCommand, account_option, json_option, print_json, print_table
-from service.sidebar.machine_tokens import DAY_SECONDS, MOST_DAYS, USUAL_DAYS, Machine
-from service.subdomains import Subdomain
-from service.timestamps import timestamp
-from service.web import services
+from service.people.machine_tokens import DAY_SECONDS, MOST_DAYS, USUAL_DAYS, Machine
+from service.web.request import services
 
 _name_option = click.option("--name", required=True, metavar="NAME", help="What the activity calls it, e.g. deploy.")
 

@@ -7,15 +7,15 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
-from service.errors import NotFound
+from service.ground.errors import NotFound
+from service.ground.settings import Settings
+from service.ground.subdomains import parse_account_address
 from service.operations.zendesk_app.command import MANIFEST_FOLDER
 from service.operations.zendesk_app.contents import read_app
 from service.operations.zendesk_app.package import pack
 from service.operations.zendesk_app.rules import judge
-from service.rate_limits import OAUTH_REQUESTS, address_group
-from service.settings import Settings
-from service.subdomains import parse_account_address
-from service.web import services
+from service.web.rate_limits import OAUTH_REQUESTS, address_group
+from service.web.request import services
 
 # Public: the first thing an operator opens; it names no account that is connected.
 blueprint = Blueprint("pages", __name__)

@@ -2,12 +2,12 @@
 
 import click
 
-from service.errors import ServiceError
+from service.ground.errors import ServiceError
+from service.ground.subdomains import Subdomain
 from service.operations.console import OperatorCommand, described, in_one_line, json_option, print_json
 from service.operations.interruptions import is_interrupted
 from service.operations.progress import Progress
-from service.subdomains import Subdomain
-from service.web import services
+from service.web.request import services
 
 
 @click.command("refresh-tokens", cls=OperatorCommand)

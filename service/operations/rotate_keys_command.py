@@ -9,8 +9,8 @@ from service.operations.console import OperatorCommand, described, json_option, 
 from service.operations.interruptions import is_interrupted
 from service.operations.key_rotation import Tally, rotate, tally
 from service.operations.progress import Progress
-from service.store import KeysHidden
-from service.web import services
+from service.store.store import KeysHidden
+from service.web.request import services
 
 _HIDDEN = (
     "So nothing was sealed anew, and it is not known what is under which key. Allow it +scan and run this again; until "

@@ -13,18 +13,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from service import lookers
-from service.activity import Activity, activity_key
+from service.connecting import states
+from service.grants.granted import MINTED_FIELD, grant_key, minted_record
+from service.grants.grants import Grants
+from service.ground.subdomains import Subdomain
 from service.job_specs import rearmed
-from service.lookers import Lookers
-from service.oauth import claims, states
-from service.oauth.granted import MINTED_FIELD, grant_key, minted_record
-from service.oauth.grants import Grants
-from service.sidebar import app_keys, machine_tokens, managers
-from service.sidebar.machine_tokens import MachineTokens
-from service.store import Command, Store
-from service.subdomains import Subdomain
-from service.vault import KeyMissing, Vault
+from service.people import app_keys, claims, machine_tokens, roles
+from service.people.machine_tokens import MachineTokens
+from service.store import lookers
+from service.store.activity import Activity, activity_key
+from service.store.lookers import Lookers
+from service.store.store import Command, Store
+from service.store.vault import KeyMissing, Vault
 
 # Kinds of which nothing is lost for long if they do not open.
 PASSING_KINDS = frozenset({"looker", "role", "app_key", "state", "sign_in", "claim", "rearmed"})
@@ -36,7 +36,7 @@ _PATTERNS = {
     "activity": activity_key(_ANY),
     "looker": lookers.KEY_PATTERN,
     "machine_token": machine_tokens.KEY_PATTERN,
-    "role": managers.KEY_PATTERN,
+    "role": roles.KEY_PATTERN,
     "app_key": app_keys.KEY_PATTERN,
     "state": states.KEY_PATTERN,
     "sign_in": states.SIGN_IN_KEY_PATTERN,

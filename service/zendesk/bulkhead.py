@@ -8,9 +8,9 @@ from collections.abc import Hashable, Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 
-from service.errors import RateLimited
-from service.shares import Shares
-from service.subdomains import Subdomain
+from service.ground.errors import RateLimited
+from service.ground.shares import Shares
+from service.ground.subdomains import Subdomain
 
 # A caller who is refused finds a place as soon as somebody leaves; `zis-client.js` comes again by itself.
 RETRY_AFTER_SECONDS = 1

@@ -13,11 +13,11 @@ from weakref import WeakValueDictionary
 import requests
 from urllib3.exceptions import ProxyError
 
-from service.deadlines import Deadline
-from service.errors import AccountGone, RateLimited, ServiceError, ZendeskTimeout, ZendeskUnavailable
-from service.network_faults import NetworkFault, causes, network_fault
-from service.settings import Settings
-from service.subdomains import Subdomain
+from service.ground.deadlines import Deadline
+from service.ground.errors import AccountGone, RateLimited, ServiceError, ZendeskTimeout, ZendeskUnavailable
+from service.ground.network_faults import NetworkFault, causes, network_fault
+from service.ground.settings import Settings
+from service.ground.subdomains import Subdomain
 from service.zendesk.clock import ClockWatch
 from service.zendesk.measured import Kind, Measured
 from service.zendesk.replies import Reply

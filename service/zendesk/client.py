@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from service.deadlines import Deadline
-from service.subdomains import Subdomain
+from service.ground.deadlines import Deadline
+from service.ground.subdomains import Subdomain
 from service.zendesk.calls import Request, ZendeskCalls
 from service.zendesk.measured import Kind
 from service.zendesk.replies import Reply

@@ -4,8 +4,8 @@ import time
 from types import TracebackType
 from typing import Literal, Self
 
-from service import metrics
-from service.errors import ZendeskTimeout
+from service.ground import metrics
+from service.ground.errors import ZendeskTimeout
 
 Kind = Literal["token", "mint", "client", "list", "change", "user", "revoke", "key", "other"]
 """What a call is for: a grant's pair, an integration's token and the client it is made from, the list of job specs,

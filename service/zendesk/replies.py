@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from service.errors import UPSTREAM_DETAIL_CHARACTERS, ZendeskUnavailable
+from service.ground.errors import UPSTREAM_DETAIL_CHARACTERS, ZendeskUnavailable
 from service.zendesk.measured import Kind
 
 # Our budget is 25 s, and a day is the longest Zendesk can mean.

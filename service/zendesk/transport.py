@@ -22,9 +22,9 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionErr
 from urllib3.poolmanager import PoolKey, PoolManager, ProxyManager
 from urllib3.util import make_headers
 
-from service.addresses import Addresses, NameTimeout
-from service.memo import Memo
-from service.outbound_proxy import OutboundProxy
+from service.ground.addresses import Addresses, NameTimeout
+from service.ground.memo import Memo
+from service.ground.outbound_proxy import OutboundProxy
 from service.zendesk.tls import trusting
 from service.zendesk.watchdog import Watch, Watchdog
 

@@ -16,9 +16,9 @@ from flask import Flask
 from redis import Redis
 from werkzeug.datastructures import Headers
 
-from service.oauth.grants import Grants
-from service.sandbox.simulator.signing import _signature, signed_claims
-from service.subdomains import Subdomain
+from sandbox.simulator.signing import _signature, signed_claims
+from service.grants.grants import Grants
+from service.ground.subdomains import Subdomain
 from tests.steps import Admin, collaborator
 from tests.workers import LiveService
 

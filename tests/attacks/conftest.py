@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from service.sandbox.simulator import APP_ID, CLIENT_ID, CLIENT_SECRET, Simulator
+from sandbox.simulator import APP_ID, CLIENT_ID, CLIENT_SECRET, Simulator
 from tests.steps import SECRET_KEYS
 from tests.workers import LiveService
 

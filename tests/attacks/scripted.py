@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from service.sandbox.simulator import public_key_pem
-from service.sandbox.simulator.messages import Reply, json_reply
+from sandbox.simulator import public_key_pem
+from sandbox.simulator.messages import Reply, json_reply
 from tests.attacks.attackers import query_of
 from tests.conftest import MakeAdmin
 from tests.endpoint import Endpoint

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from service.answers import LARGEST_BODY_BYTES
-from service.sandbox.simulator import public_key_pem
+from sandbox.simulator import public_key_pem
+from service.web.answers import LARGEST_BODY_BYTES
 from tests.attacks.attackers import Answer, ask, bearer, claims_of, signed_by_zendesk
 from tests.conftest import MakeAdmin
 from tests.steps import Admin

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from service.oauth.grants import Grants
-from service.sandbox.simulator import Simulator
+from sandbox.simulator import Simulator
+from service.grants.grants import Grants
 from tests.attacks.attackers import ACME, GLOBEX, VIP
 from tests.conftest import MakeAdmin, MakeApp
 from tests.steps import Admin, collaborator

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from service.rate_limits import CHANGES, OAUTH_REQUESTS, REFUSED_REQUESTS
+from service.web.rate_limits import CHANGES, OAUTH_REQUESTS, REFUSED_REQUESTS
 from tests.attacks.attackers import VIP, ask, claims_of, keys_of, segment
 from tests.conftest import MakeAdmin
 from tests.steps import ORDERS_ONLY, Admin

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from service.answers import LARGEST_BODY_BYTES
-from service.rate_limits import REFUSED_REQUESTS
-from service.sandbox.simulator import public_key_pem
-from service.sandbox.simulator.messages import json_reply
+from sandbox.simulator import public_key_pem
+from sandbox.simulator.messages import json_reply
+from service.web.answers import LARGEST_BODY_BYTES
+from service.web.rate_limits import REFUSED_REQUESTS
 from tests.attacks.attackers import SECURE, Answer, Outline, ask, bearer, claims_of, directives, signed_by_zendesk
 from tests.attacks.scripted import scripted_zendesk
 from tests.attacks.test_deputies import ADDRESSES, routes_of

@@ -16,24 +16,24 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from service.deadlines import ARRIVAL_WINDOW_SECONDS, REQUEST_BUDGET_SECONDS, Deadline
-from service.errors import UPSTREAM_DETAIL_CHARACTERS, InvalidRequest, ServiceError
+from sandbox.simulator import public_key_pem
+from sandbox.simulator.messages import Reply as Sent
+from service.grants.granted import Grant
+from service.ground.deadlines import ARRIVAL_WINDOW_SECONDS, REQUEST_BUDGET_SECONDS, Deadline
+from service.ground.errors import UPSTREAM_DETAIL_CHARACTERS, InvalidRequest, ServiceError
+from service.ground.settings import DEFAULT_ZENDESK_URL_TEMPLATE
+from service.ground.subdomains import parse_account_address, parse_subdomain
+from service.ground.timestamps import parse_timestamp, timestamp
 from service.job_specs.kept_lists import KeptList
-from service.oauth.authorization_server import LONGEST_TOKEN, InvalidGrant, _pair_of
-from service.oauth.granted import Grant
-from service.oauth.people import ZendeskUser
-from service.rate_limits import address_group
-from service.sandbox.simulator import public_key_pem
-from service.sandbox.simulator.messages import Reply as Sent
-from service.settings import DEFAULT_ZENDESK_URL_TEMPLATE
-from service.sidebar.app_keys import _key_of
-from service.subdomains import parse_account_address, parse_subdomain
-from service.timestamps import parse_timestamp, timestamp
-from service.vault import KeyMissing, Vault
+from service.people.app_keys import _key_of
+from service.store.vault import KeyMissing, Vault
+from service.web.rate_limits import address_group
+from service.zendesk.authorization_server import LONGEST_TOKEN, InvalidGrant, _pair_of
 from service.zendesk.calls import refusal_of
 from service.zendesk.client import Credential
 from service.zendesk.replies import LONGEST_RETRY_AFTER_SECONDS, Reply
-from service.zis_registry import list_job_specs, list_refusal, parse_name, registry_refusal
+from service.zendesk.users import ZendeskUser
+from service.zendesk.zis_registry import list_job_specs, list_refusal, parse_name, registry_refusal
 from tests.attacks.attackers import Answer, ask, bearer, claims_of, segment, signed_by_zendesk
 from tests.attacks.scripted import scripted_zendesk
 from tests.attacks.test_deputies import ROUTES

@@ -6,9 +6,9 @@ import pytest
 from redis import Redis
 from werkzeug.test import TestResponse
 
-from service.oauth.grants import Grants
-from service.oauth.states import label_of
-from service.sandbox.simulator.messages import json_reply
+from sandbox.simulator.messages import json_reply
+from service.connecting.states import label_of
+from service.grants.grants import Grants
 from tests.attacks.attackers import ACME, GLOBEX, SECURE, cookies_of, keys_of, query_of, value_of
 from tests.conftest import MakeAdmin
 from tests.endpoint import Endpoint

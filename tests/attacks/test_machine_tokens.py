@@ -11,9 +11,9 @@ from flask import Flask
 from redis import Redis
 from werkzeug.test import TestResponse
 
-from service.activity import Activity
-from service.rate_limits import CHANGES
-from service.sidebar.machine_tokens import DAY_SECONDS, MachineTokens, tokens_key
+from service.people.machine_tokens import DAY_SECONDS, MachineTokens, tokens_key
+from service.store.activity import Activity
+from service.web.rate_limits import CHANGES
 from tests.attacks.attackers import ACME, GLOBEX, VIP
 from tests.conftest import MakeAdmin, MakeApp
 from tests.steps import ORDERS_ONLY, SECRET_KEYS, Admin, collaborator

@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 from werkzeug.test import TestResponse
 
-from service.sandbox.simulator.messages import Reply, json_reply
+from sandbox.simulator.messages import Reply, json_reply
 from tests.attacks.attackers import MARKUP, Outline, ask, directives
 from tests.attacks.scripted import (
     LIST,

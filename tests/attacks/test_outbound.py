@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from service.sandbox.simulator.messages import Reply, json_reply
+from sandbox.simulator.messages import Reply, json_reply
 from service.zendesk.transport import LARGEST_REPLY_BYTES
 from tests.attacks.attackers import VIP
 from tests.attacks.scripted import (

@@ -11,12 +11,12 @@ import pytest
 import requests
 from redis import Redis
 
-from service import records
-from service.oauth.granted import minted_record
-from service.oauth.grants import Grants
-from service.operations.logs import configure_logs, log_thread_crash
-from service.sandbox.simulator import CLIENT_SECRET
-from service.vault import Vault
+from sandbox.simulator import CLIENT_SECRET
+from service.grants.granted import minted_record
+from service.grants.grants import Grants
+from service.ground import records
+from service.server.logs import configure_logs, log_thread_crash
+from service.store.vault import Vault
 from tests.attacks.attackers import ACME, ask, bearer, cookies_of, expire_grant, grant_key, query_of
 from tests.conftest import MakeAdmin
 from tests.steps import ORDERS_ONLY, SECRET_KEYS, Admin, collaborator, services

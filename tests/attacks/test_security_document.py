@@ -10,8 +10,8 @@ import pytest
 import time_machine
 from redis import Redis
 
-from service.sidebar.machine_tokens import MachineTokens
-from service.vault import Vault, derive_keys
+from service.people.machine_tokens import MachineTokens
+from service.store.vault import Vault, derive_keys
 from tests.attacks.attackers import ACME, expire_grant, field_of, grant_key, keys_of
 from tests.conftest import MakeAdmin
 from tests.front_end import FRONT_END, FrontEnd
@@ -118,7 +118,7 @@ def everything(make_admin: MakeAdmin, redis: Redis, monkeypatch: pytest.MonkeyPa
     """An account after all that leaves a trace in the store."""
     # What otherwise lives for a second or two may be gone before it is looked at.
     monkeypatch.setattr("service.job_specs.listing.FAILURE_SECONDS", 14)
-    monkeypatch.setattr("service.oauth.cool_down.FIRST_WAIT_SECONDS", 20.0)
+    monkeypatch.setattr("service.grants.cool_down.FIRST_WAIT_SECONDS", 20.0)
     settings = {"ZIS_INTEGRATIONS": "{subdomain}_orders,{subdomain}_shipping", "ALLOWED_ORIGINS": FRONT_END}
     person = make_admin(**settings, LIST_CACHE_SECONDS="15")
     person.connect("acme")

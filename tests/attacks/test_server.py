@@ -16,10 +16,10 @@ import requests
 from gunicorn.workers import gthread
 from redis import Redis
 
-from service.answers import LARGEST_BODY_BYTES
-from service.bodies import BODIES_AT_ONCE
-from service.gunicorn_config import connections_within, threads, threads_within
-from service.gunicorn_worker import ThreadPool
+from service.server.gunicorn_config import connections_within, threads, threads_within
+from service.server.gunicorn_worker import ThreadPool
+from service.web.answers import LARGEST_BODY_BYTES
+from service.web.bodies import BODIES_AT_ONCE
 from tests.attacks.attackers import bearer, keys_of, request_of, send, status_of
 from tests.conftest import MakeAdmin
 from tests.steps import wait_until

@@ -7,9 +7,9 @@ import pytest
 from redis import Redis
 from werkzeug.test import TestResponse
 
-from service.oauth.claims import challenge_of
-from service.oauth.grants import Grants
-from service.oauth.states import label_of
+from service.connecting.states import label_of
+from service.grants.grants import Grants
+from service.people.claims import challenge_of
 from tests.attacks.attackers import ACME, SECURE, cookies_of, keys_of, query_of, value_of
 from tests.attacks.test_cross_origin import LOOK_ALIKES
 from tests.conftest import MakeAdmin
@@ -174,7 +174,7 @@ def test_no_state_is_taken_for_the_other_kind(victim: Admin, redis: Redis, asked
 
 
 def key_of(state: str) -> str:
-    from service.oauth.states import _state_key  # noqa: PLC0415 - what an attacker who reads the source knows
+    from service.connecting.states import _state_key  # noqa: PLC0415 - what an attacker who reads the source knows
 
     return _state_key(state)
 

@@ -10,11 +10,11 @@ import pytest
 import time_machine
 from redis import Redis
 
-from service.oauth.grants import Grants
-from service.sandbox.simulator import APP_ID
-from service.sidebar.app_keys import YOUNG_SECONDS
-from service.sidebar.roles import REMEMBERED_SECONDS
-from service.vault import Vault
+from sandbox.simulator import APP_ID
+from service.grants.grants import Grants
+from service.people.app_keys import YOUNG_SECONDS
+from service.people.role import REMEMBERED_SECONDS
+from service.store.vault import Vault
 from tests.attacks.attackers import ACME, VIP, copy_record, expire_grant, field_of, grant_key, segment, value_of
 from tests.conftest import MakeAdmin
 from tests.steps import ORDERS_ONLY, SECRET_KEYS, Admin, collaborator

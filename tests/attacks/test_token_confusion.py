@@ -12,9 +12,9 @@ from joserfc import jwe, jws
 from joserfc.jwk import OctKey, RSAKey
 from redis import Redis
 
-from service.sandbox.simulator import public_key_pem
-from service.sandbox.simulator.messages import Reply
-from service.vault import derive_keys
+from sandbox.simulator import public_key_pem
+from sandbox.simulator.messages import Reply
+from service.store.vault import derive_keys
 from tests.attacks.attackers import (
     claims_of,
     field_of,

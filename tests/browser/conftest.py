@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page
 
-from service.sandbox.simulator import Simulator
+from sandbox.simulator import Simulator
 from tests.browser.workspace import ARCHIVE, ARCHIVED, SDK, Workspace
 from tests.workers import LiveService
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Frame, expect
 
-from service.sandbox.simulator.integrations import JobSpec
+from sandbox.simulator.integrations import JobSpec
 from tests.browser.conftest import MakeWorkspace
 from tests.browser.test_activity import make_entry, open_activity, serve
 from tests.browser.workspace import ARCHIVE, ORDERS, SHIPPING, Workspace

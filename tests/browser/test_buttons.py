@@ -7,8 +7,8 @@ import pytest
 from playwright.sync_api import Locator, expect
 from redis import Redis
 
-from service.sandbox.forgetting import ROLES, Forgetting
-from service.sidebar.managers import KEY_PATTERN
+from sandbox.forgetting import ROLES, Forgetting
+from service.people.roles import KEY_PATTERN
 from tests.browser.workspace import ARCHIVE, ORDERS, REFUNDS, Workspace
 from tests.steps import wait_until
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser
 
-from service.errors import ServiceError
+from service.ground.errors import ServiceError
 
 STATIC = Path(__file__).parents[2] / "service" / "static"
 CATALOGUES = {path.stem: json.loads(path.read_text()) for path in (STATIC / "locales").glob("*.json")}

@@ -4,7 +4,7 @@ import pytest
 from playwright.sync_api import expect
 from redis import Redis
 
-from service.sandbox.simulator import CLIENT_ID
+from sandbox.simulator import CLIENT_ID
 from tests.browser.conftest import MakeWorkspace
 from tests.browser.workspace import ORDERS, Workspace, shot
 from tests.steps import wait_until

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import FrameLocator, Page, expect
 
-from service.sandbox.simulator import Simulator
+from sandbox.simulator import Simulator
 from tests.browser.conftest import MakeWorkspace
 from tests.browser.workspace import ORDERS, REFUNDS, Workspace
 

@@ -5,9 +5,9 @@ import time
 import pytest
 from playwright.sync_api import Request, expect
 
-from service.settings import Settings
-from service.sidebar.sessions import Sessions
-from service.subdomains import Subdomain
+from service.ground.settings import Settings
+from service.ground.subdomains import Subdomain
+from service.people.sessions import Sessions
 from tests.browser.workspace import ALL, ARCHIVE, ORDERS, REFUNDS, Workspace
 from tests.steps import wait_until
 

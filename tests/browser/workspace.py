@@ -9,10 +9,10 @@ from urllib.parse import urlencode
 import requests
 from playwright.sync_api import Frame, FrameLocator, Locator, Page, Route, expect
 
-from service.sandbox.simulator import Simulator
-from service.sandbox.simulator.accounts import Account
-from service.sandbox.simulator.faults import Fault
-from service.sandbox.simulator.integrations import JobSpec
+from sandbox.simulator import Simulator
+from sandbox.simulator.accounts import Account
+from sandbox.simulator.faults import Fault
+from sandbox.simulator.integrations import JobSpec
 
 ADMINS = {"acme": 101, "globex": 201}
 # Where the app asks the simulated Zendesk for its SDK.

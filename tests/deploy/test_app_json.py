@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from service.app import create_app
-from service.settings import PLACEHOLDER, VARIABLES, Settings
+from service.ground.settings import PLACEHOLDER, VARIABLES, Settings
 from tests.operations.console import run
 from tests.workers import ROOT
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from service.oauth.granted import grant_key
-from service.subdomains import Subdomain
+from service.grants.granted import grant_key
+from service.ground.subdomains import Subdomain
 from tests.conftest import MakeAdmin
 from tests.deploy.samples import sample
 from tests.deploy.test_proxies import replaced

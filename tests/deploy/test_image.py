@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
+from sandbox.simulator import Simulator
+from sandbox.simulator.faults import Fault
 from service.operations.commands import COMMANDS
-from service.sandbox.simulator import Simulator
-from service.sandbox.simulator.faults import Fault
 from tests.deploy.image import Container, Image, built_image
 from tests.deploy.procfile import lines
 from tests.steps import bootstrap_in, wait_until

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import requests
 
-from service.sandbox.simulator import Simulator
+from sandbox.simulator import Simulator
 from tests.deploy.procfile import Dyno
 from tests.deploy.router import Router
 from tests.programs import nginx_path

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from service.sandbox.simulator import Simulator
+from sandbox.simulator import Simulator
 from tests.deploy.samples import sample
 from tests.leftovers import end_with_us
 from tests.programs import nginx_path

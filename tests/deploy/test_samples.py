@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]  # its types are not installed; it comes with schemathesis
 
-from service.gunicorn_config import graceful_timeout
+from service.ground.settings import VARIABLES
 from service.operations.commands import COMMANDS
-from service.settings import VARIABLES
+from service.server.gunicorn_config import graceful_timeout
 from tests.deploy.procfile import lines
 from tests.deploy.samples import PAGE, sample
 from tests.workers import ROOT
@@ -68,7 +68,7 @@ def test_only_what_is_named_gets_into_the_image() -> None:
         "manifest",
         "service",
     }
-    assert "service/sandbox" in rules
+    assert "sandbox" in rules
     for name in re.findall(r"^COPY (?!--from)(\S+) ", DOCKERFILE, re.MULTILINE):
         assert f"!{name}" in rules
 

@@ -4,7 +4,7 @@ import time
 
 import requests
 
-from service.sandbox.simulator import Simulator
+from sandbox.simulator import Simulator
 from tests.steps import below_origin, bootstrap_in
 from tests.workers import LiveService
 

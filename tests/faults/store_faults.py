@@ -13,16 +13,16 @@ import requests
 from redis import Redis
 from redis.lock import Lock
 
+from sandbox.simulator import APP_ID, CLIENT_ID, CLIENT_SECRET, Simulator
+from sandbox.simulator.faults import Fault
+from sandbox.simulator.world import Call
+from service.grants import grants as grant_scripts
+from service.grants.granted import Grant, grant_key
+from service.grants.grants import Grants
+from service.ground.subdomains import Subdomain
 from service.job_specs import kept_lists
-from service.oauth import grants as grant_scripts
-from service.oauth.granted import Grant, grant_key
-from service.oauth.grants import Grants
-from service.sandbox.simulator import APP_ID, CLIENT_ID, CLIENT_SECRET, Simulator
-from service.sandbox.simulator.faults import Fault
-from service.sandbox.simulator.world import Call
-from service.store import Store
-from service.subdomains import Subdomain
-from service.vault import Vault
+from service.store.store import Store
+from service.store.vault import Vault
 from tests.faults.live_admin import BUDGET_SECONDS, LiveAdmin
 from tests.faults.own_valkey import OwnValkey
 from tests.faults.store_kinds import own_valkey, skip_unless_demoted_by_hand

@@ -13,7 +13,7 @@ from typing import Any, Self
 import pytest
 from redis.exceptions import RedisError
 
-from service.sandbox.store_groups import MASTER_NAME, SLOTS, Server
+from sandbox.store_groups import MASTER_NAME, SLOTS, Server
 from tests.faults.own_valkey import OwnValkey
 from tests.leftovers import end_with_us
 from tests.steps import wait_until

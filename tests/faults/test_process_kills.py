@@ -7,8 +7,8 @@ from contextlib import contextmanager
 import pytest
 import requests
 
-from service.oauth import grants as grant_scripts
-from service.oauth.turns import LEASE_SECONDS
+from service.grants import grants as grant_scripts
+from service.grants.leases import LEASE_SECONDS
 from tests.faults.live_admin import refusal
 from tests.faults.store_faults import ZIS_CLIENT, Site, kill_worker
 from tests.faults.store_proxy import Matches, named, script

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from redis import Redis
 
-from service.oauth.granted import grant_key
+from service.grants.granted import grant_key
 from tests.faults.live_admin import LiveAdmin, refusal
 from tests.faults.own_valkey import OwnValkey
 from tests.faults.store_faults import ACME, Site, kill_worker

@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.oauth.granted import grant_key
+from service.grants.granted import grant_key
 from tests.faults.live_admin import refusal
 from tests.faults.store_faults import ACME, Site, started
 from tests.steps import SECRET_KEYS

@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from redis.lock import Lock
 
+from sandbox.simulator import CLIENT_ID
+from service.grants import grants as grant_scripts
 from service.job_specs import kept_lists
-from service.oauth import grants as grant_scripts
-from service.sandbox.simulator import CLIENT_ID
 from tests.faults.live_admin import refusal
 from tests.faults.store_faults import ZIS_CLIENT, Site, has_nothing_in_hand
 from tests.faults.store_proxy import Matches, named, script

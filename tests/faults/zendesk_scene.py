@@ -13,16 +13,16 @@ import requests
 from redis import Redis
 from requests.cookies import RequestsCookieJar
 
-from service.oauth.granted import Grant, MintedToken
-from service.oauth.grants import Grants
-from service.sandbox.simulator import CLIENT_ID, Account, Simulator
-from service.sandbox.simulator.faults import Fault
-from service.sandbox.simulator.integrations import make_job_spec
-from service.sandbox.simulator.people import Token
-from service.sandbox.simulator.world import Call
-from service.store import Store
-from service.subdomains import Subdomain
-from service.vault import Vault
+from sandbox.simulator import CLIENT_ID, Account, Simulator
+from sandbox.simulator.faults import Fault
+from sandbox.simulator.integrations import make_job_spec
+from sandbox.simulator.people import Token
+from sandbox.simulator.world import Call
+from service.grants.granted import Grant, MintedToken
+from service.grants.grants import Grants
+from service.ground.subdomains import Subdomain
+from service.store.store import Store
+from service.store.vault import Vault
 from tests.steps import bootstrap_in, wait_until
 from tests.workers import LiveService, at_once
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 import pytest
 from redis import Redis
 
-from service.sandbox.simulator import APP_ID, CLIENT_ID, Simulator, public_key_pem, secret_of
+from sandbox.simulator import APP_ID, CLIENT_ID, Simulator, public_key_pem, secret_of
 from tests.faults.zendesk_scene import INTEGRATION, ZIS_CLIENT, Stage
 from tests.steps import SECRET_KEYS
 from tests.workers import LiveService, free_port, running_valkey

@@ -8,11 +8,11 @@ from typing import Any
 import time_machine
 from redis import ConnectionPool, Redis
 
-from service.oauth.granted import Grant, MintedToken, Person
-from service.oauth.grants import Grants
-from service.settings import Settings
-from service.store import Store
-from service.vault import Vault
+from service.grants.granted import Grant, MintedToken, Person
+from service.grants.grants import Grants
+from service.ground.settings import Settings
+from service.store.store import Store
+from service.store.vault import Vault
 from tests.model.store_edge import SteppedRedis
 from tests.model.words import ACME, GRANT, Words
 from tests.model.zendesk import INTEGRATION, Account, Pair

@@ -8,7 +8,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from service.errors import ServiceError
+from service.ground.errors import ServiceError
 from tests.model.steps import Actor, Violation
 from tests.model.zendesk import Account, Minted, Pair
 

@@ -10,19 +10,19 @@ from unittest.mock import patch
 
 from redis.lock import Lock
 
-from service.errors import ServiceError
-from service.oauth import grants
-from service.oauth.access_tokens import AccessTokens, GrantToken
-from service.oauth.authorization_server import AuthorizationServer, TokenPair
-from service.oauth.cool_down import CoolDown, _step_key, refused_again
-from service.oauth.granted import Grant, Holdings
-from service.oauth.grants import Grants
-from service.oauth.refreshing import Refreshing
-from service.oauth.revocation import Revocation
-from service.oauth.turns import Turns
-from service.oauth.unsaved import UnsavedPairs
-from service.oauth.zis_tokens import IntegrationToken
-from service.subdomains import Subdomain
+from service.grants import grants
+from service.grants.access_tokens import AccessTokens, GrantToken
+from service.grants.cool_down import CoolDown, _step_key, refused_again
+from service.grants.granted import Grant, Holdings
+from service.grants.grants import Grants
+from service.grants.leases import Leases
+from service.grants.pending_pairs import PendingPairs
+from service.grants.refreshing import Refreshing
+from service.grants.revocation import Revocation
+from service.grants.zis_tokens import IntegrationToken
+from service.ground.errors import ServiceError
+from service.ground.subdomains import Subdomain
+from service.zendesk.authorization_server import AuthorizationServer, TokenPair
 from service.zendesk.calls import Request
 from service.zendesk.client import AccountClient
 from service.zendesk.replies import Reply
@@ -38,7 +38,7 @@ def no_lease() -> Iterator[None]:
     def lease(*_: Any, **__: Any) -> Iterator[bool]:
         yield True
 
-    with patch.object(Turns, "lease", lease):
+    with patch.object(Leases, "lease", lease):
         yield
 
 
@@ -253,7 +253,7 @@ def note_not_written() -> Iterator[None]:
 @contextmanager
 def refreshed_with_a_pair_in_hand() -> Iterator[None]:
     """Ask with a refresh token although this process holds its successor."""
-    with patch.object(UnsavedPairs, "holds", lambda *_: False):
+    with patch.object(PendingPairs, "holds", lambda *_: False):
         yield
 
 

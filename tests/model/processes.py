@@ -6,17 +6,17 @@ from functools import partial
 from types import SimpleNamespace
 from unittest.mock import patch
 
-from service.deadlines import REQUEST_BUDGET_SECONDS, Deadline
-from service.errors import ZendeskUnavailable
-from service.events import OPERATOR
-from service.files.collection import Collection
+from service.ground.deadlines import REQUEST_BUDGET_SECONDS, Deadline
+from service.ground.errors import ZendeskUnavailable
+from service.ground.settings import Settings
 from service.operations.key_rotation import rotate
 from service.services import build_services
-from service.settings import Settings
-from service.store import Store
-from service.zis_registry import ask_page
+from service.sidebar.files.collection import Collection
+from service.store.events import OPERATOR
+from service.store.store import Store
+from service.zendesk.zis_registry import ask_page
 from tests.model.edges import World
-from tests.model.thread_edges import SteppedExecutor, SteppedTurns
+from tests.model.thread_edges import SteppedExecutor, SteppedLeases
 from tests.model.words import ACME
 from tests.model.zendesk import INTEGRATION
 from tests.model.zendesk_edge import SteppedZendesk
@@ -36,7 +36,7 @@ class Process:
         with (
             patch("service.services.ZendeskAdapter", partial(SteppedZendesk, world)),
             patch("service.services.Executor", SteppedExecutor),
-            patch("service.services.Turns", partial(SteppedTurns, world=world, process=name)),
+            patch("service.services.Leases", partial(SteppedLeases, world=world, process=name)),
             # None of them has anything to do here, and all cost more than the rest.
             patch("service.services.RateLimits", lambda *_: None),
             patch("service.services.Release", SimpleNamespace(current=lambda: None)),
@@ -45,7 +45,7 @@ class Process:
 
     @property
     def has_unsaved(self) -> bool:
-        return self.services.access_tokens.unsaved.holds(ACME)
+        return self.services.access_tokens.pending_pairs.holds(ACME)
 
 
 def call_zis(process: Process) -> object:

@@ -8,7 +8,7 @@ from typing import Protocol
 import structlog
 import time_machine
 
-from service.settings import Settings
+from service.ground.settings import Settings
 from tests.model.bench import Beginning, Bench
 from tests.model.explorer import Bounds, Explored, Explorer
 from tests.model.scheduler import Schedule

@@ -10,7 +10,7 @@ from redis.commands.core import Script
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError
 
-from service.oauth.grant_ends import ENDS_KEY
+from service.grants.grant_ends import ENDS_KEY
 from tests.model.edges import NO_ANSWER, REPLY_LOST, World
 from tests.model.steps import CRASH, Step
 

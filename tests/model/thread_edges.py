@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from typing import TypeVar, cast
 from unittest.mock import patch
 
-from service.executor import Executor
-from service.oauth.turns import Turns, _Turn
-from service.store import Store
-from service.subdomains import Subdomain
+from service.grants.leases import Leases, _ThreadLock
+from service.ground.executor import Executor
+from service.ground.subdomains import Subdomain
+from service.store.store import Store
 from tests.model.edges import World
 from tests.model.guarantees import LEAST_WAIT_SECONDS
 from tests.model.scheduler import Schedule
@@ -22,16 +22,16 @@ from tests.model.steps import Step
 T = TypeVar("T")
 
 
-class SteppedTurns(Turns):
-    """Turns whose waiting is a step, so that a thread in line does not hold up the schedule."""
+class SteppedLeases(Leases):
+    """Leases whose waiting is a step, so that a thread in line does not hold up the schedule."""
 
     def __init__(self, store: Store, executor: Executor, world: World, process: str) -> None:
         super().__init__(store, executor)
         self._world = world
         self._process = process
 
-    def _turn(self, key: str) -> _Turn:
-        turn = super()._turn(key)
+    def _thread_lock(self, key: str) -> _ThreadLock:
+        turn = super()._thread_lock(key)
         name = f"{self._process}'s turn to {key.rpartition('lease:')[2]}"
         # Whether it is taken is kept by its name, so that any number of objects are one lock.
         turn.lock = cast("threading.Lock", SteppedLock(self._world, name))
@@ -138,7 +138,7 @@ def under_control(schedule_now: Callable[[], Schedule | None], let_pass: Callabl
         # The cool-down's jitter; the shortest wait is the one to judge.
         patch("random.uniform", lambda low, _high: low),
         # Longer, it would hide a wait that is not begun.
-        patch("service.oauth.cool_down.TRIAL_SECONDS", LEAST_WAIT_SECONDS),
+        patch("service.grants.cool_down.TRIAL_SECONDS", LEAST_WAIT_SECONDS),
     ):
         yield
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from redis.lock import Lock
 
-from service import activity
-from service.oauth import cool_down, grants
-from service.oauth.granted import grant_key
-from service.subdomains import Subdomain
-from service.vault import Vault
+from service.grants import cool_down, grants
+from service.grants.granted import grant_key
+from service.ground.subdomains import Subdomain
+from service.store import activity
+from service.store.vault import Vault
 
 ACME = Subdomain("acme")
 GRANT = grant_key(ACME)

@@ -5,9 +5,9 @@ import time
 from collections.abc import Hashable, Sequence
 from typing import Any
 
-from service.errors import AuthorizationRequired, ServiceError
-from service.oauth.turns import LEASE_SECONDS
-from service.store import Store
+from service.grants.leases import LEASE_SECONDS
+from service.ground.errors import AuthorizationRequired, ServiceError
+from service.store.store import Store
 from tests.model.bench import Beginning, Bench
 from tests.model.guarantees import Guarantees, Record
 from tests.model.processes import WORK, Process, call_zis

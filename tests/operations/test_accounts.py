@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from service.oauth.grants import Grants
-from service.subdomains import Subdomain
-from service.timestamps import parse_timestamp
-from service.vault import Vault
+from service.grants.grants import Grants
+from service.ground.subdomains import Subdomain
+from service.ground.timestamps import parse_timestamp
+from service.store.vault import Vault
 from tests.conftest import MakeAdmin, MakeApp
 from tests.operations.console import run
 from tests.steps import DIRECT, Admin, collaborator

@@ -4,9 +4,9 @@ import json
 
 from redis import Redis
 
-from service.activity import Activity
-from service.events import OPERATOR, Event
-from service.subdomains import Subdomain
+from service.ground.subdomains import Subdomain
+from service.store.activity import Activity
+from service.store.events import OPERATOR, Event
 from tests.conftest import MakeApp
 from tests.operations.console import run
 from tests.steps import Admin, collaborator

@@ -8,14 +8,14 @@ import pytest
 from flask import Flask
 from pydantic import TypeAdapter
 
-from service.documents.account import ActivityDocument, DisconnectDocument, SessionDocument, StatusDocument
-from service.documents.job_specs import ChangeDocument, ListDocument
-from service.documents.problems import Live, Problem, Ready
-from service.errors import ServiceError
+from service.ground.errors import ServiceError
 from service.operations.api_description import examples
 from service.operations.api_description.cures import CURES
 from service.operations.api_description.description import describe
 from service.operations.api_description.operations import OPERATIONS
+from service.web.documents.account import ActivityDocument, DisconnectDocument, SessionDocument, StatusDocument
+from service.web.documents.job_specs import ChangeDocument, ListDocument
+from service.web.documents.problems import Live, Problem, Ready
 from tests.conftest import MakeApp
 from tests.steps import PUBLIC_URL, Admin
 

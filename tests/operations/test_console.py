@@ -11,16 +11,16 @@ import pytest
 from flask import Flask
 from redis import Redis
 
-from service.errors import ZendeskUnavailable
-from service.oauth.access_tokens import AccessTokens
-from service.oauth.grants import Grants
+from service.grants.access_tokens import AccessTokens
+from service.grants.grants import Grants
+from service.ground.errors import ZendeskUnavailable
+from service.ground.settings import SettingsError
+from service.ground.subdomains import Subdomain
 from service.operations.commands import COMMANDS
 from service.operations.console import OperatorCommand, json_option, print_table
 from service.operations.interruptions import Interruption, is_interrupted
 from service.operations.progress import Progress
-from service.settings import SettingsError
-from service.subdomains import Subdomain
-from service.web import services
+from service.web.request import services
 from tests.conftest import MakeApp
 from tests.operations.console import STARTING_SECONDS, LiveCommand, run, run_process
 from tests.steps import Admin, collaborator, wait_until
@@ -187,7 +187,7 @@ def test_a_command_stores_a_pair_before_it_ends(admin: Admin, redis: Redis) -> N
         admin.simulator.world.wait_until_held(1)
         redis.config_set("maxmemory", "1")
         admin.simulator.release()
-        wait_until(lambda: collaborator(admin.app, AccessTokens).unsaved.holds(ACME))
+        wait_until(lambda: collaborator(admin.app, AccessTokens).pending_pairs.holds(ACME))
         redis.config_set("maxmemory", "0")
     assert answers[0].status == 1
     assert "[store_unavailable]" in answers[0].out
@@ -195,7 +195,7 @@ def test_a_command_stores_a_pair_before_it_ends(admin: Admin, redis: Redis) -> N
     assert before is not None
     assert after is not None
     assert after.refresh_token != before.refresh_token
-    assert not collaborator(admin.app, AccessTokens).unsaved.holds(ACME)
+    assert not collaborator(admin.app, AccessTokens).pending_pairs.holds(ACME)
 
 
 # --- progress ---

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from service.activity import Activity
-from service.subdomains import Subdomain
+from service.ground.subdomains import Subdomain
+from service.store.activity import Activity
 from tests.conftest import MakeAdmin, MakeApp
 from tests.operations.console import Answer, run
 from tests.operations.test_accounts import change_grant

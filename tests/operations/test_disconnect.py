@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from service.activity import Activity
-from service.subdomains import Subdomain
+from service.ground.subdomains import Subdomain
+from service.store.activity import Activity
 from tests.conftest import MakeAdmin, MakeApp
 from tests.operations.console import run
 from tests.operations.test_accounts import change_grant

@@ -11,16 +11,16 @@ import pytest
 import time_machine
 from redis import Redis
 
-from service.deadlines import Deadline
-from service.oauth.grants import Grants
+from sandbox.simulator import public_key_pem
+from sandbox.simulator.messages import Reply
+from service.grants.grants import Grants
+from service.ground.deadlines import Deadline
+from service.ground.subdomains import Subdomain
 from service.operations.doctor.account_checks import KnownAccount
 from service.operations.doctor.command import make_examination
 from service.operations.doctor.findings import Finding
 from service.operations.doctor.zendesk_checks import check_clock
-from service.sandbox.simulator import public_key_pem
-from service.sandbox.simulator.messages import Reply
-from service.sidebar.key_fetches import FETCHES_AT_ONCE
-from service.subdomains import Subdomain
+from service.people.key_fetches import FETCHES_AT_ONCE
 from tests.conftest import MakeAdmin, MakeApp
 from tests.endpoint import Endpoint
 from tests.operations.checks import examine, found, trouble, verdict

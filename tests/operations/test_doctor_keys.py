@@ -7,14 +7,14 @@ import time_machine
 from flask import Flask
 from redis import Redis
 
-from service.activity import Activity
-from service.deadlines import Deadline
-from service.events import OPERATOR, Event
-from service.oauth.grants import Grants
+from service.grants.grants import Grants
+from service.ground.deadlines import Deadline
+from service.ground.subdomains import Subdomain
 from service.operations.doctor.key_checks import check_keys
 from service.operations.sealed_records import SealedRecords
-from service.subdomains import Subdomain
-from service.vault import Vault
+from service.store.activity import Activity
+from service.store.events import OPERATOR, Event
+from service.store.vault import Vault
 from tests.conftest import MakeAdmin, MakeApp
 from tests.operations.checks import examine
 from tests.operations.console import run

@@ -11,13 +11,13 @@ import pytest
 from flask import Flask
 from redis import Redis
 
+from service.ground.settings import Settings
 from service.operations.doctor.command import DoctorCommand
 from service.operations.doctor.examination import ACCOUNTS_END_SECONDS
 from service.operations.doctor.findings import Finding
 from service.operations.doctor.redis_checks import check_redis
 from service.operations.doctor.redis_reach import REACH_SECONDS, reach
-from service.settings import Settings
-from service.store import Store
+from service.store.store import Store
 from tests.conftest import MakeApp
 from tests.operations.checks import examine, verdict
 from tests.operations.console import LiveCommand, run
@@ -165,7 +165,7 @@ def test_a_user_who_may_do_next_to_nothing_has_reached_it(make_app: MakeApp, lim
 def test_at_a_limit_of_connections_it_waits_and_names_the_limit(
     make_app: MakeApp, redis: Redis, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.store.POOL_WAIT_SECONDS", 0.1)
+    monkeypatch.setattr("service.store.store.POOL_WAIT_SECONDS", 0.1)
     told: list[str] = []
     app = make_app()
     with full(redis):

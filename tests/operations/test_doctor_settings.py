@@ -5,9 +5,9 @@ import re
 import pytest
 from redis import Redis
 
+from service.ground.settings import VARIABLES, SettingsError
 from service.operations.commands import commands_alone
 from service.operations.doctor.settings_checks import check_settings, faults_of, workers_in
-from service.settings import VARIABLES, SettingsError
 from tests.conftest import MakeApp
 from tests.operations.checks import examine, trouble, verdict
 from tests.operations.console import run, run_process

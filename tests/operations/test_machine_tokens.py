@@ -3,8 +3,8 @@
 import pytest
 from redis import Redis
 
-from service.sidebar.machine_tokens import MOST_TOKENS, MachineTokens, tokens_key
-from service.subdomains import Subdomain
+from service.ground.subdomains import Subdomain
+from service.people.machine_tokens import MOST_TOKENS, MachineTokens, tokens_key
 from tests.conftest import MakeApp
 from tests.operations.console import run
 from tests.steps import collaborator

@@ -2,8 +2,8 @@
 
 import pytest
 
-from service.errors import ServiceError
-from service.oauth.upkeep import Upkeep
+from service.grants.upkeep import Upkeep
+from service.ground.errors import ServiceError
 from tests.conftest import MakeAdmin
 from tests.operations.console import run
 from tests.steps import Admin, collaborator

@@ -11,20 +11,20 @@ import pytest
 from flask import Flask
 from redis import Redis
 
-from service.activity import Activity
-from service.deadlines import REQUEST_BUDGET_SECONDS, Deadline
-from service.events import NOBODY, OPERATOR, Event
-from service.lookers import Lookers
-from service.oauth.access_tokens import AccessTokens
-from service.oauth.granted import Grant
-from service.oauth.grants import Grants
-from service.oauth.states import States
+from service.connecting.states import States
+from service.grants.access_tokens import AccessTokens
+from service.grants.granted import Grant
+from service.grants.grants import Grants
+from service.ground.deadlines import REQUEST_BUDGET_SECONDS, Deadline
+from service.ground.subdomains import Subdomain
 from service.operations.key_rotation import MOST_ROUNDS, rotate, tally
 from service.operations.sealed_records import SealedRecord, SealedRecords
-from service.sidebar.machine_tokens import MachineTokens
-from service.store import Store
-from service.subdomains import Subdomain
-from service.vault import KeyMissing, Vault
+from service.people.machine_tokens import MachineTokens
+from service.store.activity import Activity
+from service.store.events import NOBODY, OPERATOR, Event
+from service.store.lookers import Lookers
+from service.store.store import Store
+from service.store.vault import KeyMissing, Vault
 from tests.attacks.test_security_document import leave_a_rearming
 from tests.conftest import MakeAdmin, MakeApp
 from tests.operations.console import LiveCommand, run

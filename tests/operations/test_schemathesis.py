@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import requests
 
+from sandbox.simulator import Simulator
 from service.operations.api_description.operations import OPERATIONS
-from service.sandbox.simulator import Simulator
 from tests.searched import FULL
 from tests.steps import bootstrap_in
 from tests.workers import LiveService

@@ -4,8 +4,8 @@ import threading
 from typing import Self
 from urllib.parse import parse_qsl
 
-from service.sandbox.simulator.http_server import Server
-from service.sandbox.simulator.messages import Reply, Request, html_reply
+from sandbox.simulator.http_server import Server
+from sandbox.simulator.messages import Reply, Request, html_reply
 
 PAGE = """<!doctype html><title>stub</title><pre id="events"></pre><pre id="registered" hidden></pre><script>
 const query = new URLSearchParams(location.search);

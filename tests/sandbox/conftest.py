@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from service.sandbox.simulator import Simulator
+from sandbox.simulator import Simulator
 from tests.sandbox.visitor import REDIRECT_URI, Visitor
 
 

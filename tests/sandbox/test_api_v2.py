@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from service.sandbox.simulator import APP_ID, public_key_pem
+from sandbox.simulator import APP_ID, public_key_pem
 from tests.sandbox.visitor import Visitor
 
 ZIS_CLIENT = "zis_acme_orders"

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import requests
 
-from service.sandbox.simulator import Simulator
+from sandbox.simulator import Simulator
 from tests.sandbox.visitor import Visitor
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import requests
 
-from service.sandbox.simulator import Fault, Simulator
+from sandbox.simulator import Fault, Simulator
 from tests.sandbox.visitor import Visitor
 
 ORDERS = "acme_orders"

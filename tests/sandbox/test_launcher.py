@@ -1,4 +1,4 @@
-"""`python -m service.sandbox`: everything starts, says where it is, and goes away again."""
+"""`python -m sandbox`: everything starts, says where it is, and goes away again."""
 
 import re
 import signal
@@ -13,7 +13,7 @@ import pytest
 import requests
 from redis import Redis
 
-from service.sandbox.environment import service_environment
+from sandbox.environment import service_environment
 
 pytestmark = pytest.mark.processes
 
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "service.sandbox", *arguments]
+    return [sys.executable, "-m", "sandbox", *arguments]
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from service.sandbox.simulator import CLIENT_ID, CLIENT_SECRET, Simulator
+from sandbox.simulator import CLIENT_ID, CLIENT_SECRET, Simulator
 from tests.sandbox.visitor import REDIRECT_URI, VERIFIER, Visitor, query_of
 
 ZIS_CLIENT = "zis_acme_orders"

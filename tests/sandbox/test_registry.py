@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.sandbox.simulator import API_TOKEN, CLIENT_ID
+from sandbox.simulator import API_TOKEN, CLIENT_ID
 from tests.sandbox.visitor import ZIS, Visitor
 
 ORDERS, SHIPPING, ARCHIVE = "acme_orders", "acme_shipping", "acme_archive"

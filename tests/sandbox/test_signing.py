@@ -10,7 +10,7 @@ from joserfc import jwt
 from joserfc.errors import BadSignatureError
 from joserfc.jwk import RSAKey
 
-from service.sandbox.simulator import Simulator, public_key_pem
+from sandbox.simulator import Simulator, public_key_pem
 
 
 def decoded(token: str, part: int = 1) -> dict[str, Any]:

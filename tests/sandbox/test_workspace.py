@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Frame, Page, expect
 
-from service.sandbox.simulator import Simulator
+from sandbox.simulator import Simulator
 from tests.sandbox.app_stub import AppStub
 
 pytestmark = pytest.mark.browser

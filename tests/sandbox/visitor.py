@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import requests
 
-from service.sandbox.simulator import CLIENT_ID, Simulator, secret_of
+from sandbox.simulator import CLIENT_ID, Simulator, secret_of
 
 REDIRECT_URI = "http://localhost:9001/oauth/callback"
 VERIFIER = "a-verifier-of-at-least-forty-three-characters-long"

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from service.sandbox.simulator import Simulator
-from service.sandbox.store_groups import ClusterGroup, SentinelGroup
+from sandbox.simulator import Simulator
+from sandbox.store_groups import ClusterGroup, SentinelGroup
 from tests.stores.stage import Stage, made_ready, set_up
 
 # As docs/operate.md recommends: a master that was cut off in a failover takes no writes that would be lost.

@@ -1,8 +1,8 @@
 """What people and operators do, on any store."""
 
 from service import create_app
-from service.settings import Settings
-from service.store import Store
+from service.ground.settings import Settings
+from service.store.store import Store
 from tests.faults.live_admin import LiveAdmin
 from tests.faults.store_kinds import IS_EVERY_KIND
 from tests.operations.console import run

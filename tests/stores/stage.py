@@ -12,14 +12,14 @@ from typing import Protocol
 
 import requests
 
-from service.errors import StoreUnavailable
-from service.oauth.granted import Grant, grant_key
-from service.oauth.grants import Grants
-from service.sandbox.simulator import Simulator
-from service.sandbox.store_groups import Server
-from service.store import Store
-from service.subdomains import Subdomain
-from service.vault import Vault
+from sandbox.simulator import Simulator
+from sandbox.store_groups import Server
+from service.grants.granted import Grant, grant_key
+from service.grants.grants import Grants
+from service.ground.errors import StoreUnavailable
+from service.ground.subdomains import Subdomain
+from service.store.store import Store
+from service.store.vault import Vault
 from tests.faults.live_admin import LiveAdmin
 from tests.faults.store_faults import service_environment
 from tests.leftovers import end_with_us

@@ -7,7 +7,7 @@ import pytest
 from redis.crc import key_slot
 from redis.exceptions import RedisError
 
-from service.sandbox.store_groups import ClusterGroup, Server
+from sandbox.store_groups import ClusterGroup, Server
 from tests.leftovers import end_with_us
 from tests.steps import wait_until
 from tests.stores.journey import go_through

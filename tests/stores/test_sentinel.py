@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from redis.exceptions import RedisError
 
-from service.sandbox.store_groups import MASTER_NAME, SentinelGroup, Server
+from sandbox.store_groups import MASTER_NAME, SentinelGroup, Server
 from tests.leftovers import end_with_us
 from tests.steps import wait_until
 from tests.stores.journey import go_through

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from service.oauth.granted import Grant
+from service.grants.granted import Grant
 
 NOW = 1_800_000_000.0
 

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from service.deadlines import Deadline
-from service.errors import ZendeskUnavailable
+from service.ground.deadlines import Deadline
+from service.ground.errors import ZendeskUnavailable
 from service.zendesk.client import AccountClient, Credential, Unrenewed
 from service.zendesk.measured import Kind
 from service.zendesk.replies import Reply

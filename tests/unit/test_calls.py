@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import requests
 
-from service.errors import AccountGone, RateLimited, ServiceError, ZendeskUnavailable
+from service.ground.errors import AccountGone, RateLimited, ServiceError, ZendeskUnavailable
 from service.zendesk.calls import ForeignReply, ReplyLost
 from service.zendesk.replies import Reply
 from tests.unit.zendesk import Said, Zendesk

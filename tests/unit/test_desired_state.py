@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from service.ground.subdomains import Subdomain
 from service.job_specs.desired_state import MOST_NAMES, FaultyDocument, Place, document_of, read_document
 from service.job_specs.plans import Change, Listed, counts, make_plan
-from service.subdomains import Subdomain
 
 TEMPLATES = ("{subdomain}_orders", "{subdomain}_shipping")
 ACME, GLOBEX = Subdomain("acme"), Subdomain("globex")

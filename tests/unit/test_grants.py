@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from service.oauth.conditions import covers, why_unusable
+from service.grants.conditions import covers, why_unusable
 from tests.unit.grants import NOW, grant
 
 

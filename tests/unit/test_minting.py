@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import requests
 
-from service.errors import ServiceError
-from service.oauth.granted import MintedToken
-from service.oauth.minting import mint
+from service.grants.granted import MintedToken
+from service.grants.minting import mint
+from service.ground.errors import ServiceError
 from tests.unit.zendesk import Zendesk
 
 ORDERS = "zis_acme_orders"

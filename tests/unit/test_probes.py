@@ -2,8 +2,10 @@
 
 import pytest
 
-from service.deadlines import Deadline
-from service.errors import (
+from service.grants.minting import IntegrationNotRegistered, MintingRefused
+from service.grants.probes import is_hurry, probe_of, words_of
+from service.ground.deadlines import Deadline
+from service.ground.errors import (
     AdminRequired,
     IntegrationMismatch,
     RateLimited,
@@ -13,8 +15,6 @@ from service.errors import (
     ZendeskUnavailable,
     ZISRejected,
 )
-from service.oauth.minting import IntegrationNotRegistered, MintingRefused
-from service.oauth.probes import is_hurry, probe_of, words_of
 from service.zendesk.calls import NotReached, ReplyLate
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from service.errors import (
+from service.ground.errors import (
     AccountGone,
     IntegrationRequired,
     JobSpecNotFound,
@@ -18,7 +18,7 @@ from service.job_specs.kept_lists import KeptList
 from service.job_specs.listing import Answer
 from service.job_specs.read_back import SentChange, Target, is_outcome_unknown, rows_of_one
 from service.zendesk.calls import NotReached, NotSent, ReplyLate, ReplyLost
-from service.zis_registry import JobSpec, SpecName
+from service.zendesk.zis_registry import JobSpec, SpecName
 
 LOST = ReplyLost("lost")
 LATE = ReplyLate("late")

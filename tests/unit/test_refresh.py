@@ -5,7 +5,11 @@ from typing import Any
 
 import pytest
 
-from service.errors import (
+from service.grants.access_tokens import Freshness, freshness
+from service.grants.granted import Grant
+from service.grants.refresh_rules import Meanwhile, had_no_effect, may_have_lost_an_answer, meanwhile
+from service.grants.stored_pairs import StoredPair
+from service.ground.errors import (
     AccountGone,
     ClientMisconfigured,
     RateLimited,
@@ -13,11 +17,7 @@ from service.errors import (
     ZendeskTimeout,
     ZendeskUnavailable,
 )
-from service.oauth.access_tokens import Freshness, freshness
-from service.oauth.authorization_server import TokenPair
-from service.oauth.granted import Grant
-from service.oauth.refresh_rules import Meanwhile, had_no_effect, may_have_lost_an_answer, meanwhile
-from service.oauth.stored_pairs import StoredPair
+from service.zendesk.authorization_server import TokenPair
 from service.zendesk.calls import ForeignReply, NotReached, NotSent, ReplyLate, ReplyLost
 from tests.unit.grants import NOW, grant
 from tests.unit.zendesk import ACME

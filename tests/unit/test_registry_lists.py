@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from service.errors import ZendeskTimeout, ZendeskUnavailable
-from service.zis_registry import MOST_PAGES, JobSpec, list_job_specs
+from service.ground.errors import ZendeskTimeout, ZendeskUnavailable
+from service.zendesk.zis_registry import MOST_PAGES, JobSpec, list_job_specs
 from tests.unit.zendesk import Zendesk
 
 

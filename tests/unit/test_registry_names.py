@@ -2,8 +2,8 @@
 
 import pytest
 
-from service.errors import InvalidRequest
-from service.zis_registry import SpecName, parse_name
+from service.ground.errors import InvalidRequest
+from service.zendesk.zis_registry import SpecName, parse_name
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from service.errors import ServiceError
+from service.ground.errors import ServiceError
 from service.zendesk.replies import Reply
-from service.zis_registry import list_refusal, registry_refusal
+from service.zendesk.zis_registry import list_refusal, registry_refusal
 
 
 def make_reply(status: int, body: Any) -> Reply:

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from service.errors import ZendeskUnavailable
-from service.oauth.people import ZendeskUser
-from service.sidebar.roles import Role, Rules, deciding, showing
+from service.ground.errors import ZendeskUnavailable
+from service.people.role import Role, Rules, deciding, showing
 from service.zendesk.replies import Reply
+from service.zendesk.users import ZendeskUser
 
 NOW = 1_800_000_000.0
 ADMINS = frozenset({"admin"})

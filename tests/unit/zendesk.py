@@ -9,9 +9,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 import requests
 
-from service.deadlines import Deadline
-from service.settings import Settings
-from service.subdomains import Subdomain
+from service.ground.deadlines import Deadline
+from service.ground.settings import Settings
+from service.ground.subdomains import Subdomain
 from service.zendesk.calls import ZendeskCalls
 from service.zendesk.client import AccountClient, Credential, GivenToken
 from service.zendesk.transport import ZendeskAdapter

@@ -5,11 +5,11 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from service.documents.base import Document
-from service.documents.problems import Problem
-from service.errors import error_class
+from service.ground.errors import error_class
 from service.operations.api_description import examples
 from service.operations.api_description.operations import OPERATIONS, Operation
+from service.web.documents.base import Document
+from service.web.documents.problems import Problem
 
 _REF = "#/components/schemas/{model}"
 _TEXT = (

@@ -4,13 +4,14 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-from service.documents.account import ActivityDocument, DisconnectDocument, SessionDocument, StatusDocument
-from service.documents.base import Document
-from service.documents.desired_state import PlanDocument
-from service.documents.inputs import ClaimDocument, DesiredStateDocument
-from service.documents.job_specs import ChangeDocument, ListDocument
-from service.documents.problems import Live, Ready
-from service.documents.queries import (
+from service.people.session_routes import API_BASE
+from service.web.documents.account import ActivityDocument, DisconnectDocument, SessionDocument, StatusDocument
+from service.web.documents.base import Document
+from service.web.documents.desired_state import PlanDocument
+from service.web.documents.inputs import ClaimDocument, DesiredStateDocument
+from service.web.documents.job_specs import ChangeDocument, ListDocument
+from service.web.documents.problems import Live, Ready
+from service.web.documents.queries import (
     ActivityQuery,
     ChangeQuery,
     DisconnectQuery,
@@ -20,7 +21,6 @@ from service.documents.queries import (
     Query,
     RearmQuery,
 )
-from service.sidebar.routes import API_BASE
 
 # Every guarded route may answer with these.
 _ALWAYS = ("unauthenticated", "account_not_allowed", "invalid_request", "rate_limited", "payload_too_large")

@@ -7,12 +7,12 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, render_template
 from flask.typing import ResponseReturnValue
 
-from service.errors import ServiceError, error_class
+from service.ground.errors import ServiceError, error_class
 from service.operations.api_description.cures import CURES
 from service.operations.api_description.description import describe
 from service.operations.api_description.examples import PROBLEM
 from service.operations.api_description.operations import OPERATIONS
-from service.web import services
+from service.web.request import services
 
 # Public: it says what the API is, and nothing of what it holds.
 blueprint = Blueprint("api_description", __name__)

@@ -6,22 +6,22 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
-from service.deadlines import Deadline
-from service.errors import AuthorizationRequired, ServiceError, StoreUnavailable
-from service.oauth import probes, signs
-from service.oauth.clients import Clients
-from service.oauth.conditions import REASONS, Conditions
-from service.oauth.granted import Grant
-from service.oauth.minting import IntegrationNotRegistered, client_number
-from service.oauth.people import NOT_READABLE, ZendeskUser, ask_me
+from service.account.status import described
+from service.grants import probes, signs
+from service.grants.clients import Clients
+from service.grants.conditions import REASONS, Conditions
+from service.grants.granted import Grant
+from service.grants.minting import IntegrationNotRegistered, client_number
+from service.ground.deadlines import Deadline
+from service.ground.errors import AuthorizationRequired, ServiceError, StoreUnavailable
+from service.ground.settings import Settings
+from service.ground.subdomains import Subdomain
 from service.operations.connected_accounts import ConnectedAccount
 from service.operations.doctor.findings import Finding, warning_of
-from service.settings import Settings
-from service.sidebar.app_keys import AppKeys
-from service.sidebar.connection import described
-from service.sidebar.key_fetches import FETCHES_AT_ONCE
-from service.store import Store
-from service.subdomains import Subdomain
+from service.people.app_keys import AppKeys
+from service.people.key_fetches import FETCHES_AT_ONCE
+from service.store.store import Store
+from service.zendesk.users import NOT_READABLE, ZendeskUser, ask_me
 
 # The service refreshes at half of the life by itself; with less than this left it has not for a long time.
 LEAST_SHARE_LEFT = 0.25

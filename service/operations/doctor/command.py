@@ -5,14 +5,14 @@ from typing import Any
 
 import click
 
+from service.ground.settings import SettingsError
 from service.operations.console import OperatorCommand, json_option, print_json
 from service.operations.doctor.account_checks import AccountChecks
 from service.operations.doctor.examination import ACCOUNTS_END_SECONDS, Examination
 from service.operations.doctor.findings import Finding
 from service.operations.doctor.settings_checks import faults_of
 from service.operations.interruptions import is_interrupted
-from service.settings import SettingsError
-from service.web import services
+from service.web.request import services
 
 
 class DoctorCommand(OperatorCommand):

@@ -5,10 +5,11 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from service.deadlines import REQUEST_BUDGET_SECONDS, Deadline
-from service.errors import StoreUnavailable
-from service.oauth.access_tokens import REFRESH_NEEDS_SECONDS
-from service.oauth.clients import Clients
+from service.grants.access_tokens import REFRESH_NEEDS_SECONDS
+from service.grants.clients import Clients
+from service.ground.deadlines import REQUEST_BUDGET_SECONDS, Deadline
+from service.ground.errors import StoreUnavailable
+from service.ground.settings import Settings
 from service.operations.connected_accounts import ConnectedAccounts
 from service.operations.doctor.account_checks import AccountChecks, KnownAccount
 from service.operations.doctor.findings import Finding
@@ -18,10 +19,9 @@ from service.operations.doctor.redis_reach import REACH_SECONDS, reach
 from service.operations.doctor.settings_checks import check_settings, workers_in
 from service.operations.doctor.zendesk_checks import check_clock
 from service.operations.sealed_records import SealedRecords
-from service.redis_faults import cause_of, words_of
-from service.settings import Settings
-from service.store import Store, StoreRefused
-from service.vault import Vault
+from service.store.redis_faults import cause_of, words_of
+from service.store.store import Store, StoreRefused
+from service.store.vault import Vault
 
 # Of 90 s in all: the rest is for starting, and for storing a pair that Redis did not take at once.
 ACCOUNTS_END_SECONDS = 75.0

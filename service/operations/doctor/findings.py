@@ -3,9 +3,9 @@
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from service.errors import ServiceError
+from service.ground.errors import ServiceError
+from service.ground.subdomains import Subdomain
 from service.operations.console import in_one_line, printable
-from service.subdomains import Subdomain
 
 # FAIL: this release would not work, and whoever releases it can mend that. Everything else is `warn`: a release that
 # mends something must not be held up by what is broken already.

@@ -3,11 +3,11 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from service.deadlines import Deadline
+from service.ground.deadlines import Deadline
 from service.operations.console import number_of
 from service.operations.doctor.findings import Finding
 from service.operations.sealed_records import SealedRecords
-from service.vault import Vault
+from service.store.vault import Vault
 
 
 def check_keys(records: SealedRecords, vault: Vault, deadline: Deadline) -> Iterator[Finding]:

@@ -4,11 +4,11 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from service.ground.settings import Settings
 from service.operations.doctor.findings import Finding
 from service.operations.doctor.redis_rehearsal import rehearsal
-from service.redis_faults import CLUSTER
-from service.settings import Settings
-from service.store import CONNECTIONS_PER_PROCESS, LISTS_GIVE_WAY_AT, Store, StoreRefused
+from service.store.redis_faults import CLUSTER
+from service.store.store import CONNECTIONS_PER_PROCESS, LISTS_GIVE_WAY_AT, Store, StoreRefused
 
 # GETDEL, by which a state is consumed once, came with it.
 OLDEST_REDIS = (6, 2)

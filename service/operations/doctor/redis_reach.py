@@ -3,10 +3,10 @@
 import time
 from collections.abc import Callable
 
-from service.errors import StoreUnavailable
+from service.ground.errors import StoreUnavailable
 from service.operations.doctor.findings import Finding
-from service.redis_faults import cause_of, words_of
-from service.store import Store, StoreRefused
+from service.store.redis_faults import cause_of, words_of
+from service.store.store import Store, StoreRefused
 
 # A store that is being moved or started again by its provider is back within this.
 REACH_SECONDS = 60.0

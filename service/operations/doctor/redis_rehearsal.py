@@ -5,20 +5,20 @@ import secrets
 from collections.abc import Callable
 from contextlib import suppress
 
-from service import activity, lookers
-from service.errors import ZendeskUnavailable
+from service.grants import grants, probes
+from service.grants.cool_down import CoolDown
+from service.grants.leases import LEASE_SECONDS
+from service.ground.errors import ZendeskUnavailable
+from service.ground.settings import Settings
+from service.ground.subdomains import Subdomain
 from service.job_specs import kept_lists
-from service.oauth import claims, grants, probes
-from service.oauth.cool_down import CoolDown
-from service.oauth.turns import LEASE_SECONDS
 from service.operations import sealed_records
 from service.operations.doctor.findings import Finding
-from service.rate_limits import RateLimits
-from service.redis_faults import RIGHTS, Cause, cause_of, words_of
-from service.settings import Settings
-from service.sidebar import machine_tokens
-from service.store import Store, StoreRefused
-from service.subdomains import Subdomain
+from service.people import claims, machine_tokens
+from service.store import activity, lookers
+from service.store.redis_faults import RIGHTS, Cause, cause_of, words_of
+from service.store.store import Store, StoreRefused
+from service.web.rate_limits import RateLimits
 
 # More refused commands than these are not named.
 MOST_WORDS = 5
@@ -135,7 +135,7 @@ def _slots(store: Store, account: Subdomain) -> bool:
 
 
 def _leases(store: Store, account: Subdomain) -> bool:
-    """Take a lease and give it back, as `Turns` does; ask what `/readyz` asks, and load a script."""
+    """Take a lease and give it back, as `Leases` does; ask what `/readyz` asks, and load a script."""
     owner = secrets.token_hex(8)
     lock = store.redis.lock(f"zis:{{{account}}}:lease:doctor", timeout=LEASE_SECONDS, thread_local=False)
     is_ours = store.translated(lambda: lock.acquire(blocking=False, token=owner))

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
+from service.ground.settings import DEFAULT_ZENDESK_URL_TEMPLATE, VARIABLES, Settings, SettingsError
 from service.operations.doctor.findings import Finding
-from service.settings import DEFAULT_ZENDESK_URL_TEMPLATE, VARIABLES, Settings, SettingsError
 
 # What other programs take from the environment, in capitals or not.
 _OTHERS_PROXIES = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"})

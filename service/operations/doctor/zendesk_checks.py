@@ -4,11 +4,11 @@ import time
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 
-from service.deadlines import Deadline
-from service.errors import ServiceError
-from service.oauth.clients import Clients
+from service.grants.clients import Clients
+from service.ground.deadlines import Deadline
+from service.ground.errors import ServiceError
+from service.ground.subdomains import Subdomain
 from service.operations.doctor.findings import Finding, warning_of
-from service.subdomains import Subdomain
 from service.zendesk.replies import Reply
 
 # Half of the leeway that a signed request is given.

@@ -10,10 +10,10 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from service.ground.settings import parse_public_url
 from service.operations.zendesk_app.contents import App, read_app
 from service.operations.zendesk_app.package import pack, write_whole
 from service.operations.zendesk_app.rules import Verdict, judge
-from service.settings import parse_public_url
 
 MANIFEST_FOLDER = Path(__file__).resolve().parents[3] / "manifest"
 

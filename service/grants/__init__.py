@@ -1,0 +1,1 @@
+"""What an account has granted, and live tokens from it: refresh, mint, revoke, upkeep, alerts."""

@@ -1,0 +1,1 @@
+"""What everything stands on: settings, errors, deadlines, metrics, threads. Knows neither Redis's data nor Zendesk."""

@@ -1,0 +1,212 @@
+"""Tokens for machines: a CI that ships a bundle lists, plans, applies, installs and uninstalls for one account.
+
+    zism_{account}_{43 characters of a random secret}
+
+One Redis hash an account, a field a token: named by a keyed hash of the token, holding a sealed record that opens under
+this account and this field alone. So whoever can write to Redis makes no token and moves none to another account, and a
+copy of Redis holds none. The account stands in the token so that all its keys share a slot of a cluster.
+"""
+
+import hashlib
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+
+from service.ground import records
+from service.ground.errors import InvalidRequest, NotFound, Unauthenticated
+from service.ground.subdomains import Subdomain, parse_subdomain
+from service.store.store import Store
+from service.store.vault import KeyMissing, Vault, derive_keys
+
+PREFIX = "zism_"
+SECRET_BYTES = 32
+USUAL_DAYS, MOST_DAYS = 90, 365
+DAY_SECONDS = 86_400
+# An account has a few pipelines; the hash is read whole to list them.
+MOST_TOKENS = 100
+# What `tokens_key` returns, as a pattern; for whoever goes through everything that is sealed.
+KEY_PATTERN = "zis:{*}:machine_tokens"
+
+_TOKEN = re.compile(r"zism_([a-z0-9-]{1,63})_[A-Za-z0-9_-]{43}", re.ASCII)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}", re.ASCII)
+
+# The hash lives as long as the last of its tokens.
+_CREATE = """
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+if redis.call('TTL', KEYS[1]) < tonumber(ARGV[3]) then redis.call('EXPIRE', KEYS[1], ARGV[3]) end
+return 1
+"""
+
+# Puts a record that is sealed anew, or found by a newer key's hash, in the place of what was read.
+_MOVE = """
+if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
+redis.call('HSET', KEYS[1], ARGV[3], ARGV[4])
+if ARGV[1] ~= ARGV[3] then redis.call('HDEL', KEYS[1], ARGV[1]) end
+return 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Who shows a token. Instants are Unix seconds."""
+
+    name: str
+    created_at: int
+    expires_at: int
+
+    @classmethod
+    def from_bytes(cls, plaintext: bytes) -> "Machine":
+        """Return the machine in a stored record.
+
+        Raises:
+            Unreadable: it lacks a member.
+        """
+        return records.made(cls, records.read(plaintext))
+
+
+def tokens_key(account: Subdomain) -> str:
+    """Return the account's key."""
+    return f"zis:{{{account}}}:machine_tokens"
+
+
+def token_record(account: Subdomain, field: str) -> str:
+    """Return the name under which the record in a field is sealed."""
+    return f"{tokens_key(account)}:{field}"
+
+
+def rehearse(store: Store, account: Subdomain) -> bool:
+    """Run every script of this module on a key of `account`, which no account has; return whether each took effect.
+
+    Raises:
+        StoreUnavailable: Redis did not answer, or refused a script.
+    """
+    key = f"zis:{{{account}}}:doctor:machine_tokens"
+    store.run(_CREATE, [key], ["a", "sealed", 60])
+    moved = store.run(_MOVE, [key], ["a", "sealed", "b", "anew"])
+    return bool((moved, store.write(("HDEL", key, "a"), ("HDEL", key, "b"))) == (1, [0, 1]))
+
+
+class MachineTokens:
+    """Makes tokens, knows them, lists them and takes them back. `clock` in Unix seconds."""
+
+    def __init__(
+        self, secret_keys: tuple[str, ...], store: Store, vault: Vault, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._hash_keys = [key.oct_key.raw_value for key in derive_keys(secret_keys, "machine token")]
+        self._store = store
+        self._vault = vault
+        self._clock = clock
+
+    def create(self, account: Subdomain, name: str, days: int) -> tuple[str, Machine]:
+        """Return a new token, which nobody can be shown again, and what is kept of it.
+
+        Raises:
+            InvalidRequest: the name is none, or taken; or the account has too many.
+            StoreUnavailable: Redis did not take it.
+        """
+        if not _NAME.fullmatch(name):
+            raise InvalidRequest(
+                "A name has 1 to 64 letters, digits, spaces, dots, - or _, and begins with a letter or digit."
+            )
+        living = dict(self._living(account))
+        if any(machine.name == name for machine in living.values()):
+            raise InvalidRequest(f"{account} has a token of this name already. Revoke it, or choose another name.")
+        if len(living) >= MOST_TOKENS:
+            raise InvalidRequest(f"{account} has {MOST_TOKENS} tokens already. Revoke one first.")
+        now = int(self._clock())
+        machine = Machine(name, now, now + days * DAY_SECONDS)
+        token = f"{PREFIX}{account}_{secrets.token_urlsafe(SECRET_BYTES)}"
+        field = self._fields(token)[0]
+        sealed = self._vault.seal(token_record(account, field), records.write(asdict(machine)))
+        self._store.run(_CREATE, [tokens_key(account)], [field, sealed, machine.expires_at - now])
+        return token, machine
+
+    def read(self, token: str) -> tuple[Subdomain, Machine]:
+        """Return whose token this is.
+
+        Raises:
+            Unauthenticated: it is none, has expired or was revoked; nobody is told which.
+            StoreUnavailable: Redis did not answer.
+        """
+        match = _TOKEN.fullmatch(token)
+        account = parse_subdomain(match[1]) if match else None
+        if account is None:
+            raise _refusal()
+        fields = self._fields(token)
+        for field, sealed in zip(fields, self._store.read(("HMGET", tokens_key(account), *fields))[0], strict=True):
+            if sealed is None:
+                continue
+            try:
+                machine = self._vault.opened(token_record(account, field), sealed, Machine.from_bytes)
+            except KeyMissing:
+                continue
+            if machine.expires_at <= self._clock():
+                continue
+            if field != fields[0]:
+                self._move(account, field, sealed, fields[0])
+            return account, machine
+        raise _refusal()
+
+    def all(self, account: Subdomain) -> list[Machine]:
+        """Return the account's tokens that have not expired, by name.
+
+        Raises:
+            StoreUnavailable: Redis did not answer.
+        """
+        return sorted((machine for _, machine in self._living(account)), key=lambda one: one.name)
+
+    def revoke(self, account: Subdomain, name: str) -> None:
+        """Make a token unusable.
+
+        Raises:
+            NotFound: there is none of this name.
+            StoreUnavailable: Redis did not answer.
+        """
+        fields = [field for field, machine in self._living(account) if machine.name == name]
+        if not fields:
+            raise NotFound(f"{account} has no machine token of this name.")
+        self._store.write(("HDEL", tokens_key(account), *fields))
+
+    def revoke_all(self, account: Subdomain) -> None:
+        """Make every token of the account unusable.
+
+        Raises:
+            StoreUnavailable: Redis did not answer.
+        """
+        self._store.write(("DEL", tokens_key(account)))
+
+    def reseal(self, account: Subdomain, field: str, sealed: bytes) -> bool:
+        """Seal a record anew, in its place; False: it was moved or revoked since it was read.
+
+        Raises:
+            KeyMissing: no key opens it.
+            StoreUnavailable: Redis did not answer.
+        """
+        return self._move(account, field, sealed, field)
+
+    def _move(self, account: Subdomain, field: str, sealed: bytes, to: str) -> bool:
+        plaintext = self._vault.open(token_record(account, field), sealed)
+        anew = self._vault.seal(token_record(account, to), plaintext)
+        return bool(self._store.run(_MOVE, [tokens_key(account)], [field, sealed, to, anew]))
+
+    def _living(self, account: Subdomain) -> Iterator[tuple[str, Machine]]:
+        """Yield the field and the machine of every token that has not expired."""
+        found: dict[bytes, bytes] = self._store.read(("HGETALL", tokens_key(account)))[0]
+        for name, sealed in found.items():
+            field = name.decode("utf-8", "replace")
+            try:
+                machine = self._vault.opened(token_record(account, field), sealed, Machine.from_bytes)
+            except KeyMissing:
+                continue
+            if machine.expires_at > self._clock():
+                yield field, machine
+
+    def _fields(self, token: str) -> list[str]:
+        """Return where a token's record may be: under the newest key's hash, else an older one's."""
+        return [hashlib.blake2b(token.encode(), key=key, digest_size=32).hexdigest() for key in self._hash_keys]
+
+
+def _refusal() -> Unauthenticated:
+    return Unauthenticated("This machine token is not valid: it is unknown, has expired, or was revoked.")
