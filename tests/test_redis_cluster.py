@@ -245,8 +245,9 @@ def test_a_cluster_of_which_nobody_answers_is_away_and_one_without_a_slot_is_dow
 
 
 @pytest.fixture
-def guarded(pair: Pair, tmp_path: Path) -> Iterator[tuple[str, Certificate]]:
+def guarded(pair: Pair, undone: None, tmp_path: Path) -> Iterator[tuple[str, Certificate]]:
     """The address of a Cluster that speaks TLS and lets in a user with the documented rights alone; its certificate."""
+    del undone
     certificate = make_certificate(tmp_path)
     with TLSFront(pair[0].port, certificate) as one, TLSFront(pair[1].port, certificate) as other:
         fronts = one.port, other.port
@@ -255,6 +256,12 @@ def guarded(pair: Pair, tmp_path: Path) -> Iterator[tuple[str, Certificate]]:
             server.say("ACL", "SETUSER", "zis", "reset", "on", ">password", "~zis:*", *rights())
         wait_until(lambda: all({entry[2][1] for entry in server.slots()} == {*fronts} for server in pair))
         yield f"rediss+cluster://zis:password@127.0.0.1:{one.port}", certificate
+
+
+@pytest.fixture
+def undone(pair: Pair) -> Iterator[None]:
+    """Let the servers be at the end as they were."""
+    yield
     for server in pair:
         server.redis.config_set("cluster-announce-port", "0")
         server.say("ACL", "DELUSER", "zis")
