@@ -53,9 +53,11 @@ export function currentLocale() {
 export function t(key, values = {}) {
   const entry = catalogues.get(language)?.[key] ?? catalogues.get(FALLBACK)?.[key] ?? key;
   const text = typeof entry === "string" ? entry : (entry[new Intl.PluralRules(locale).select(values.count)] ?? entry.other);
-  return text.replace(/\{(\w+)\}/g, (placeholder, name) => {
+  return text.replace(/\{(\w+)\}(\.?)/g, (placeholder, name, point) => {
     const value = values[name] ?? placeholder;
-    return typeof value === "number" ? value.toLocaleString(locale) : value;
+    const shown = typeof value === "number" ? value.toLocaleString(locale) : String(value);
+    // Such as "11:32:21 p.m.", which ends a sentence by itself.
+    return shown.endsWith(".") ? shown : shown + point;
   });
 }
 

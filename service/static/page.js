@@ -192,6 +192,8 @@ export class Page {
     const [before, now] = [this.#connectionBefore, this.#model.status?.connection];
     if (now?.state !== "connected") return false;
     if (before?.state === "connected" && before.authorized_at === now.authorized_at) return false;
+    // Asked by the clock and by the other window at the same time, it is told once.
+    this.#connectionBefore = now;
     this.#announce(t("announce.connected"));
     this.#notify(t("announce.connected"));
     // The connect button is gone; whoever has gone on elsewhere stays there.

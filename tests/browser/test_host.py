@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.workspace import ORDERS, REFUNDS, SDK, Workspace
 
@@ -27,6 +27,14 @@ POST = """([action, token]) => {
   form.append(Object.assign(document.createElement("input"), { name: "token", value: token }));
   document.body.append(form);
   form.submit();
+}"""
+
+
+COUNT_TOASTS = """(box) => {
+  window.toasts = 0;
+  new MutationObserver((changes) => {
+    for (const { addedNodes } of changes) window.toasts += addedNodes.length;
+  }).observe(box, { childList: true });
 }"""
 
 
@@ -74,6 +82,35 @@ def test_zendesks_tags_find_their_catalogue_and_ask_for_none_that_is_not_there(
     expect(hosted.app.locator("#connection-state")).to_have_text(words)
     expect(hosted.app.locator("html")).to_have_attribute("lang", language)
     assert missing == []
+
+
+def test_a_time_that_ends_in_a_point_gets_no_second_one(hosted: Workspace) -> None:
+    hosted.open_app(locale="es-419")
+    expect(hosted.see("list-note")).to_contain_text(".m.")
+    expect(hosted.see("list-note")).not_to_contain_text("..")
+
+
+def test_a_connection_that_is_asked_for_twice_is_told_once(workspace: Workspace) -> None:
+    workspace.serve_sdk()
+    workspace.open_app()
+    # Not looked for in the page, where it stays for a few seconds only.
+    workspace.page.locator("#toasts").evaluate(COUNT_TOASTS)
+    held: list[Route] = []
+    workspace.page.context.route("**/api/v1/status", lambda route: held.append(route))  # noqa: PLW0108 - Playwright marks its handler
+    consent = workspace.press_connect()
+    # The page asks now and then, and again when the other window is done.
+    while len(held) < 1:
+        workspace.page.wait_for_event("request")
+    consent.locator("#user_id").select_option("101")
+    with workspace.page.expect_request("**/api/v1/status"):
+        consent.locator("#allow").click()
+    workspace.page.context.unroute("**/api/v1/status")
+    for route in held:
+        route.continue_()
+    workspace.expect_state("connected")
+    expect(workspace.see("job-spec").first).to_be_visible()
+    workspace.page.wait_for_function("toasts > 0")
+    assert workspace.page.evaluate("toasts") == 1
 
 
 def test_the_page_has_zendesks_colours_and_changes_with_them(hosted: Workspace) -> None:
