@@ -5,16 +5,14 @@ from pathlib import Path
 
 import pytest
 
-SERVICE = Path(__file__).parents[1] / "service"
+ROOT = Path(__file__).parents[1]
 # The sandbox's pages, too: it is what people see first, in whatever browser they have.
-FOLDERS = ("static", "sandbox/workspace", "sandbox/packaged_app/assets")
+FOLDERS = ("service/static", "sandbox/workspace", "sandbox/packaged_app/assets")
 
 
 def read(pattern: str) -> dict[str, str]:
     """Return the texts of such files of all pages, by folder and name."""
-    return {
-        f"{folder}/{path.name}": path.read_text() for folder in FOLDERS for path in (SERVICE / folder).glob(pattern)
-    }
+    return {f"{folder}/{path.name}": path.read_text() for folder in FOLDERS for path in (ROOT / folder).glob(pattern)}
 
 
 STYLES = read("*.css")
@@ -50,6 +48,10 @@ def found(patterns: tuple[str, ...], sources: dict[str, str]) -> dict[str, list[
     return {name: those for name, those in hits.items() if those}
 
 
+def test_pages_are_found_in_every_folder() -> None:
+    assert {name.rpartition("/")[0] for name in (*STYLES, *SCRIPTS)} == set(FOLDERS)
+
+
 def test_style_sheets_need_nothing_that_is_newer_than_the_browsers_served() -> None:
     assert found(NEW_STYLES, STYLES) == {}
 
@@ -76,7 +78,7 @@ def test_what_webkit_knows_by_its_own_name_is_said_by_that_as_well(property_name
 
 
 def test_the_dark_colours_are_the_same_by_the_system_and_by_zendesk() -> None:
-    garden = STYLES["static/garden.css"]
+    garden = STYLES["service/static/garden.css"]
     media = re.search(
         r"prefers-color-scheme: dark\) \{\s+:root:not\(\[data-scheme=.light.\]\) \{(.*?)\}", garden, re.DOTALL
     )
@@ -88,6 +90,6 @@ def test_the_dark_colours_are_the_same_by_the_system_and_by_zendesk() -> None:
 
 
 def test_dialogs_are_no_grid_which_webkit_stretches() -> None:
-    rule = re.search(r"\.dialog\[open\] \{(.*?)\}", STYLES["static/sidebar.css"], re.DOTALL)
+    rule = re.search(r"\.dialog\[open\] \{(.*?)\}", STYLES["service/static/sidebar.css"], re.DOTALL)
     assert rule is not None
     assert "display: flex" in rule[1]
