@@ -24,7 +24,7 @@ ARCHIVED, ALL = 20, 30
 OPEN_ORDER, REFUNDS, SHARED = "open_order_for_ticket", "refund_record_created", "notify_warehouse"
 
 _HERE = Path(__file__).parent
-_STAND_IN = _HERE.parents[1] / "service" / "sandbox" / "workspace" / "zaf_sdk.js"
+_STAND_IN = _HERE.parents[1] / "sandbox" / "workspace" / "zaf_sdk.js"
 _SHOTS = _HERE / "shots"
 _AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text()
 
