@@ -8,6 +8,8 @@ import os
 import pytest
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # it has no types
 
+from tests.programs import is_firefox_wanted
+
 _TOGETHER = (
     ("tests/browser/", "one browser, and the services it opens"),
     ("tests/faults/test_token_", "two services of two processes, for Zendesk's faults"),
@@ -21,6 +23,9 @@ class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # whose base has n
 
     def _split_scope(self, nodeid: str) -> str:
         """Return a test's group; xdist's way of telling it (as its own schedulers do)."""
+        # Nothing else runs then, so that one group would leave the other processes idle.
+        if is_firefox_wanted():
+            return nodeid.partition("::")[0]
         group = next((group for start, group in _TOGETHER if nodeid.startswith(start)), nodeid.partition("::")[0])
         # With STORES=all: what starts a kind of store of its own (tests/faults/store_kinds.py).
         words = nodeid.partition("[")[2].removesuffix("]").split("-")
