@@ -72,7 +72,7 @@ def test_something_unforeseen_in_a_view_is_told_nobody(
 
     assert [(reply.status_code, reply.get_json()["code"]) for reply in replies] == [(500, "internal_error")] * 3
     assert "ValidationError" in out
-    assert "errors.py" in out
+    assert "problems.py" in out
     for reply in replies:
         assert reply.headers["X-Request-Id"] in out
         assert not any(word in reply.text for word in ("ValidationError", "Traceback", "cool_down", ".py"))
