@@ -16,10 +16,25 @@ _TOGETHER = (
     ("tests/faults/test_zendesk_", "two services of two processes, for Zendesk's faults"),
     ("tests/faults/", "two services and a proxy, for the store's faults"),
 )
+# Few tests that take long. Begun last, they would keep one process busy while the others have nothing left.
+_LONG = (
+    "one browser",
+    "two services",
+    "tests/deploy/",
+    "tests/stores/",
+    "tests/sandbox/test_launcher.py",
+    "tests/test_processes.py",
+    "tests/test_metrics_of_workers.py",
+    "tests/test_waiting.py",
+    "tests/test_ship.py",
+    "tests/attacks/test_server.py",
+    "tests/operations/test_schemathesis.py",
+    "tests/test_no_secret_leaks.py",
+)
 
 
 class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # whose base has no types
-    """Gives a process a group of tests at a time, those with the most tests first."""
+    """Gives a process a group of tests at a time: first what takes long, then those with the most tests."""
 
     def _split_scope(self, nodeid: str) -> str:
         """Return a test's group; xdist's way of telling it (as its own schedulers do)."""

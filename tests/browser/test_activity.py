@@ -165,5 +165,5 @@ def test_whether_a_flow_ran_is_said_to_stand_in_zendesks_own_log(connected: Work
     expect(log).to_have_attribute("href", admin_center)
     expect(log).to_contain_text("Apps and integrations > Integrations > Logs")
     connected.see("activity-open").click()
-    expect(connected.see("activity")).to_contain_text("Whether a flow has run is told by Zendesk")
+    expect(connected.see("activity")).to_contain_text("says for seven days whether a flow has run")
     expect(connected.see("activity-log")).to_have_attribute("href", admin_center)

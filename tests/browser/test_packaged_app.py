@@ -23,6 +23,10 @@ def app(workspace: Workspace) -> FrameLocator:
     """The packaged app, open beside ours."""
     workspace.open_app()
     workspace.page.locator("#packaged > summary").click()
+    frame = workspace.page.locator("iframe[name=packaged]").element_handle().content_frame()
+    assert frame is not None
+    # Its button stands in the markup, and does something once the script has run.
+    frame.wait_for_url("**/?account=*")
     return workspace.page.frame_locator("iframe[name=packaged]")
 
 
