@@ -1,5 +1,7 @@
 """A packaged app of another team, from an origin of its own: signing in by a popup, and what may go wrong with that."""
 
+import re
+
 import pytest
 from playwright.sync_api import FrameLocator, Page, expect
 
@@ -18,16 +20,20 @@ def workspace(make_workspace: MakeWorkspace, simulator: Simulator) -> Workspace:
     return workspace
 
 
+def opened(workspace: Workspace) -> FrameLocator:
+    """Open the packaged app; its button stands in the markup, and does something once the script has run."""
+    workspace.page.locator("#packaged > summary").click()
+    frame = workspace.page.locator("iframe[name=packaged]").element_handle().content_frame()
+    assert frame is not None
+    frame.wait_for_url(re.compile(r"iframe\.html"))
+    return workspace.page.frame_locator("iframe[name=packaged]")
+
+
 @pytest.fixture
 def app(workspace: Workspace) -> FrameLocator:
     """The packaged app, open beside ours."""
     workspace.open_app()
-    workspace.page.locator("#packaged > summary").click()
-    frame = workspace.page.locator("iframe[name=packaged]").element_handle().content_frame()
-    assert frame is not None
-    # Its button stands in the markup, and does something once the script has run.
-    frame.wait_for_url("**/?account=*")
-    return workspace.page.frame_locator("iframe[name=packaged]")
+    return opened(workspace)
 
 
 def press_sign_in(workspace: Workspace, app: FrameLocator) -> Page:
@@ -104,8 +110,7 @@ def test_an_agent_may_not_install(workspace: Workspace, app: FrameLocator) -> No
 def test_a_browser_that_opens_no_window_says_so(workspace: Workspace) -> None:
     workspace.page.add_init_script("window.open = () => null")
     workspace.open_app()
-    workspace.page.locator("#packaged > summary").click()
-    app = workspace.page.frame_locator("iframe[name=packaged]")
+    app = opened(workspace)
     app.get_by_role("button", name="Sign in with Zendesk").click()
     expect(app.locator("#says")).to_contain_text("Allow windows of this page")
 
