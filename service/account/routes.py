@@ -4,10 +4,9 @@ from flask import Blueprint
 from flask.typing import ResponseReturnValue
 
 from service.people.guard import author, current_session, require_session, waits_for_zendesk
-from service.people.session_routes import API_BASE
 from service.web.documents.account import ActivityDocument, DisconnectDocument, StatusDocument
 from service.web.documents.queries import ActivityQuery, DisconnectQuery, NoQuery
-from service.web.request import deadline, parameters, reply, services
+from service.web.request import API_BASE, deadline, parameters, reply, services
 
 blueprint = Blueprint("account", __name__, url_prefix=API_BASE)
 blueprint.before_request(require_session)

@@ -8,11 +8,10 @@ from service.job_specs.desired_state import DesiredState, Place, read_document
 from service.job_specs.plans import Change
 from service.job_specs.reconciling import Applied, Pace
 from service.people.guard import author, current_session, require_caller, waits_for_zendesk
-from service.people.session_routes import API_BASE
 from service.web.documents.desired_state import PlanDocument
 from service.web.documents.queries import RearmQuery
 from service.web.rate_limits import CHANGES, FRESH_LISTS
-from service.web.request import deadline, parameters, reply, services
+from service.web.request import API_BASE, deadline, parameters, reply, services
 
 # Nobody says how long to wait where only this request's time was over.
 AT_ONCE_SECONDS = 1

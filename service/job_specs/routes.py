@@ -14,13 +14,12 @@ from service.job_specs.kept_lists import microseconds
 from service.job_specs.listing import ListRequest
 from service.job_specs.replies import list_reply
 from service.people.guard import author, current_session, require_caller, waits_for_zendesk
-from service.people.session_routes import API_BASE
 from service.people.sessions import Session
 from service.store.vault import KeyMissing
 from service.web.documents.job_specs import ChangeDocument
 from service.web.documents.queries import ChangeQuery, ListQuery, NamedChangeQuery
 from service.web.rate_limits import CHANGES, FRESH_LISTS
-from service.web.request import deadline, parameters, reply, services
+from service.web.request import API_BASE, deadline, parameters, reply, services
 from service.zendesk.zis_registry import is_qualified
 
 blueprint = Blueprint("job_specs", __name__, url_prefix=f"{API_BASE}/job_specs")

@@ -9,9 +9,7 @@ from service.people.guard import bearer
 from service.people.sessions import Session
 from service.web.documents.account import SessionDocument
 from service.web.documents.queries import NoQuery
-from service.web.request import name_account, parameters, reply, services
-
-API_BASE = "/api/v1"
+from service.web.request import API_BASE, name_account, parameters, reply, services
 
 renewal = Blueprint("session", __name__, url_prefix=API_BASE)
 

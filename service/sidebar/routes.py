@@ -6,11 +6,11 @@ from flask import Blueprint, Flask, Response, g, make_response, render_template,
 from flask.typing import ResponseReturnValue
 
 from service.ground.errors import MethodNotAllowed
-from service.people.session_routes import API_BASE, session_document
+from service.people.session_routes import session_document
 from service.sidebar.files.collection import FALLBACK_LANGUAGE, Files, Parts
 from service.sidebar.markup import bootstrap
 from service.web.rate_limits import REFUSED_REQUESTS, address_group
-from service.web.request import deadline, name_account, services
+from service.web.request import API_BASE, deadline, name_account, services
 
 # Public: the view itself checks Zendesk's signed token.
 blueprint = Blueprint("sidebar", __name__)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     # Views are below what builds these; at run time nothing is imported from there.
     from service.services import Services
 
+# What the paths of the API begin with.
+API_BASE = "/api/v1"
 Q = TypeVar("Q", bound=Query)
 
 # A router's id is taken over if it can do no harm in a log line or a header.

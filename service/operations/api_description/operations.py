@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
-from service.people.session_routes import API_BASE
 from service.web.documents.account import ActivityDocument, DisconnectDocument, SessionDocument, StatusDocument
 from service.web.documents.base import Document
 from service.web.documents.desired_state import PlanDocument
@@ -21,6 +20,7 @@ from service.web.documents.queries import (
     Query,
     RearmQuery,
 )
+from service.web.request import API_BASE
 
 # Every guarded route may answer with these.
 _ALWAYS = ("unauthenticated", "account_not_allowed", "invalid_request", "rate_limited", "payload_too_large")
