@@ -100,6 +100,17 @@ class Server:
             return found
         return []
 
+    def nodes(self) -> list[list[str]]:
+        """Return the words of each line of CLUSTER NODES as this one sees them; none while it is away."""
+        with contextlib.suppress(RedisError):
+            text: bytes = self.say_raw("CLUSTER", "NODES")
+            return [line.split() for line in text.decode().splitlines()]
+        return []
+
+    def claims(self) -> dict[str, tuple[str, ...]]:
+        """Return what each node claims, as this one sees it: epoch and slots, by the node's id."""
+        return {one[0]: (one[6], *one[8:]) for one in self.nodes()}
+
     def _answers(self) -> bool:
         if not self.runs:
             raise StoreMissing(f"the server on port {self.port} ended; see {self._folder}")
@@ -215,7 +226,7 @@ class ClusterGroup:
             server.say("CLUSTER", "SET-CONFIG-EPOCH", number)
             if server is not first:
                 server.say("CLUSTER", "MEET", "127.0.0.1", first.port, self._buses[first.port])
-        wait(lambda: all(len(self._told(server)) == 2 * MASTERS for server in self.servers), "they do not meet")
+        wait(lambda: all(len(server.nodes()) == 2 * MASTERS for server in self.servers), "they do not meet")
         for master, replica in zip(self.servers[:MASTERS], self.servers[MASTERS:], strict=True):
             replica.say("CLUSTER", "REPLICATE", master.say("CLUSTER", "MYID").decode())
         wait(self.is_whole, "the Cluster does not come together")
@@ -223,7 +234,7 @@ class ClusterGroup:
     def is_whole(self) -> bool:
         """Return whether all servers see three masters that have all slots, each with a replica that follows it."""
         for server in self.servers:
-            told = self._told(server)
+            told = server.nodes()
             masters = [one for one in told if one[2].endswith("master") and one[7] == "connected" and len(one) > 8]
             follow = {one[3] for one in told if one[2].endswith("slave") and one[7] == "connected"}
             if len(told) != 2 * MASTERS or len(masters) != MASTERS or follow != {one[0] for one in masters}:
@@ -235,7 +246,7 @@ class ClusterGroup:
     @property
     def masters(self) -> tuple[Server, ...]:
         """The servers that have slots, as the first one that answers sees them."""
-        told = next(filter(None, (self._told(server) for server in self.servers)))
+        told = next(filter(None, (server.nodes() for server in self.servers)))
         ports = {
             int(one[1].partition("@")[0].rpartition(":")[2]) for one in told if "master" in one[2] and len(one) > 8
         }
@@ -258,13 +269,6 @@ class ClusterGroup:
         """End all of them."""
         for server in self.servers:
             server.kill()
-
-    def _told(self, server: Server) -> list[list[str]]:
-        """Return the words of each line that a server says of all; none: it is away."""
-        with contextlib.suppress(RedisError):
-            text: bytes = server.say_raw("CLUSTER", "NODES")
-            return [line.split() for line in text.decode().splitlines()]
-        return []
 
     def _is_linked(self, server: Server) -> bool:
         with contextlib.suppress(RedisError):

@@ -34,6 +34,10 @@ class SlotUnknown(RedisConnectionError):
     """No node says who has a slot."""
 
 
+class SlotDisputed(RedisConnectionError):
+    """The nodes name each other as the one that has a slot."""
+
+
 class Node:
     """One node: its own pool, and what threads read from it together."""
 
@@ -240,6 +244,7 @@ class Cluster(Redis):
 
         Raises:
             RedisError: one was refused, or its node does not answer; others may have taken effect.
+            SlotDisputed: a key is always said to be on another node.
         """
         replies: list[Any] = [None] * len(commands)
         slots = _slots_of(commands, near)
@@ -251,6 +256,10 @@ class Cluster(Redis):
             if attempt:
                 time.sleep(PAUSE_SECONDS)
         refused = next((reply for reply in replies if isinstance(reply, RedisError)), None)
+        if isinstance(refused, MovedError):
+            raise SlotDisputed(
+                f"{refused.host}:{refused.port} does not have slot {refused.slot_id} either"
+            ) from refused
         if refused is not None:
             raise refused
         return replies

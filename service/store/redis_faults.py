@@ -112,6 +112,14 @@ _TEXTS: tuple[tuple[re.Pattern[str], Cause], ...] = tuple(
                 is_demoted=True,
             ),
         ),
+        (
+            r"does not have slot \d+ either",
+            Cause(
+                "connection",
+                "The nodes of the Redis Cluster do not agree about who has a slot.",
+                "If it lasts, repair it: redis-cli --cluster fix.",
+            ),
+        ),
         (r"\b(CROSSSLOT|MOVED|ASK)\b|don't hash to the same slot|undeclared key", CLUSTER),
         (r"\bCLUSTERDOWN\b", Cause("connection", "The Redis Cluster is down.", "Look at its nodes.")),
         (r"\bBUSY\b", Cause("other", "Redis is busy with somebody's long script.", "End it: SCRIPT KILL.")),

@@ -71,6 +71,8 @@ def is_moved(group: ClusterGroup) -> bool:
 
 
 def move(group: ClusterGroup) -> None:
+    # Whoever takes the slot back must know the epoch of who has it now, or its claim is refused.
+    wait_until(lambda: all(one.claims() == group.servers[0].claims() for one in group.servers), LONG_SECONDS)
     source = owner_of(group)
     target = next(one for one in group.masters if one is not source)
     ids = [one.say("CLUSTER", "MYID").decode() for one in (source, target)]
