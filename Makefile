@@ -44,7 +44,7 @@ quick: venv
 
 # Lists again what `make quick` leaves out because it takes long: on an idle machine, and one test after another.
 slow: venv
-	$(BIN)/python -m pytest -m "$(WITHIN)" --note-slow 0.1
+	$(BIN)/python -m pytest -m "$(WITHIN)" --note-slow 0.07
 
 # What takes too long for every change: each mutant, every fault of the store on each kind of it, twenty failovers of each
 # kind, and the model with one interruption and one fault more.
