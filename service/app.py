@@ -31,6 +31,11 @@ from service.web.answers import EndpointRules, LargeBody, protection, register_a
 from service.web.request import set_services
 
 
+def load_ahead() -> None:
+    """Read and compress the pages' files: every application of this process and of those forked from it shares them."""
+    Collection().now()
+
+
 def create_app(settings: Settings | None = None, *, redis: "Redis | None" = None) -> Flask:
     """Return the application; `settings` None: from the environment, `redis` None: as the settings say.
 

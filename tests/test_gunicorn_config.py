@@ -1,6 +1,8 @@
 """Where the production process listens."""
 
 import socket
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -8,7 +10,19 @@ import pytest
 from service.server.gunicorn_config import addresses_of
 from tests.deploy.procfile import Dyno
 from tests.steps import wait_until
-from tests.workers import free_port
+from tests.workers import ROOT, free_port, inherited_environment
+
+# Whether the application's module is there, and how often files are read for the first application that is made then.
+LOADED = """
+import sys
+from service.server import gunicorn_config
+gunicorn_config.on_starting(None)
+print("service.app" in sys.modules)
+from service.sidebar.files import collection
+before = collection._read.cache_info().misses
+import service.wsgi
+print(collection._read.cache_info().misses - before)
+"""
 
 
 def has_ipv6() -> bool:
@@ -75,3 +89,12 @@ def test_the_procfile_serves_ipv4_and_ipv6(environment: dict[str, str]) -> None:
         assert answers(socket.AF_INET6, "::1", port)
     finally:
         dyno.stop()
+
+
+@pytest.mark.processes
+def test_the_master_has_loaded_what_its_workers_share(environment: dict[str, str]) -> None:
+    told = subprocess.run(  # noqa: S603 - our own interpreter
+        [sys.executable, "-c", LOADED], cwd=ROOT, env={**inherited_environment(), **environment}, capture_output=True,
+        text=True, check=True,
+    )  # fmt: skip
+    assert told.stdout.split() == ["True", "0"]

@@ -102,8 +102,8 @@ class Move:
     def end(self) -> None:
         for server in (self.target, self.source):
             server.say("CLUSTER", "SETSLOT", self.slot, "NODE", self.target.say("CLUSTER", "MYID"))
-        # Whoever takes it back must know the epoch of who has it now: with a lesser one of its own, its claim is refused,
-        # and the two name each other for good.
+        # Whoever takes it back must know the epoch of who has it now: with a lesser one its claim is refused, and the two
+        # name each other for good.
         wait_until(lambda: self.source.claims() == self.target.claims())
 
 

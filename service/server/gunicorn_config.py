@@ -5,6 +5,7 @@ Heroku sets WEB_CONCURRENCY (workers) and FORWARDED_ALLOW_IPS=*; what must not d
 
 import atexit
 import gc
+import importlib
 import os
 import re
 import resource
@@ -176,6 +177,16 @@ def on_starting(_server: Any) -> None:
     except SettingsError as faults:
         faults.show()
         sys.exit(faults.exit_code)
+    _load_ahead()
+
+
+def _load_ahead() -> None:
+    """Load once what every worker needs. They share that memory, and start in a fifth of a second instead of one."""
+    # By its name, as gunicorn itself does: this room is below the application.
+    importlib.import_module("service.app").load_ahead()
+    # Looking through it later would write to every object, and give each worker a copy of its own.
+    gc.collect()
+    gc.freeze()
 
 
 def _raise_open_files() -> None:

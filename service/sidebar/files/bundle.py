@@ -7,6 +7,7 @@ import and export that our modules are written in, and refuses others. Each modu
 import json
 import re
 from collections.abc import Collection, Mapping
+from functools import lru_cache
 
 # Names without `as`, from a file of the same folder.
 _IMPORT = re.compile(r'^import \{ (\w+(?:, \w+)*) \} from "\./([\w-]+\.js)";\n', re.MULTILINE)
@@ -54,11 +55,18 @@ def _add(sources: Mapping[str, str], name: str, parts: dict[str, str], importers
         return
     if name in importers:
         raise NotBundled(f"{' imports '.join([*importers, name])}")
-    source = sources[name]
-    bindings = []
-    for names, other in _IMPORT.findall(source):
+    imports, text = _taken_apart(name, sources[name])
+    for other in imports:
         _add(sources, other, parts, (*importers, name))
-        bindings.append(f"const {{ {names} }} = {_variable(other)};\n")
+    parts[name] = text
+
+
+# The same modules are put together once for each page and language.
+@lru_cache(maxsize=256)
+def _taken_apart(name: str, source: str) -> tuple[tuple[str, ...], str]:
+    """Return the names of the modules that a module imports, and its text as one of a bundle."""
+    imports = _IMPORT.findall(source)
+    bindings = [f"const {{ {names} }} = {_variable(other)};\n" for names, other in imports]
     exports = _EXPORT.findall(source)
     for names in _EXPORT_NAMES.findall(source):
         exports += names.split(", ")
@@ -69,7 +77,8 @@ def _add(sources: Mapping[str, str], name: str, parts: dict[str, str], importers
     if unknown is not None:
         raise NotBundled(f"{name}: {unknown[0]}")
     returned = f"return {{ {', '.join(exports)} }};\n" if exports else ""
-    parts[name] = f"const {_variable(name)} = (() => {{\n{''.join(bindings)}{body}{returned}}})();\n"
+    text = f"const {_variable(name)} = (() => {{\n{''.join(bindings)}{body}{returned}}})();\n"
+    return tuple(other for _, other in imports), text
 
 
 def _variable(name: str) -> str:

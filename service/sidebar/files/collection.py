@@ -28,7 +28,7 @@ _TYPES = {
     ".json": "application/json",
     ".ts": "text/plain; charset=utf-8",
 }
-# Of 11: a tenth more bytes than the best, in a thirtieth of the time. Every process does it at its start.
+# Of 11: a tenth more bytes than the best, in a thirtieth of the time. Done at every start.
 _BROTLI_QUALITY = 5
 
 
