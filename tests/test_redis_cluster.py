@@ -102,7 +102,7 @@ class Move:
     def end(self) -> None:
         for server in (self.target, self.source):
             server.say("CLUSTER", "SETSLOT", self.slot, "NODE", self.target.say("CLUSTER", "MYID"))
-        # Whoever takes it back must know the epoch of who has it now: with a lesser one its claim is refused, and the two
+        # Whoever takes it back must know the epoch of who has it now: with a lesser one its claim is refused, and they
         # name each other for good.
         wait_until(lambda: self.source.claims() == self.target.claims())
 
