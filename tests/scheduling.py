@@ -4,6 +4,7 @@ Scattered, each process would start the browser and every gunicorn again, and pl
 """
 
 import os
+import zlib
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # it has no types
@@ -11,7 +12,6 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped] 
 from tests.programs import is_firefox_wanted
 
 _TOGETHER = (
-    ("tests/browser/", "one browser, and the services it opens"),
     ("tests/faults/test_token_", "two services of two processes, for Zendesk's faults"),
     ("tests/faults/test_zendesk_", "two services of two processes, for Zendesk's faults"),
     ("tests/faults/", "two services and a proxy, for the store's faults"),
@@ -41,7 +41,11 @@ class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # whose base has n
         # Nothing else runs then, so that one group would leave the other processes idle.
         if is_firefox_wanted():
             return nodeid.partition("::")[0]
-        group = next((group for start, group in _TOGETHER if nodeid.startswith(start)), nodeid.partition("::")[0])
+        file = nodeid.partition("::")[0]
+        if file.startswith("tests/browser/"):
+            # Two, for one would be at it longer than all others at the rest.
+            return f"one browser, and the services it opens: {zlib.crc32(file.encode()) % 2}"
+        group = next((group for start, group in _TOGETHER if nodeid.startswith(start)), file)
         # With STORES=all: what starts a kind of store of its own (tests/faults/store_kinds.py).
         words = nodeid.partition("[")[2].removesuffix("]").split("-")
         return " ".join((group, *(kind for kind in ("sentinel", "cluster") if kind in words)))
@@ -55,5 +59,5 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Schedulin
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Return one process more than there are processors: much of what tests do is waiting."""
-    return len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1) + 1
+    """Return two processes for each processor: much of what tests do is waiting."""
+    return 2 * (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)

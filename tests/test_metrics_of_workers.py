@@ -31,7 +31,10 @@ def start(live_service: StartService, tmp_path: Path) -> StartService:
 
     def started(**changes: str) -> LiveService:
         environment = {"METRICS_TOKEN": TOKEN, "TMPDIR": str(tmp_path), **ORDERS_ONLY, **changes}
-        return live_service(WORKERS, **environment)
+        service = live_service(WORKERS, **environment)
+        # Ready is whoever is first; before each of the others is started, a folder that is missing is made again.
+        wait_until(lambda: len(workers(service)) == WORKERS, 30)
+        return service
 
     return started
 
