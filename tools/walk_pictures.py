@@ -17,7 +17,7 @@ WINDOW: ViewportSize = {"width": 1120, "height": 640}
 
 
 def walk(page: Page, address: str) -> None:
-    """Connect acme, switch a job spec, revoke the grant; a picture of each."""
+    """Connect acme, switch a job spec, revoke the grant; a picture of each. Connects again at the end."""
     page.goto(f"{address}?account=acme&user=101&scheme=light")
     app = page.frame_locator("iframe[name=app]")
     connect = app.get_by_test_id("connect")
@@ -32,6 +32,8 @@ def walk(page: Page, address: str) -> None:
     consent.screenshot(path=IMAGES / "walk-2-consent.png")
     consent.locator("#allow").click()
 
+    # What it says would be read with the next pictures.
+    page.locator(".toast button").click()
     app.get_by_test_id("filter").fill("refund")
     row = app.get_by_test_id("job-spec").filter(has_text="refund_record_created")
     row.get_by_role("switch").click()
@@ -45,6 +47,22 @@ def walk(page: Page, address: str) -> None:
     connect.wait_for()
     page.screenshot(path=IMAGES / "walk-4-revoked.png")
 
+    with page.expect_popup() as popup:
+        connect.click()
+    popup.value.locator("#allow").click()
+    app.get_by_test_id("job-spec").first.wait_for()
+
+
+def console(page: Page, address: str) -> None:
+    """Sign in to the console, in the dark."""
+    page.goto(f"{address}/console")
+    page.get_by_label("Zendesk account").fill("acme")
+    page.get_by_role("button", name="Continue to Zendesk").click()
+    page.locator("#allow").click()
+    page.get_by_test_id("connection-toggle").click()
+    page.get_by_test_id("fold").first.click()
+    page.screenshot(path=IMAGES / "walk-5-console.png")
+
 
 def main() -> None:
     """Take them all."""
@@ -54,7 +72,11 @@ def main() -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=browser_path.path, args=CHROMIUM_FLAGS)
         context = browser.new_context(viewport=WINDOW, locale="en-US")
-        walk(context.new_page(), sys.argv[1])
+        page = context.new_page()
+        walk(page, sys.argv[1])
+        service = page.locator("html").get_attribute("data-service")
+        dark = browser.new_context(viewport=WINDOW, locale="en-US", color_scheme="dark")
+        console(dark.new_page(), str(service))
         browser.close()
 
 
