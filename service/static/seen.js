@@ -13,4 +13,15 @@ export function whenSeen(tell) {
   new IntersectionObserver((entries) => {
     if (entries.at(-1).isIntersecting) tell();
   }).observe(document.documentElement);
+  // Firefox observes nothing in a frame that is not displayed. It says only that the frame has a size again, the old one.
+  let size = sizeNow();
+  addEventListener("resize", () => {
+    const before = size;
+    size = sizeNow();
+    if (size === before) tell();
+  });
+}
+
+function sizeNow() {
+  return `${innerWidth} ${innerHeight}`;
 }
