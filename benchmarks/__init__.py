@@ -20,5 +20,6 @@ figures      medians with their spread
 report       the tables
 check        ratios that may not get worse
 
-filter_typing (the page, in a browser) and scale (what docs/scale.md quotes) are benchmarks of their own.
+filter_typing, filter_clearing (the page, in a browser) and scale (what docs/scale.md quotes) are benchmarks of their
+own.
 """

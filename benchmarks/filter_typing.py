@@ -15,16 +15,17 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from playwright.sync_api import CDPSession, Page, expect, sync_playwright
+from playwright.sync_api import Browser, CDPSession, Page, expect, sync_playwright
 
 from sandbox.environment import service_environment
 from sandbox.simulator import Simulator
 from tests.browser.workspace import ARCHIVE, SDK, Workspace
-from tests.programs import CHROMIUM_FLAGS, found_chromium
+from tests.programs import CHROMIUM_FLAGS, Found, found_chromium
 from tests.workers import LiveService, free_port, running_valkey
 
 # With the ten of the other integrations.
 ARCHIVED = 990
+SPECS = ARCHIVED + 10
 # Few rows, all rows of one integration, none.
 WORDS = ("archive_form_12", "refund", "generated rule 0", "no such thing")
 PARTS = {"task": "TaskDuration", "script": "ScriptDuration", "style": "RecalcStyleDuration", "layout": "LayoutDuration"}
@@ -78,8 +79,8 @@ class Meter:
 
 
 @contextmanager
-def thousand_rows() -> Iterator[Workspace]:
-    """Open the app in Chromium, connected, with a thousand job specs."""
+def thousand_specs() -> Iterator[Simulator]:
+    """Start the service and a simulated Zendesk with a thousand job specs."""
     with ExitStack() as parts:
         store = parts.enter_context(running_valkey(free_port()))
         simulator = parts.enter_context(Simulator())
@@ -95,30 +96,44 @@ def thousand_rows() -> Iterator[Workspace]:
         parts.callback(service.stop)
         simulator.use_service(service.url)
         service.wait_until_ready()
-        yield parts.enter_context(opened(simulator))
+        yield simulator
 
 
 @contextmanager
-def opened(simulator: Simulator) -> Iterator[Workspace]:
-    """Open the app in a window of Chromium.
+def in_chromium(simulator: Simulator) -> Iterator[Workspace]:
+    """Open the app in a window of Chromium, connected.
 
     Raises:
         SystemExit: there is no Chromium.
     """
-    found = found_chromium()
-    if found.path is None:
-        raise SystemExit(found.reason)
+    path = required(found_chromium())
     with (
         sync_playwright() as playwright,
-        playwright.chromium.launch(executable_path=found.path, args=CHROMIUM_FLAGS) as browser,
+        playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS) as browser,
     ):
-        page: Page = browser.new_page(viewport={"width": 1280, "height": 900})
-        page.context.route(SDK, lambda route: route.abort())
-        workspace = Workspace(page, simulator)
-        workspace.grant()
-        workspace.open_app()
-        expect(workspace.see("job-spec")).to_have_count(ARCHIVED + 10)
-        yield workspace
+        yield opened(simulator, browser)
+
+
+def opened(simulator: Simulator, browser: Browser) -> Workspace:
+    """Open the app in a window of this browser, connected, and wait for all its rows."""
+    page: Page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.context.route(SDK, lambda route: route.abort())
+    workspace = Workspace(page, simulator)
+    workspace.grant()
+    workspace.open_app()
+    expect(workspace.see("job-spec")).to_have_count(SPECS)
+    return workspace
+
+
+def required(found: Found) -> str:
+    """Return the path of a program.
+
+    Raises:
+        SystemExit: there is none; says why.
+    """
+    if found.path is None:
+        raise SystemExit(found.reason)
+    return found.path
 
 
 def typed(workspace: Workspace, rounds: int) -> list[Key]:
@@ -147,7 +162,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.filter_typing", description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5, help="how often every word is typed (5)")
     rounds = parser.parse_args().rounds
-    with thousand_rows() as workspace:
+    with thousand_specs() as simulator, in_chromium(simulator) as workspace:
         # The first keys meet cold code.
         typed(workspace, 1)
         keys = typed(workspace, rounds)

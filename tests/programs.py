@@ -70,9 +70,14 @@ def is_firefox_wanted() -> bool:
     return os.environ.get("BROWSER") == "firefox"
 
 
+def found_firefox() -> Found:
+    """Look for the Firefox to drive: `FIREFOX`, or the first that the system has."""
+    return _found("FIREFOX", _FIREFOX, "Firefox")
+
+
 def firefox_path() -> str:
-    """Return the Firefox to drive: `FIREFOX`, or the first that the system has; skips the test without one."""
-    return _required(_found("FIREFOX", _FIREFOX, "Firefox"), "REQUIRE_FIREFOX")
+    """Return the Firefox to drive; skips the test without one."""
+    return _required(found_firefox(), "REQUIRE_FIREFOX")
 
 
 @dataclass(frozen=True)
@@ -84,13 +89,19 @@ class WebKit:
     display_server: str
 
 
-def webkit() -> WebKit:
-    """Return the paths of WebKitGTK's driver and browser and of Xvfb; skips the test where one is missing."""
-    found = [_found("WEBKIT_DRIVER", ("WebKitWebDriver",), "WebKitWebDriver"), _found("XVFB", ("Xvfb",), "Xvfb")]
+def found_webkit() -> tuple[Found, Found, Found]:
+    """Look for WebKitGTK's driver, its browser and Xvfb."""
     browsers = [path for pattern in _MINI_BROWSER for path in sorted(Path("/usr").glob(pattern))]
-    found.append(_found("MINI_BROWSER", map(str, browsers), "MiniBrowser of WebKitGTK"))
-    driver, display_server, browser = (_required(one, "REQUIRE_WEBKIT") for one in found)
-    return WebKit(driver, browser, display_server)
+    return (
+        _found("WEBKIT_DRIVER", ("WebKitWebDriver",), "WebKitWebDriver"),
+        _found("MINI_BROWSER", map(str, browsers), "MiniBrowser of WebKitGTK"),
+        _found("XVFB", ("Xvfb",), "Xvfb"),
+    )
+
+
+def webkit() -> WebKit:
+    """Return WebKitGTK and Xvfb; skips the test where one is missing."""
+    return WebKit(*(_required(found, "REQUIRE_WEBKIT") for found in found_webkit()))
 
 
 def nginx_path() -> str:

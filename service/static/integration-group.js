@@ -143,22 +143,21 @@ export class IntegrationGroup {
   }
 }
 
-/** Some rows that stand together. */
+/** Some rows that stand together; in the page are only those that the filter lets through. */
 class Chunk {
   element = el("div", { class: "group__chunk", role: "none" });
 
   #rows = [];
-  #shown = -1;
+  #placed = null;
 
   /**
    * @param {import("./job-spec-row.js").JobSpecRow[]} rows
    */
   arrange(rows) {
     this.#rows = rows;
-    arrange(
-      this.element,
-      rows.map(({ element }) => element),
-    );
+    // One of them may have been moved to another chunk since.
+    this.#placed = null;
+    this.showFiltered();
   }
 
   /**
@@ -167,12 +166,17 @@ class Chunk {
    * @returns {boolean} whether a row is shown
    */
   showFiltered() {
-    const shown = this.#rows.filter(({ isShown }) => isShown).length;
-    if (shown !== this.#shown) {
-      this.#shown = shown;
-      setShown(this.element, shown > 0);
-      this.element.style.setProperty("--rows", shown);
+    const shown = this.#rows.filter(({ isShown }) => isShown);
+    if (this.#placed?.length !== shown.length || shown.some((row, at) => row !== this.#placed[at])) {
+      this.#placed = shown;
+      // Out of the page rather than hidden: to hide a thousand rows takes WebKit five times as long.
+      arrange(
+        this.element,
+        shown.map(({ element }) => element),
+      );
+      setShown(this.element, shown.length > 0);
+      this.element.style.setProperty("--rows", shown.length);
     }
-    return shown > 0;
+    return shown.length > 0;
   }
 }

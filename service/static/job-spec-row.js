@@ -15,8 +15,8 @@ export class JobSpecRow {
   element;
   /** @type {string} lower case; what the filter looks at */
   searchText = "";
-  /** Kept here, for a thousand rows are asked at every key: an element answers slower. */
-  isShown = true;
+  /** Whether the filter lets it through; its chunk puts it into the page and takes it out. */
+  isShown = false;
 
   #account;
   #onRetry;
@@ -73,17 +73,6 @@ export class JobSpecRow {
     this.#shown = shown;
     this.#updateSwitch(spec, situation);
     this.#updateProblem(situation.problem);
-  }
-
-  /**
-   * Shows or hides the row.
-   *
-   * @param {boolean} isShown
-   */
-  show(isShown) {
-    if (this.isShown === isShown) return;
-    this.isShown = isShown;
-    this.element.hidden = !isShown;
   }
 
   #updateFacts(spec) {

@@ -7,12 +7,12 @@ import { formatTime, t } from "./i18n.js";
 import { IntegrationGroup } from "./integration-group.js";
 import { JobSpecRow } from "./job-spec-row.js";
 import { isToldAlike, ProblemSlot } from "./problem-view.js";
+import { Steps } from "./steps.js";
 
-// As many rows as the highest frame has room for; the others follow once these have been painted, some at a time.
+// As many rows as the highest frame has room for; the others follow once these have been painted, some at a time: a
+// thousand at once keep Firefox and WebKit for half a second.
 const FIRST_ROWS = 20;
 const NEXT_ROWS = 100;
-// So many a filter shows before the next painting; a thousand at once keep Firefox and WebKit for half a second.
-const SHOWN_AT_ONCE = 40;
 // So that what a person does meanwhile comes first.
 const BETWEEN_ROWS_MS = 10;
 // Nobody wants to hear a count for every letter.
@@ -51,7 +51,10 @@ export class ListView {
   #mostRows = FIRST_ROWS;
   #isMaking = false;
   #announcing = 0;
-  #showing = 0;
+  #showing = new Steps((rows) => {
+    for (const row of rows) row.isShown = true;
+    this.#showGroups();
+  });
 
   /**
    * @param {object} options
@@ -279,12 +282,11 @@ export class ListView {
     for (const [key, row] of this.#rows) {
       const isMeant = passes(row.searchText, specs.get(key).installed) || row.element === workedIn;
       if (isMeant) count += 1;
-      if (isMeant && !row.isShown && count > SHOWN_AT_ONCE) later.push(row);
-      else row.show(isMeant);
+      if (isMeant && !row.isShown && count > FIRST_ROWS) later.push(row);
+      else row.isShown = isMeant;
     }
     this.#showGroups();
-    clearTimeout(this.#showing);
-    this.#showLater(later);
+    this.#showing.start(later);
     this.#shownCount = count;
     this.#updateNote();
     clearTimeout(this.#announcing);
@@ -297,16 +299,6 @@ export class ListView {
 
   #showGroups() {
     for (const group of this.#groups.values()) group.showFiltered(this.#filter.isActive);
-  }
-
-  /** Shows these some at a time; another filter begins anew. */
-  #showLater(rows) {
-    if (!rows.length) return;
-    this.#showing = setTimeout(() => {
-      for (const row of rows.slice(0, NEXT_ROWS)) row.show(true);
-      this.#showGroups();
-      this.#showLater(rows.slice(NEXT_ROWS));
-    }, BETWEEN_ROWS_MS);
   }
 
   #updateNote() {

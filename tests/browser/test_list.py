@@ -370,12 +370,44 @@ def test_a_filter_that_is_cleared_shows_the_first_rows_at_once_and_then_all(work
              const filter = document.querySelector("[data-testid=filter]");
              filter.value = "";
              filter.dispatchEvent(new Event("input", { bubbles: true }));
-             return document.querySelectorAll("[data-testid=job-spec]:not([hidden])").length;
+             return document.querySelectorAll("[data-testid=job-spec]").length;
            }"""
     )
     assert 20 <= at_once <= 100
     expect(workspace.see("list-note")).to_contain_text("1,000 job specs.")
     expect(workspace.shown_rows()).to_have_count(1000)
+
+
+@pytest.mark.parametrize(("look_ms", "size"), [(60, 10), (0, 200)], ids=["a slow browser", "a fast one"])
+def test_the_other_rows_come_in_steps_that_the_browser_can_take(workspace: Workspace, look_ms: int, size: int) -> None:
+    workspace.acme.integrations[ARCHIVE].resize(990)
+    workspace.grant()
+    workspace.open_app()
+    expect(workspace.see("job-spec")).to_have_count(1000)
+    workspace.see("filter").fill("no such thing")
+    expect(workspace.see("job-spec")).to_have_count(0)
+    workspace.frame.evaluate(
+        """(ms) => {
+             let now = 0, before = 0;
+             // Every step looks at the clock before and after.
+             performance.now = () => (now += ms);
+             globalThis.steps = [];
+             new MutationObserver(() => {
+               const { length } = document.querySelectorAll("[data-testid=job-spec]");
+               steps.push(length - before);
+               before = length;
+             }).observe(document.querySelector(".list__groups"), { childList: true, subtree: true });
+           }""",
+        look_ms,
+    )
+    workspace.see("filter").fill("")
+    expect(workspace.see("job-spec")).to_have_count(1000)
+
+    first, *steps = workspace.frame.evaluate("steps")
+    assert first == 20
+    assert max(steps) <= 200
+    # After some that lead there.
+    assert steps.count(size) * size > 500
 
 
 def test_every_word_typed_has_to_occur_somewhere_in_the_row(connected: Workspace) -> None:

@@ -125,7 +125,7 @@ class Workspace:
 
     def shown_rows(self) -> Locator:
         """Return the rows that the filter lets through."""
-        return self.app.locator('[data-testid="job-spec"]:not([hidden])')
+        return self.see("job-spec")
 
     def row(self, integration: str, name: str) -> Locator:
         """Return the row of one job spec."""
