@@ -218,7 +218,9 @@ function summaryOf(run) {
   const sentences = run.done ? [t(DONE[run.action], { count: run.done })] : [];
   if (run.failures.length) sentences.push(t("bulk.failed", { count: run.failures.length }));
   if (run.untried.length) sentences.push(t("bulk.untried", { count: run.untried.length }));
-  if (run.endedBy) sentences.push(t("bulk.ended_by", { title: problemTitle(run.endedBy) }));
+  // One reason alone stands below, with what to do about it.
+  const codes = new Set(told(run).map(({ problem }) => problem.code));
+  if (run.endedBy && codes.size > 1) sentences.push(t("bulk.ended_by", { title: problemTitle(run.endedBy) }));
   return sentences;
 }
 

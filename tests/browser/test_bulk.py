@@ -267,8 +267,8 @@ def test_our_own_limit_is_waited_for_and_can_be_stopped(connected: Workspace, re
 def test_it_ends_at_once_when_the_grant_is_gone(connected: Workspace, redis: Redis) -> None:
     redis.delete("zis:{acme}:grant")
     do(connected, "install", "archive_form_00")
-    expect(connected.see("bulk-result")).to_contain_text("Reason: The account has to be connected.")
-    expect(connected.see("bulk-result")).to_contain_text("8 were not tried.")
+    expect_result(connected, "Stopped early", "8 were not tried.")
+    expect(connected.see("bulk-failure")).to_contain_text("The account has to be connected")
     expect(connected.see("bulk-failure")).to_have_attribute("data-code", "authorization_required")
     expect(connected.see("bulk-result")).not_to_contain_text("now installed")
     expect(connected.see("bulk-again")).to_be_hidden()
@@ -282,7 +282,7 @@ def test_it_ends_at_once_when_the_person_is_no_admin_any_more(connected: Workspa
     connected.acme.set_user(101, role="agent")
     redis.delete("zis:{acme}:role:101")
     do(connected, "install", "archive_form_00")
-    expect(connected.see("bulk-result")).to_contain_text("Reason: Only a manager may change this.")
+    expect(connected.see("bulk-failure")).to_contain_text("Only a manager may change this")
     connected.shot("bulk_demoted")
     assert "archive_form_001" not in installed(connected, ARCHIVE)
 
@@ -292,10 +292,24 @@ def test_it_ends_when_nothing_is_reached(connected: Workspace) -> None:
     connected.meets({"where": "registry", "kind": "http_502_html"})
     do(connected, "install", ARCHIVE)
     result = connected.see("bulk-result")
-    expect(result).to_contain_text("Reason: Zendesk cannot be reached or gave no usable answer.")
     expect(result).to_contain_text("36 were not tried.")
+    # Once: it is the one reason.
+    expect(result.get_by_text("Zendesk cannot be reached")).to_have_count(1)
     connected.shot("bulk_unreached")
     assert connected.simulator.world.calls(path_contains="/job_specs/install") == []
+
+
+def test_of_several_reasons_the_one_that_ended_it_is_named(connected: Workspace) -> None:
+    connected.meets({"where": "change", "kind": "http_404", "times": 1}, {"where": "change", "kind": "http_502_html"})
+    do(connected, "install", "archive_form_00")
+    expect_result(
+        connected,
+        "Stopped early",
+        "4 failed.",
+        "4 were not tried.",
+        "Reason: Zendesk cannot be reached or gave no usable answer.",
+    )
+    expect(connected.see("bulk-failure")).to_have_count(2)
 
 
 def test_it_ends_when_three_changes_in_a_row_reach_nothing(connected: Workspace) -> None:
@@ -304,5 +318,5 @@ def test_it_ends_when_three_changes_in_a_row_reach_nothing(connected: Workspace)
     result = connected.see("bulk-result")
     expect(result).to_contain_text("3 failed.")
     expect(result).to_contain_text("5 were not tried.")
-    expect(result).to_contain_text("Reason: Zendesk cannot be reached or gave no usable answer.")
+    expect(connected.see("bulk-failure")).to_contain_text("Zendesk cannot be reached or gave no usable answer")
     assert len(connected.simulator.world.calls(path_contains="/job_specs/install")) == 3

@@ -104,3 +104,14 @@ def test_the_page_knows_which_catalogues_there_are() -> None:
 @pytest.mark.parametrize("language", sorted(CATALOGUES))
 def test_nobody_is_told_of_environment_variables(language: str) -> None:
     assert [key for key, text in CATALOGUES[language].items() if re.search(r"[A-Z]{2,}_[A-Z]", str(text))] == []
+
+
+@pytest.mark.parametrize("language", sorted(CATALOGUES))
+def test_what_an_errors_heading_says_is_not_said_again_below_it(language: str) -> None:
+    texts = CATALOGUES[language]
+    codes = {key.split(".")[1] for key in texts if re.fullmatch(r"problem\.\w+\.title", key)}
+    below = {key: texts[key] for key in texts if re.fullmatch(r"problem\.\w+\.(text|named)", key)}
+    assert codes
+    assert [
+        key for key in below if texts[f"problem.{key.split('.')[1]}.title"].casefold() in below[key].casefold()
+    ] == []

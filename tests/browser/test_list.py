@@ -209,7 +209,7 @@ def test_one_integration_failing_hides_no_other(connected: Workspace) -> None:
 
 @pytest.mark.parametrize(
     ("client_too", "short", "words"),
-    [(False, "token not accepted", "does not accept this service for acme_shipping"),
+    [(False, "token not accepted", "acme_shipping is not registered, or the token belongs to another one"),
      (True, "not registered", "knows no integration acme_shipping in this account")],
     ids=["unregistered", "never registered"],
 )  # fmt: skip
@@ -261,7 +261,7 @@ def test_words_are_the_catalogues_and_zendesks_are_an_addition(connected: Worksp
     connected.page.context.route("**/api/v1/job_specs/install*", lambda route: fulfil(route, answer, 409))
     connected.switch(ORDERS, REFUNDS).click()
     problem = connected.row(ORDERS, REFUNDS).get_by_test_id("problem")
-    expect(problem).to_contain_text("Zendesk does not accept this service for acme_orders")
+    expect(problem).to_contain_text("acme_orders is not registered, or the token belongs to another one")
     expect(problem.locator("q")).to_have_text(zendesks)
     expect(problem.get_by_text("ZIS_INTEGRATIONS").filter(visible=True)).to_have_count(0)
     problem.locator("summary").click()
