@@ -26,7 +26,8 @@ export class Steps {
    */
   start(items) {
     this.#items = items;
-    this.#goOn(items);
+    // What has been done already is painted first.
+    requestAnimationFrame(() => this.#goOn(items));
   }
 
   #goOn(items) {
