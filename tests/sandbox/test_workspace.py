@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Frame, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Frame, Page, expect
 
 from sandbox.simulator import Simulator
 from tests.sandbox.app_stub import AppStub
@@ -26,26 +26,27 @@ def workspace(app: AppStub) -> Iterator[Simulator]:
 
 
 @pytest.fixture(scope="module")
-def browser_page(chromium: Browser) -> Iterator[Page]:
-    page = chromium.new_page()
-    yield page
-    page.close()
+def context(chromium: Browser) -> Iterator[BrowserContext]:
+    context = chromium.new_context()
+    yield context
+    context.close()
 
 
 @pytest.fixture
-def page(browser_page: Page, workspace: Simulator, app: AppStub) -> Page:
-    # What the page of the test before may still be sending would be counted here.
-    browser_page.goto("about:blank")
+def page(context: BrowserContext, workspace: Simulator, app: AppStub) -> Iterator[Page]:
     workspace.reset()
     app.posted.clear()
-    browser_page.goto(f"{workspace.address}/?account=acme&user=101&location=ticket_sidebar&locale=de&scheme=dark")
-    return browser_page
+    page = context.new_page()
+    page.goto(f"{workspace.address}/?account=acme&user=101&location=ticket_sidebar&locale=de&scheme=dark")
+    yield page
+    # What it may still be sending would be counted in the next test.
+    page.close()
 
 
 def frame_of(page: Page) -> Frame:
     """Return the app's frame once it has been registered."""
-    page.locator("iframe[name=app]").wait_for()
-    frame = page.frame(name="app")
+    # By its element: Firefox's driver learns a new frame's name a moment later.
+    frame = page.locator("iframe[name=app]").element_handle().content_frame()
     assert frame is not None
     frame.locator("#registered").wait_for()
     return frame
@@ -111,8 +112,8 @@ def test_the_workspace_itself_has_the_chosen_colours(page: Page) -> None:
 
 def test_a_reload_posts_the_same_token_again(page: Page, app: AppStub) -> None:
     frame_of(page)
-    page.click("#reload")
-    page.wait_for_function("() => document.querySelector('iframe[name=app]')")
+    with page.expect_request(lambda request: request.method == "POST" and "/sidebar" in request.url):
+        page.click("#reload")
     frame_of(page)
     assert [form["token"] for _, form in app.posted] == [app.posted[0][1]["token"]] * 2
 
