@@ -107,9 +107,11 @@ def in_chromium(simulator: Simulator) -> Iterator[Workspace]:
         SystemExit: there is no Chromium.
     """
     path = required(found_chromium())
+    # Else a Chromium that has no window runs the frame in the page's process, and its thread is not measured.
+    flags = [*CHROMIUM_FLAGS, "--site-per-process"]
     with (
         sync_playwright() as playwright,
-        playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS) as browser,
+        playwright.chromium.launch(executable_path=path, args=flags) as browser,
     ):
         yield opened(simulator, browser)
 
