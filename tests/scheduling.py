@@ -19,22 +19,33 @@ _TOGETHER = (
 # Few tests that take long. Begun last, they would keep one process busy while the others have nothing left.
 _LONG = (
     "one browser",
-    "two services",
-    "tests/deploy/",
-    "tests/stores/",
-    "tests/sandbox/test_launcher.py",
-    "tests/test_processes.py",
-    "tests/test_metrics_of_workers.py",
-    "tests/test_waiting.py",
-    "tests/test_ship.py",
-    "tests/attacks/test_server.py",
     "tests/operations/test_schemathesis.py",
+    "tests/stores/",
+    "two services",
+    "tests/test_waiting.py",
+    "tests/test_processes.py",
+    "tests/test_ship.py",
+    "tests/deploy/",
+    "tests/sandbox/",
+    "tests/test_metrics_of_workers.py",
+    "tests/model/",
+    "tests/attacks/test_server.py",
+    "tests/operations/test_console.py",
+    "tests/test_benchmarks.py",
+    "tests/test_webkit.py",
     "tests/test_no_secret_leaks.py",
 )
 
 
 class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # whose base has no types
     """Gives a process a group of tests at a time: first what takes long, then those with the most tests."""
+
+    def _assign_work_unit(self, node: object) -> None:
+        """Give a process its next group; xdist's way of doing it."""
+        first = next((group for start in _LONG for group in self.workqueue if group.startswith(start)), None)
+        if first is not None:
+            self.workqueue.move_to_end(first, last=False)
+        super()._assign_work_unit(node)
 
     def _split_scope(self, nodeid: str) -> str:
         """Return a test's group; xdist's way of telling it (as its own schedulers do)."""
