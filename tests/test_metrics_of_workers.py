@@ -32,7 +32,7 @@ def start(live_service: StartService, tmp_path: Path) -> StartService:
     def started(**changes: str) -> LiveService:
         environment = {"METRICS_TOKEN": TOKEN, "TMPDIR": str(tmp_path), **ORDERS_ONLY, **changes}
         service = live_service(WORKERS, **environment)
-        # Ready is whoever is first; before each of the others is started, a folder that is missing is made again.
+        # The first worker is ready before the others are started, and each start makes a missing folder again.
         wait_until(lambda: len(workers(service)) == WORKERS, 30)
         return service
 

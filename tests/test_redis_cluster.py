@@ -1,20 +1,20 @@
 """Commands find the master of their key's slot, follow it when it moves, and fail as those of one Redis do."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from redis.crc import key_slot
-from redis.exceptions import RedisError
+from redis.exceptions import MovedError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from sandbox.ports import free_ports
 from sandbox.store_groups import SLOTS, Server
 from service.ground.errors import StoreUnavailable
-from service.store.redis_cluster import Nodes, SlotUnknown
+from service.store.redis_cluster import Address, Cluster, ClusterPool, Nodes, SlotUnknown
 from service.store.redis_faults import cause_of
 from service.store.redis_pool import Connections
 from service.store.store import Store, StoreRefused
@@ -193,18 +193,29 @@ def test_one_that_stays_between_two_servers_is_a_failure(store: Store, pair: Pai
     back.end()
 
 
+def readers(server: Server) -> set[str]:
+    """Return the ids of the connections whose last command was GET."""
+    return {str(one["id"]) for one in server.redis.client_list() if one["cmd"] == "get"}
+
+
 def test_servers_that_name_each_other_are_a_failure_that_may_pass(store: Store, pair: Pair) -> None:
-    store.write(("SET", "zis:{globex}:k", "1"))
     slot = key_slot(b"acme")
     own, other = owners(pair)
-    for named in (other, own):
-        own.say("CLUSTER", "SETSLOT", slot, "NODE", named.say("CLUSTER", "MYID"))
-        if named is other:
-            with pytest.raises(StoreUnavailable) as failed:
-                store.write(("SET", KEYS[0], "1"))
-            assert failed.value.retry_after == 2
-            cause = cause_of(failed.value.__cause__ or failed.value)
-            assert ("do not agree" in cause.says, cause.may_pass) == (True, True)
+    elsewhere = next(key for key, tag in zip(KEYS, TAGS, strict=True) if owners(pair, tag)[0] is other)
+    store.read(("GET", elsewhere))
+    kept = readers(other)
+    own.say("CLUSTER", "SETSLOT", slot, "NODE", other.say("CLUSTER", "MYID"))
+    try:
+        with pytest.raises(StoreUnavailable) as failed:
+            store.write(("SET", KEYS[0], "1"))
+        assert failed.value.retry_after == 2
+        cause = cause_of(failed.value.__cause__ or failed.value)
+        assert ("do not agree" in cause.says, cause.may_pass) == (True, True)
+        # Whoever's slot is not disputed has its connection still.
+        store.read(("GET", elsewhere))
+        assert len(kept & readers(other)) == 1
+    finally:
+        own.say("CLUSTER", "SETSLOT", slot, "NODE", own.say("CLUSTER", "MYID"))
     assert store.write(("SET", KEYS[0], "1")) == [True]
 
 
@@ -391,3 +402,27 @@ def test_where_no_server_says_anything_that_is_raised(reply: list[Any] | RedisEr
     for _ in range(2):
         with pytest.raises(RedisError):
             nodes.masters()
+
+
+def test_a_command_follows_where_it_is_sent_whatever_the_first_node_says() -> None:
+    """The node that tells of all slots has not heard yet who has one."""
+    late, owner = ("late", 1), ("owner", 2)
+    asked: list[Address] = []
+
+    class Told:
+        def __init__(self, at: Address) -> None:
+            self.address = at
+
+        def send(self, commands: Sequence[Any]) -> list[Any]:
+            asked.append(self.address)
+            return ["OK"] * len(commands) if self.address == owner else [MovedError("11304 owner:2")] * len(commands)
+
+    class Late(Nodes):
+        def at(self, address: Address) -> Any:
+            return Told(address)
+
+    nodes = Late((late,), lambda at: Connections(host=at[0], port=at[1], max_connections=1, timeout=1),
+                 lambda _: [[0, 16383, [b"late", 1]]])  # fmt: skip
+    cluster = Cluster(nodes, ClusterPool(nodes, max_connections=1, timeout=1))
+    assert cluster.together((("SET", "zis:{acme}:k", "1"),)) == ["OK"]
+    assert asked == [late, owner]

@@ -59,6 +59,7 @@ export class ProblemSlot {
   #account;
   #problem = null;
   #shown = null;
+  #countdown = 0;
 
   /**
    * @param {string} account for the report
@@ -83,7 +84,13 @@ export class ProblemSlot {
     this.#problem = problem;
     this.#shown = shown;
     this.element.hidden = !problem;
-    this.element.replaceChildren(...(problem ? [problemBox(problem, this.#account, { action, tone, sentence })] : []));
+    // Not by whether it is on the page: a filter takes a row off it, and brings it back.
+    clearInterval(this.#countdown);
+    this.element.replaceChildren();
+    if (!problem) return;
+    const { box, countdown } = problemBox(problem, this.#account, { action, tone, sentence });
+    this.#countdown = countdown;
+    this.element.append(box);
   }
 }
 
@@ -106,14 +113,13 @@ function problemBox(problem, account, { action, tone, sentence }) {
     });
     box.append(button);
   }
-  countDown(problem, wait, button);
   box.append(reportBox(reportText(problem, account)));
-  return box;
+  return { box, countdown: countDown(problem, wait, button) };
 }
 
-/** Says each second how long it is until it makes sense to try again. */
+/** Says each second how long it is until it makes sense to try again; returns the interval's number, 0 where there is none. */
 function countDown({ at, retryAfter }, wait, button) {
-  if (!retryAfter) return;
+  if (!retryAfter) return 0;
   const show = () => {
     const left = Math.ceil(retryAfter - (Date.now() - at.getTime()) / 1000);
     setShown(wait, left > 0);
@@ -121,11 +127,11 @@ function countDown({ at, retryAfter }, wait, button) {
     if (button) setAttribute(button, "aria-disabled", left > 0 ? "true" : null);
     return left > 0;
   };
-  if (!show()) return;
+  if (!show()) return 0;
   const timer = setInterval(() => {
-    // Another problem may have taken its place.
-    if (!wait.isConnected || !show()) clearInterval(timer);
+    if (!show()) clearInterval(timer);
   }, TICK_MS);
+  return timer;
 }
 
 /**

@@ -13,7 +13,9 @@ export function whenSeen(tell) {
   new IntersectionObserver((entries) => {
     if (entries.at(-1).isIntersecting) tell();
   }).observe(document.documentElement);
-  // Firefox observes nothing in a frame that is not displayed. It says only that the frame has a size again, the old one.
+  // Firefox observes nothing in a frame that is not displayed. It says only that the frame has a size again, the old one
+  // unless the window was resized meanwhile; then nobody is told. Every other resize would ask because a filter shrinks
+  // the frame.
   let size = sizeNow();
   addEventListener("resize", () => {
     const before = size;

@@ -249,8 +249,9 @@ class Cluster(Redis):
         replies: list[Any] = [None] * len(commands)
         slots = _slots_of(commands, near)
         left = list(range(len(commands)))
+        moved: dict[int, Address] = {}
         for attempt in range(REDIRECTIONS):
-            left = self.__sent(commands, slots, left, replies, shares=shares and attempt == 0)
+            left = self.__sent(commands, slots, left, replies, moved, shares=shares and attempt == 0)
             if not left:
                 break
             if attempt:
@@ -258,7 +259,7 @@ class Cluster(Redis):
         refused = next((reply for reply in replies if isinstance(reply, RedisError)), None)
         if isinstance(refused, MovedError):
             raise SlotDisputed(
-                f"{refused.host}:{refused.port} does not have slot {refused.slot_id} either"
+                f"slot {refused.slot_id} is always said to be on another node, as {refused}"
             ) from refused
         if refused is not None:
             raise refused
@@ -270,15 +271,19 @@ class Cluster(Redis):
         slots: list[int | None],
         which: list[int],
         replies: list[Any],
+        moved: dict[int, Address],
         *,
         shares: bool,
     ) -> list[int]:
-        """Send some of the commands, note their replies, and return those that are to be sent once more."""
+        """Send some of the commands, note their replies, and return those that are to be sent once more.
+
+        `moved`: where a command was sent on to, by its place. It goes there, whatever the node says that is asked for
+        all slots: that one may hear of the move later.
+        """
         of_nodes: dict[Address, list[int]] = {}
         for place in which:
-            slot = slots[place]
-            node = self.nodes.masters()[0] if slot is None else self.nodes.of_slot(slot)
-            of_nodes.setdefault(node.address, []).append(place)
+            address = moved.pop(place) if place in moved else self.__owner(slots[place])
+            of_nodes.setdefault(address, []).append(place)
         again: list[int] = []
         for address, places in of_nodes.items():
             node = self.nodes.at(address)
@@ -295,7 +300,8 @@ class Cluster(Redis):
             for place, reply in zip(places, found, strict=True):
                 replies[place] = reply
                 if isinstance(reply, MovedError):
-                    self.nodes.moved(int(reply.slot_id), (str(reply.host) or address[0], int(reply.port)))
+                    moved[place] = (str(reply.host) or address[0], int(reply.port))
+                    self.nodes.moved(int(reply.slot_id), moved[place])
                     again.append(place)
                 elif isinstance(reply, AskError):
                     replies[place] = self.nodes.at((str(reply.host) or address[0], int(reply.port))).ask(
@@ -306,6 +312,9 @@ class Cluster(Redis):
                 elif isinstance(reply, TryAgainError):
                     again.append(place)
         return again
+
+    def __owner(self, slot: int | None) -> Address:
+        return (self.nodes.masters()[0] if slot is None else self.nodes.of_slot(slot)).address
 
     def register_script(self, script: Any) -> Script:
         """Return a script that is run where its first key is."""

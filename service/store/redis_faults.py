@@ -113,7 +113,7 @@ _TEXTS: tuple[tuple[re.Pattern[str], Cause], ...] = tuple(
             ),
         ),
         (
-            r"does not have slot \d+ either",
+            r"is always said to be on another node",
             Cause(
                 "connection",
                 "The nodes of the Redis Cluster do not agree about who has a slot.",

@@ -27,7 +27,7 @@ from service.ground.addresses import Addresses
 from service.ground.errors import StoreUnavailable
 from service.ground.redis_address import RedisAddress
 from service.ground.settings import Settings
-from service.store.redis_cluster import Cluster, ClusterPool, Nodes, asking
+from service.store.redis_cluster import Cluster, ClusterPool, Nodes, SlotDisputed, asking
 from service.store.redis_faults import BUSY_POOL, TOO_MANY, Cause, cause_of, words_of
 from service.store.redis_pool import Connections, InTime, InTimeTLS
 from service.store.redis_sentinel import MasterUnknown, Sentinels, ToMaster, ToMasterTLS
@@ -304,9 +304,10 @@ class Store:
         """Return whether another server may be the master by now.
 
         A master that was silent for a while may have been replaced, and not know it yet when it answers again. Where it
-        is the Sentinels that are silent, the connections that there are still work, and could not be made anew.
+        is the Sentinels that are silent, the connections that there are still work, and could not be made anew. Nodes
+        that do not agree about a slot have answered.
         """
-        if isinstance(fault, MasterUnknown):
+        if isinstance(fault, (MasterUnknown, SlotDisputed)):
             return False
         is_silent = isinstance(fault, (RedisConnectionError, RedisTimeoutError)) and cause not in {TOO_MANY, BUSY_POOL}
         return cause.is_demoted or (self._has_successors and is_silent)

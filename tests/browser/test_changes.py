@@ -167,6 +167,23 @@ def test_a_limit_of_zendesk_on_a_change_says_how_long_to_wait(connected: Workspa
     connected.expect_switch(ORDERS, REFUNDS, on=False)
 
 
+def test_a_wait_is_counted_down_in_a_row_that_a_filter_has_taken_away(connected: Workspace) -> None:
+    connected.page.clock.install()
+    connected.meets({"where": "change", "kind": "http_429", "retry_after": 27})
+    connected.switch(ORDERS, REFUNDS).click()
+    problem = connected.row(ORDERS, REFUNDS).get_by_test_id("problem")
+    expect(problem).to_contain_text("Possible again in 27 seconds.")
+    connected.see("filter").fill("no such thing")
+    expect(problem).to_have_count(0)
+    connected.page.clock.run_for(10_000)
+    connected.see("filter").fill("")
+    connected.page.clock.run_for(1_000)
+    expect(problem).to_contain_text(re.compile(r"Possible again in 1\d seconds\."))
+    connected.page.clock.run_for(30_000)
+    expect(problem).not_to_contain_text("Possible again")
+    expect(problem.get_by_test_id("retry")).not_to_have_attribute("aria-disabled", "true")
+
+
 def test_a_job_spec_that_is_gone_is_said_to_be_gone(connected: Workspace) -> None:
     connected.acme.integrations[ORDERS].upload_bundle([OPEN_ORDER], clear_installed=False)
     connected.switch(ORDERS, REFUNDS).click()

@@ -406,7 +406,7 @@ def test_the_other_rows_come_in_steps_that_the_browser_can_take(workspace: Works
     workspace.see("filter").fill("")
     expect(workspace.see("job-spec")).to_have_count(1000)
 
-    first, *steps = workspace.frame.evaluate("steps")
+    first, *steps = [step for step in workspace.frame.evaluate("steps") if step]
     assert first == 20
     assert max(steps) <= 200
     # After some that lead there.
