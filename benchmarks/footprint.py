@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from benchmarks.figures import Figure
 from benchmarks.load import Caller, Load, Request
-from benchmarks.processes import Program, resident_megabytes
+from benchmarks.processes import Program, megabytes_of
 from benchmarks.subjects import begin_floor
 from benchmarks.world import Service, World, connect_by_the_pages
 from service.ground.subdomains import Subdomain
@@ -16,6 +16,8 @@ MANY_ACCOUNTS = 10_000
 MEASURED_ACCOUNTS = 20
 # A slow machine serves fewer accounts; the report says how many it were.
 LONGEST_SERVING_SECONDS = 90.0
+# What is kept of an account, in the order of `Kept`.
+_KINDS = ("connection", "activity", "list", "app_key")
 # Commands of our own that are no part of a request.
 _NOT_ASKED = frozenset({"cmdstat_info", "cmdstat_config|resetstat", "cmdstat_config"})
 
@@ -30,7 +32,7 @@ class StartUp:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Megabytes resident in a worker."""
+    """Megabytes that a worker takes: its own, and its part of what it shares with the others."""
 
     fresh: Figure
     """Started, and asked once."""
@@ -48,6 +50,8 @@ class Kept:
     activity: Figure
     """One entry: that it was connected."""
     list: Figure
+    app_key: Figure
+    """The key by which Zendesk signs for an app, for as long as it is believed."""
 
 
 def measure_start_up(world: World, rounds: int, progress: Callable[[str], None]) -> StartUp:
@@ -65,13 +69,13 @@ def measure_start_up(world: World, rounds: int, progress: Callable[[str], None])
 
 
 def measure_memory(world: World, caller: Caller, accounts: int, progress: Callable[[str], None]) -> Memory | None:
-    """Ask for a list of each of many connected accounts; None: this system does not say what is resident (no /proc)."""
+    """Ask for a list of each of many connected accounts; None: this system does not say (no /proc)."""
     world.set_delay(0)
     with world.service_for_a_while("many") as service:
         first = world.connect(service.settings, ["many0"])
         caller.load(service.program, service.requests(first), connections=4, seconds=1)
         try:
-            fresh = _resident(service.program)
+            fresh = _taken(service.program)
         except OSError:
             return None
         progress(f"connecting {accounts:,} accounts")
@@ -83,11 +87,11 @@ def measure_memory(world: World, caller: Caller, accounts: int, progress: Callab
             # A load begins with the first of its requests each time.
             load = caller.load(service.program, service.requests(names[asked:] or first), connections=64, seconds=5)
             asked += max(1, load.requests)
-        return Memory(fresh, _resident(service.program), min(asked, accounts))
+        return Memory(fresh, _taken(service.program), min(asked, accounts))
 
 
-def _resident(program: Program) -> Figure:
-    return Figure(tuple(resident_megabytes(worker) for worker in program.children()))
+def _taken(program: Program) -> Figure:
+    return Figure(tuple(megabytes_of(worker) for worker in program.children()))
 
 
 def measure_kept(world: World, service: Service, caller: Caller) -> Kept:
@@ -95,7 +99,7 @@ def measure_kept(world: World, service: Service, caller: Caller) -> Kept:
     accounts = [connect_by_the_pages(service, f"weighed{number}") for number in range(MEASURED_ACCOUNTS)]
     caller.load(service.program, service.requests(accounts), connections=4, seconds=1)
     weights = [_weights(world, account) for account in accounts]
-    return Kept(*(Figure(tuple(weight[kind] for weight in weights)) for kind in ("connection", "activity", "list")))
+    return Kept(*(Figure(tuple(weight[kind] for weight in weights)) for kind in _KINDS))
 
 
 def _weights(world: World, account: Subdomain) -> Counter[str]:
@@ -103,7 +107,7 @@ def _weights(world: World, account: Subdomain) -> Counter[str]:
     weights: Counter[str] = Counter()
     for key in world.redis.scan_iter(match=f"zis:{{{account}}}:*", count=1000):
         kind = key.decode().split(":")[2]
-        weights[kind if kind in {"activity", "list"} else "connection"] += world.redis.memory_usage(key, samples=0) or 0
+        weights[kind if kind in _KINDS else "connection"] += world.redis.memory_usage(key, samples=0) or 0
     return weights
 
 

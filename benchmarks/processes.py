@@ -136,8 +136,8 @@ def cpu_seconds(pids: Sequence[int]) -> float | None:
     return ticks * _TICK_SECONDS
 
 
-def resident_megabytes(pid: int) -> float:
-    """Return the resident memory of a process."""
-    lines = (_PROC / f"{pid}/status").read_text().splitlines()
-    kilobytes = next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
+def megabytes_of(pid: int) -> float:
+    """Return the memory that a process takes: its own, and its part of what it shares with others (PSS)."""
+    lines = (_PROC / f"{pid}/smaps_rollup").read_text().splitlines()
+    kilobytes = next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
     return kilobytes / 1024

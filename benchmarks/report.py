@@ -128,14 +128,15 @@ def _footprint(results: Results) -> str:
     rows = [
         ("from the command to ready, this service", results.start_up.service.shown(2, " s")),
         ("the same, Flask answering a constant", results.start_up.floor.shown(2, " s")),
-        ("resident in a worker, started", _shown(memory.fresh if memory else None, 1, " MB")),
+        ("memory of a worker, started", _shown(memory.fresh if memory else None, 1, " MB")),
         (
-            f"resident in a worker, {memory.accounts:,} accounts served" if memory else "resident in a worker, busy",
+            f"memory of a worker, {memory.accounts:,} accounts served" if memory else "memory of a worker, busy",
             _shown(memory.busy if memory else None, 1, " MB"),
         ),
         ("in Redis per connected account with one integration", results.kept.connection.shown(0, " B")),
         ("in Redis per account for its first entry of activity", results.kept.activity.shown(0, " B")),
         ("in Redis per list of 12 job specs", results.kept.list.shown(0, " B")),
+        ("in Redis per account and app, for the key that signs", results.kept.app_key.shown(0, " B")),
         ("commands to Redis, cached list", results.commands[CACHED].shown(1)),
         ("commands to Redis, uncached list", results.commands[UNCACHED].shown(1)),
     ]
