@@ -47,9 +47,10 @@ slow: venv
 	$(BIN)/python -m pytest -m "$(WITHIN)" --note-slow 0.07
 
 # What takes too long for every change: each mutant, every fault of the store on each kind of it, twenty failovers of each
-# kind, and the model with one interruption and one fault more.
+# kind, all that needs a browser in Firefox, and the model with one interruption and one fault more.
 nightly: mutants
 	FULL=1 STORES=all STORE_ROUNDS=20 $(BIN)/python $(PYTEST)
+	BROWSER=firefox $(BIN)/python $(PYTEST) tests/browser tests/sandbox -m browser
 	TOKEN_MODEL_DEPTH=1 TOKEN_MODEL_SCHEDULES=20000 $(BIN)/python $(PYTEST) tests/model/test_token_hand_out.py
 
 mutants: venv
