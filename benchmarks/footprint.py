@@ -17,7 +17,7 @@ MEASURED_ACCOUNTS = 20
 # A slow machine serves fewer accounts; the report says how many it were.
 LONGEST_SERVING_SECONDS = 90.0
 # What is kept of an account, in the order of `Kept`.
-_KINDS = ("connection", "activity", "list", "app_key")
+_KINDS = ("connection", "activity", "list")
 # Commands of our own that are no part of a request.
 _NOT_ASKED = frozenset({"cmdstat_info", "cmdstat_config|resetstat", "cmdstat_config"})
 
@@ -50,8 +50,6 @@ class Kept:
     activity: Figure
     """One entry: that it was connected."""
     list: Figure
-    app_key: Figure
-    """The key by which Zendesk signs for an app, for as long as it is believed."""
 
 
 def measure_start_up(world: World, rounds: int, progress: Callable[[str], None]) -> StartUp:

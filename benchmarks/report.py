@@ -136,7 +136,6 @@ def _footprint(results: Results) -> str:
         ("in Redis per connected account with one integration", results.kept.connection.shown(0, " B")),
         ("in Redis per account for its first entry of activity", results.kept.activity.shown(0, " B")),
         ("in Redis per list of 12 job specs", results.kept.list.shown(0, " B")),
-        ("in Redis per account and app, for the key that signs", results.kept.app_key.shown(0, " B")),
         ("commands to Redis, cached list", results.commands[CACHED].shown(1)),
         ("commands to Redis, uncached list", results.commands[UNCACHED].shown(1)),
     ]
