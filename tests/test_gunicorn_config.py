@@ -1,4 +1,4 @@
-"""Where the production process listens."""
+"""Where the production process listens, and what its master loads for all workers."""
 
 import socket
 import subprocess

@@ -1,20 +1,20 @@
 """Commands find the master of their key's slot, follow it when it moves, and fail as those of one Redis do."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from redis.crc import key_slot
-from redis.exceptions import MovedError, RedisError
+from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from sandbox.ports import free_ports
 from sandbox.store_groups import SLOTS, Server
 from service.ground.errors import StoreUnavailable
-from service.store.redis_cluster import Address, Cluster, ClusterPool, Nodes, SlotUnknown
+from service.store.redis_cluster import Cluster, ClusterPool, Nodes, SlotUnknown
 from service.store.redis_faults import cause_of
 from service.store.redis_pool import Connections
 from service.store.store import Store, StoreRefused
@@ -404,25 +404,16 @@ def test_where_no_server_says_anything_that_is_raised(reply: list[Any] | RedisEr
             nodes.masters()
 
 
-def test_a_command_follows_where_it_is_sent_whatever_the_first_node_says() -> None:
-    """The node that tells of all slots has not heard yet who has one."""
-    late, owner = ("late", 1), ("owner", 2)
-    asked: list[Address] = []
-
-    class Told:
-        def __init__(self, at: Address) -> None:
-            self.address = at
-
-        def send(self, commands: Sequence[Any]) -> list[Any]:
-            asked.append(self.address)
-            return ["OK"] * len(commands) if self.address == owner else [MovedError("11304 owner:2")] * len(commands)
-
-    class Late(Nodes):
-        def at(self, address: Address) -> Any:
-            return Told(address)
-
-    nodes = Late((late,), lambda at: Connections(host=at[0], port=at[1], max_connections=1, timeout=1),
-                 lambda _: [[0, 16383, [b"late", 1]]])  # fmt: skip
+def test_a_command_follows_where_it_is_sent_whatever_the_first_node_says(pair: Pair) -> None:
+    owner, other = owners(pair)
+    # What a node says of all slots that has not heard yet who has them.
+    late = [[0, SLOTS - 1, [b"127.0.0.1", other.port]]]
+    nodes = Nodes(
+        (("127.0.0.1", other.port),),
+        lambda at: Connections(host=at[0], port=at[1], max_connections=2, timeout=1),
+        lambda _: late,
+    )
     cluster = Cluster(nodes, ClusterPool(nodes, max_connections=1, timeout=1))
-    assert cluster.together((("SET", "zis:{acme}:k", "1"),)) == ["OK"]
-    assert asked == [late, owner]
+    assert cluster.together((("SET", KEYS[0], "1"),)) == [True]
+    assert owner.redis.get(KEYS[0]) == b"1"
+    nodes.close()

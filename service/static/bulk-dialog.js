@@ -186,7 +186,7 @@ export class BulkDialog {
     await run.run();
     this.#onDone();
     if (!this.element.open) return;
-    this.#announce(announcementOf(run));
+    this.#announce(summaryOf(run, true).join(" "));
     this.#title.focus();
   }
 }
@@ -214,28 +214,14 @@ class Choice {
   }
 }
 
-function summaryOf(run) {
+/** @param {boolean} isAlone whether no reasons stand below; there, what ended the run has to be named only if they are several */
+function summaryOf(run, isAlone = false) {
   const sentences = run.done ? [t(DONE[run.action], { count: run.done })] : [];
   if (run.failures.length) sentences.push(t("bulk.failed", { count: run.failures.length }));
   if (run.untried.length) sentences.push(t("bulk.untried", { count: run.untried.length }));
-  if (namesReason(run)) sentences.push(reasonOf(run));
+  const codes = new Set(told(run).map(({ problem }) => problem.code));
+  if (run.endedBy && (isAlone || codes.size > 1)) sentences.push(t("bulk.ended_by", { title: problemTitle(run.endedBy) }));
   return sentences;
-}
-
-/** What is read out: without a reason below it, so it is named in any case. */
-function announcementOf(run) {
-  const sentences = summaryOf(run);
-  if (run.endedBy && !namesReason(run)) sentences.push(reasonOf(run));
-  return sentences.join(" ");
-}
-
-/** Whether what ended the run has to be named: where it is one of several reasons. One alone stands below as it is. */
-function namesReason(run) {
-  return run.endedBy !== null && new Set(told(run).map(({ problem }) => problem.code)).size > 1;
-}
-
-function reasonOf(run) {
-  return t("bulk.ended_by", { title: problemTitle(run.endedBy) });
 }
 
 /** The failures, and what ended the run where that was told of no job spec: its `item` is null. */

@@ -35,7 +35,7 @@ class SlotUnknown(RedisConnectionError):
 
 
 class SlotDisputed(RedisConnectionError):
-    """The nodes name each other as the one that has a slot."""
+    """The nodes do not agree about who has a slot: each that is asked names another."""
 
 
 class Node:
