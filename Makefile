@@ -13,7 +13,7 @@ COVERAGE ?=
 IMAGE ?= zis-job-specs
 BASE ?=
 BUILDER ?=
-# Processes that tests run in: two for each processor (tests/scheduling.py).
+# Processes that tests run in: one or two for each processor (tests/scheduling.py).
 WORKERS ?= auto
 PYTEST := -m pytest -n $(WORKERS) --maxprocesses 8
 

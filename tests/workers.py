@@ -61,7 +61,10 @@ def running_valkey(port: int) -> Iterator[ValkeyServer]:
 
 
 class LiveService:
-    """A gunicorn with `workers` processes on a free port; `public_url` None: its own address."""
+    """A gunicorn with `workers` processes on a free port; `public_url` None: its own address.
+
+    `is_forked` False: started as a command is, with the limits that this process has now.
+    """
 
     def __init__(
         self,
@@ -69,6 +72,8 @@ class LiveService:
         workers: int,
         public_url: str | None = None,
         config: str = "python:tests.quiet_gunicorn",
+        *,
+        is_forked: bool = True,
     ) -> None:
         port = free_port()
         self.final_log = ""
@@ -78,8 +83,10 @@ class LiveService:
         arguments = ["--config", config, "--bind", f"127.0.0.1:{port}", "--workers", str(workers), "service.wsgi:app"]
         env = {**inherited_environment(), **environment, "PUBLIC_URL": public_url or self.url, "PYTHONUNBUFFERED": "1"}
         self.process: ForkedModule | subprocess.Popen[bytes]
-        # Python itself reads its path once, as it starts.
-        if "PYTHONPATH" in environment:
+        # Python reads its path once, as it starts.
+        if is_forked and "PYTHONPATH" not in environment:
+            self.process = ForkedModule("gunicorn", arguments, cwd=ROOT, env=env, log=self._log.name)
+        else:
             self.process = subprocess.Popen(  # noqa: S603 - our own interpreter
                 [sys.executable, "-m", "gunicorn", *arguments],
                 cwd=ROOT,
@@ -88,8 +95,6 @@ class LiveService:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        else:
-            self.process = ForkedModule("gunicorn", arguments, cwd=ROOT, env=env, log=self._log.name)
         end_with_us(self.process.pid)
 
     def log(self) -> str:

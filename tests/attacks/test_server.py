@@ -399,7 +399,7 @@ def test_connections_stay_within_the_files_that_a_process_may_open(files: int, c
 def test_a_worker_may_open_as_many_files_as_it_needs(environment: dict[str, str]) -> None:
     """The usual soft limit is below what a worker's connections need."""
     with few_open_files(256):
-        started = LiveService(environment, 1)
+        started = LiveService(environment, 1, is_forked=False)
     try:
         started.wait_until_ready()
         with open_files(2_000), stalled(started, [b""] * 400):
