@@ -14,7 +14,7 @@ from service.job_specs.kept_lists import ACCOUNT_SHARE, LARGEST_LIST_BYTES, Kept
 from service.store.store import Store
 from service.zendesk.bulkhead import Bulkhead
 from tests.conftest import MakeAdmin
-from tests.steps import ORDERS_ONLY, Admin, collaborator, fill, wait_until
+from tests.steps import ORDERS_ONLY, Admin, collaborator, fill, services, wait_until, waiters
 from tests.workers import at_once, meanwhile
 
 LIST = "zis:{acme}:list:acme_orders"
@@ -142,6 +142,8 @@ def test_no_cache_does_not_share_a_question_that_began_earlier(admin: Admin) -> 
         admin.simulator.world.wait_until_held(1)
         admin.simulator.world.account("acme").integrations["acme_orders"].resize(3)
         with meanwhile(admin.list_fresh) as new:
+            (flight,) = services(admin.app).listing._single_flight._flights.values()
+            wait_until(lambda: waiters(flight.done) == 1)
             admin.simulator.release()
     assert len(old[0].get_json()["job_specs"]) == 6
     assert len(new[0].get_json()["job_specs"]) == 3

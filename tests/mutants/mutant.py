@@ -13,7 +13,19 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 LIST = Path(__file__).with_name("mutants.toml")
 # What a copy of the project needs to run its tests.
-COPIED = ("service", "sandbox", "tests", "manifest", "benchmarks", "docs", "tools", "pyproject.toml", "README.md")
+COPIED = (
+    *("service", "sandbox", "tests", "manifest", "benchmarks", "docs", "tools"),
+    *(
+        "pyproject.toml",
+        "README.md",
+        "SECURITY.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "Makefile",
+        "Procfile",
+        "app.json",
+    ),
+)
 # pytest's exit codes.
 _FAILED, _PASSED = 1, 0
 MOST_SECONDS = 600

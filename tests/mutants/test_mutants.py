@@ -9,7 +9,9 @@ from tests.mutants.mutant import ROOT, Mutant, Stale, listed
 def test_a_mutant_says_what_it_replaces(mutant: Mutant) -> None:
     assert mutant.applied_to((ROOT / mutant.file).read_text()) != (ROOT / mutant.file).read_text()
     for test in mutant.tests:
-        assert (ROOT / test.partition("::")[0]).exists(), test
+        place, _, name = test.partition("::")
+        assert (ROOT / place).exists(), test
+        assert not name or f"def {name.partition('[')[0]}(" in (ROOT / place).read_text(), test
 
 
 def test_names_are_unique() -> None:
