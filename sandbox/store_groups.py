@@ -37,7 +37,9 @@ class Server:
         self._folder = folder / f"{'sentinel' if is_sentinel else 'server'}-{port}"
         self._folder.mkdir()
         own = () if is_sentinel else ('save ""', "appendonly no", "repl-diskless-sync-delay 0")
-        self._settings = (f"port {port}", "bind 127.0.0.1", f"dir {self._folder}", *own, *settings)
+        # Its title would be written over the environment that it was given, by which tests know what is theirs.
+        every = (f"port {port}", "bind 127.0.0.1", f"dir {self._folder}", "set-proc-title no")
+        self._settings = (*every, *own, *settings)
         self._is_sentinel = is_sentinel
         self._process: subprocess.Popen[bytes] | None = None
 

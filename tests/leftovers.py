@@ -3,8 +3,8 @@
 pytest starts this file as a process of its own, the watcher, and holds the other end of its standard input. The kernel
 closes that end when pytest has ended, however it did. The watcher then ends every process that
 
-- was named to it (`end_with_us`): gunicorn and Valkey, which do not keep the environment they were given,
-- or has this run's mark in its environment: Playwright's driver and browser, the sandbox,
+- was named to it (`end_with_us`): what gets an environment of its own, as gunicorn does where it is not forked,
+- or has this run's mark in its environment: Playwright's driver and browser, the sandbox, Valkey,
 - or descends from one of these.
 """
 

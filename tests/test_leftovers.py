@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.store_groups import Server
+from tests.leftovers import MARK
 from tests.steps import wait_until
-from tests.workers import ROOT
+from tests.workers import ROOT, free_port
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the watcher reads /proc")
 
@@ -63,3 +65,15 @@ def test_what_is_left_running_is_ended(end: signal.Signals | None) -> None:
         else:
             tests.send_signal(end)
     wait_until(lambda: not any(runs(pid) for pid in started), seconds=60)
+
+
+@pytest.mark.parametrize("is_sentinel", [False, True], ids=["data", "Sentinel"])
+def test_a_server_of_a_group_has_the_mark_as_soon_as_it_runs(is_sentinel: bool, tmp_path: Path) -> None:
+    """A run that was ended while a group was starting left those that nobody had named yet."""
+    server = Server(tmp_path, free_port(), is_sentinel=is_sentinel)
+    server.start()
+    try:
+        given = Path(f"/proc/{server.pid}/environ").read_bytes().split(b"\0")
+        assert f"{MARK}={os.environ[MARK]}".encode() in given
+    finally:
+        server.kill()

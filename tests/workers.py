@@ -49,7 +49,8 @@ def inherited_environment() -> dict[str, str]:
 @contextlib.contextmanager
 def running_valkey(port: int) -> Iterator[ValkeyServer]:
     """Run a Valkey on a loopback port while the block runs; it keeps nothing on disk."""
-    server = ValkeyServer(port=port, save="", appendonly="no")
+    # Its title would be written over the mark in its environment (tests/leftovers.py).
+    server = ValkeyServer(port=port, save="", appendonly="no", **{"set-proc-title": "no"})
     server.start(READY_SECONDS)
     try:
         with Redis(port=port) as client:
