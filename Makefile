@@ -13,9 +13,9 @@ COVERAGE ?=
 IMAGE ?= zis-job-specs
 BASE ?=
 BUILDER ?=
-# Processes that tests run in: one or two for each processor (tests/scheduling.py).
+# Processes that tests run in. auto: two for each processor; logical: one (tests/scheduling.py).
 WORKERS ?= auto
-PYTEST := -m pytest -n $(WORKERS) --maxprocesses 8
+PYTEST = -m pytest -n $(WORKERS) --maxprocesses 8
 
 # Where it is set, every process compiles the service and the tests anew, which is half of what a short run takes.
 export PYTHONDONTWRITEBYTECODE :=
@@ -39,6 +39,8 @@ endif
 
 # Without what starts a browser, gunicorn or a store of its own, without the model, and without what takes long.
 WITHIN := not browser and not processes and not model and not faults and not load
+# Nothing waits long in it, and each process has to collect all tests, which is a quarter of the time.
+quick: WORKERS = logical
 quick: venv
 	$(BIN)/python $(PYTEST) -m "$(WITHIN) and not slow" $(TESTS)
 
