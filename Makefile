@@ -13,9 +13,10 @@ COVERAGE ?=
 IMAGE ?= zis-job-specs
 BASE ?=
 BUILDER ?=
-# Processes that tests run in. auto: two for each processor; logical: one (tests/scheduling.py).
-WORKERS ?= auto
-PYTEST = -m pytest -n $(WORKERS) --maxprocesses 8
+# Processes that tests run in; empty: two for each processor (auto), for `make quick` one (logical; tests/scheduling.py).
+WORKERS ?=
+PYTEST := -m pytest --maxprocesses 8 -n
+MANY := $(or $(WORKERS),auto)
 
 # Where it is set, every process compiles the service and the tests anew, which is half of what a short run takes.
 export PYTHONDONTWRITEBYTECODE :=
@@ -31,18 +32,17 @@ sandbox: venv
 test: venv
 ifeq ($(COVERAGE),1)
 	$(BIN)/coverage erase
-	$(BIN)/coverage run $(PYTEST) $(TESTS); status=$$?; \
+	$(BIN)/coverage run $(PYTEST) $(MANY) $(TESTS); status=$$?; \
 	$(BIN)/coverage combine -q && $(BIN)/coverage report; exit $$status
 else
-	$(BIN)/python $(PYTEST) $(TESTS)
+	$(BIN)/python $(PYTEST) $(MANY) $(TESTS)
 endif
 
 # Without what starts a browser, gunicorn or a store of its own, without the model, and without what takes long.
 WITHIN := not browser and not processes and not model and not faults and not load
 # Nothing waits long in it, and each process has to collect all tests, which is a quarter of the time.
-quick: WORKERS = logical
 quick: venv
-	$(BIN)/python $(PYTEST) -m "$(WITHIN) and not slow" $(TESTS)
+	$(BIN)/python $(PYTEST) $(or $(WORKERS),logical) -m "$(WITHIN) and not slow" $(TESTS)
 
 # Lists again what `make quick` leaves out because it takes long: on an idle machine, and one test after another.
 slow: venv
@@ -51,9 +51,9 @@ slow: venv
 # What takes too long for every change: each mutant, every fault of the store on each kind of it, twenty failovers of each
 # kind, all that needs a browser in Firefox, and the model with one interruption and one fault more.
 nightly: mutants
-	FULL=1 STORES=all STORE_ROUNDS=20 $(BIN)/python $(PYTEST)
-	BROWSER=firefox $(BIN)/python $(PYTEST) tests/browser tests/sandbox -m browser
-	TOKEN_MODEL_DEPTH=1 TOKEN_MODEL_SCHEDULES=20000 $(BIN)/python $(PYTEST) tests/model/test_token_hand_out.py
+	FULL=1 STORES=all STORE_ROUNDS=20 $(BIN)/python $(PYTEST) $(MANY)
+	BROWSER=firefox $(BIN)/python $(PYTEST) $(MANY) tests/browser tests/sandbox -m browser
+	TOKEN_MODEL_DEPTH=1 TOKEN_MODEL_SCHEDULES=20000 $(BIN)/python $(PYTEST) $(MANY) tests/model/test_token_hand_out.py
 
 mutants: venv
 	$(BIN)/python -m tests.mutants $(TESTS)

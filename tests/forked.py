@@ -4,6 +4,7 @@ Each process of the tests has one such process (multiprocessing's fork server), 
 """
 
 import atexit
+import contextlib
 import multiprocessing
 import os
 import runpy
@@ -46,7 +47,9 @@ class ForkedModule:
     def send_signal(self, number: signal.Signals) -> None:
         """Send a signal, unless it has ended."""
         if self.poll() is None:
-            os.kill(self.pid, number)
+            # It may end in between. Nobody but the fork server knows it as a child, so nothing is left of it then.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
     def terminate(self) -> None:
         """Send SIGTERM, unless it has ended."""

@@ -3,12 +3,12 @@
 Scattered, each process would start the browser and every gunicorn again, and play each table of faults again.
 """
 
-import os
 import zlib
 
 import pytest
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # it has no types
 
+from tests.machine import processors
 from tests.programs import is_firefox_wanted
 
 _TOGETHER = (
@@ -71,5 +71,4 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Schedulin
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Return one process for each processor for `-n logical`, for `-n auto` two: much of what tests do is waiting."""
-    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return processors if config.option.numprocesses == "logical" else 2 * processors
+    return processors() if config.option.numprocesses == "logical" else 2 * processors()

@@ -7,16 +7,18 @@ import sys
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
 from sandbox.store_groups import Server
+from tests.faults.own_valkey import OwnValkey
 from tests.leftovers import MARK
 from tests.steps import wait_until
 from tests.workers import ROOT, free_port
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the watcher reads /proc")
 
-# Stands for pytest: it starts one process that is named to the watcher and keeps nothing of the environment, as Valkey
-# does, and one that starts another in a session of its own and ignores SIGTERM, as a browser may.
+# Stands for pytest: it starts one process that is named to the watcher and has an environment of its own, as a gunicorn
+# may have, and one that starts another in a session of its own and ignores SIGTERM, as a browser may.
 _TESTS = """
 import subprocess, sys
 from tests.leftovers import end_with_us, watch
@@ -67,13 +69,23 @@ def test_what_is_left_running_is_ended(end: signal.Signals | None) -> None:
     wait_until(lambda: not any(runs(pid) for pid in started), seconds=60)
 
 
+def is_marked(pid: int) -> bool:
+    """Return whether the watcher would know a process by what it was given."""
+    return f"{MARK}={os.environ[MARK]}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+
+
 @pytest.mark.parametrize("is_sentinel", [False, True], ids=["data", "Sentinel"])
 def test_a_server_of_a_group_has_the_mark_as_soon_as_it_runs(is_sentinel: bool, tmp_path: Path) -> None:
     """A run that was ended while a group was starting left those that nobody had named yet."""
     server = Server(tmp_path, free_port(), is_sentinel=is_sentinel)
     server.start()
     try:
-        given = Path(f"/proc/{server.pid}/environ").read_bytes().split(b"\0")
-        assert f"{MARK}={os.environ[MARK]}".encode() in given
+        assert is_marked(server.pid)
     finally:
         server.kill()
+
+
+def test_the_tests_own_servers_have_the_mark(redis: Redis) -> None:
+    with OwnValkey() as own:
+        for client in (redis, own.redis):
+            assert is_marked(int(client.info("server")["process_id"]))

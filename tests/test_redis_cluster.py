@@ -20,7 +20,6 @@ from service.store.redis_pool import Connections
 from service.store.store import Store, StoreRefused
 from service.web.rate_limits import RateLimits
 from tests.conftest import MakeAdmin
-from tests.leftovers import end_with_us
 from tests.operations.console import run
 from tests.operations.test_redis_user import rights
 from tests.steps import collaborator, wait_until
@@ -45,7 +44,6 @@ def running_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     )
     for server in (one, other):
         server.start()
-        end_with_us(server.pid)
     one.say("CLUSTER", "ADDSLOTSRANGE", 0, SLOTS // 2 - 1)
     other.say("CLUSTER", "ADDSLOTSRANGE", SLOTS // 2, SLOTS - 1)
     other.say("CLUSTER", "SET-CONFIG-EPOCH", 2)

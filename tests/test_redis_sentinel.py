@@ -13,7 +13,6 @@ from sandbox.store_groups import Server
 from service.ground.errors import StoreUnavailable
 from service.store.redis_faults import Cause, cause_of
 from service.store.store import Store
-from tests.leftovers import end_with_us
 from tests.steps import wait_until
 from tests.test_settings import make_settings
 from tests.tls import TLSFront, make_certificate
@@ -26,7 +25,6 @@ MakeStore = Callable[..., Store]
 def running_sentinel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server = Server(tmp_path_factory.mktemp("sentinel"), free_port(), is_sentinel=True)
     server.start()
-    end_with_us(server.pid)
     yield server
     server.kill()
 
@@ -49,7 +47,6 @@ def other(tmp_path: Path) -> Iterator[Server]:
     """Another server, which no Sentinel knows yet."""
     server = Server(tmp_path, free_port())
     server.start()
-    end_with_us(server.pid)
     yield server
     server.kill()
 

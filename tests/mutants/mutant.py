@@ -12,20 +12,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 LIST = Path(__file__).with_name("mutants.toml")
-# What a copy of the project needs to run its tests.
-COPIED = (
-    *("service", "sandbox", "tests", "manifest", "benchmarks", "docs", "tools"),
-    *(
-        "pyproject.toml",
-        "README.md",
-        "SECURITY.md",
-        "CONTRIBUTING.md",
-        "CHANGELOG.md",
-        "Makefile",
-        "Procfile",
-        "app.json",
-    ),
-)
 # pytest's exit codes.
 _FAILED, _PASSED = 1, 0
 MOST_SECONDS = 600
@@ -80,12 +66,12 @@ def judge(mutant: Mutant) -> Verdict:
     """Run a mutant's tests on a copy of the project with the fault in it."""
     with tempfile.TemporaryDirectory(prefix="mutant-") as folder:
         copy = Path(folder)
-        for name in COPIED:
-            source = ROOT / name
+        # All but what programs keep for themselves: .git, .venv, caches.
+        for source in (one for one in ROOT.iterdir() if not one.name.startswith(".")):
             if source.is_dir():
-                shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("shots"))
-            elif source.exists():
-                shutil.copy(source, copy / name)
+                shutil.copytree(source, copy / source.name, ignore=shutil.ignore_patterns("shots"))
+            else:
+                shutil.copy(source, copy)
         path = copy / mutant.file
         path.write_text(mutant.applied_to(path.read_text()))
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-p", "no:randomly"]

@@ -13,7 +13,7 @@ from tests.operations.console import run
 from tests.operations.test_doctor_redis import findings_of, judged
 from tests.steps import wait_until
 from tests.test_settings import make_settings
-from tests.workers import ROOT, free_port
+from tests.workers import MARKED, ROOT, free_port
 
 pytestmark = pytest.mark.processes
 
@@ -104,7 +104,7 @@ def test_with_the_rights_that_are_listed_every_check_is_made(make_user: Callable
 
 def test_a_cluster_is_a_failure_though_it_has_one_shard_only() -> None:
     with ValkeyServer(
-        port=free_port(), config={"cluster-enabled": "yes", "cluster-port": str(free_port()), "save": ""}
+        port=free_port(), config={"cluster-enabled": "yes", "cluster-port": str(free_port()), "save": "", **MARKED}
     ) as server:
         url = f"redis://127.0.0.1:{server.port}/0"
         with Redis.from_url(url) as client:

@@ -22,7 +22,6 @@ from service.store.store import Store
 from service.store.vault import Vault
 from tests.faults.live_admin import LiveAdmin
 from tests.faults.store_faults import service_environment
-from tests.leftovers import end_with_us
 from tests.steps import SECRET_KEYS, wait_until
 from tests.test_settings import make_settings
 from tests.workers import LiveService
@@ -196,8 +195,6 @@ def set_up(group: Group, simulator: Simulator) -> Iterator[Stage]:
     """Run a group and a service on it while the block runs."""
     try:
         group.start()
-        for server in group.everybody:
-            end_with_us(server.pid)
         environment = {**service_environment(group.url, simulator), "RATE_LIMITS": "off"}
         store = Store.from_settings(make_settings(REDIS_URL=group.url))
         service = LiveService(environment, 2)

@@ -8,7 +8,6 @@ from redis.crc import key_slot
 from redis.exceptions import RedisError
 
 from sandbox.store_groups import ClusterGroup, Server
-from tests.leftovers import end_with_us
 from tests.steps import wait_until
 from tests.stores.journey import go_through
 from tests.stores.stage import LONG_SECONDS, ROUNDS, Stage, fails_over, pause_until_replaced
@@ -46,7 +45,6 @@ def killed(group: ClusterGroup, is_well: Callable[[], bool]) -> None:
     former.kill()
     wait_until(lambda: owner(group, former) not in {None, former}, LONG_SECONDS)
     former.start()
-    end_with_us(former.pid)
 
 
 def paused(group: ClusterGroup, is_well: Callable[[], bool]) -> None:

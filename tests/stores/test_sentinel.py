@@ -7,7 +7,6 @@ import pytest
 from redis.exceptions import RedisError
 
 from sandbox.store_groups import MASTER_NAME, SentinelGroup, Server
-from tests.leftovers import end_with_us
 from tests.steps import wait_until
 from tests.stores.journey import go_through
 from tests.stores.stage import LONG_SECONDS, ROUNDS, Stage, fails_over, pause_until_replaced
@@ -45,7 +44,6 @@ def killed(group: SentinelGroup, is_well: Callable[[], bool]) -> None:
     master.kill()
     wait_until(lambda: is_replaced(group, master), LONG_SECONDS)
     master.start(f"replicaof 127.0.0.1 {agreed_master(group)}")
-    end_with_us(master.pid)
 
 
 def paused(group: SentinelGroup, is_well: Callable[[], bool]) -> None:
