@@ -34,6 +34,12 @@ def free_port() -> int:
         return port
 
 
+def _inherited() -> dict[str, str]:
+    """Return what a program gets from this process's environment: nothing that the service would take for a setting."""
+    # By the second the tests of this package find what they leave running where they are killed.
+    return {name: os.environ[name] for name in ("PATH", "TEST_RUN_MARK") if name in os.environ}
+
+
 class Program:
     """A child process with its children, that answers `path` on `port` once it is ready."""
 
@@ -52,7 +58,7 @@ class Program:
             self._process = subprocess.Popen(  # noqa: S603 - our own programs
                 command,
                 cwd=ROOT,
-                env={"PATH": os.environ["PATH"], **(environment or {})},
+                env={**_inherited(), **(environment or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,

@@ -30,6 +30,8 @@ ADMIN = 1
 # What is under way when a load ends is answered within its delay.
 QUIET_SECONDS = 10.0
 _SECRET_KEYS = "a-key-for-benchmarks-alone-0123456789abcdef"  # noqa: S105 - opens nothing but what is made here
+# Without a title, which Valkey writes over its environment.
+_STORE = {"save": "", "appendonly": "no", "set-proc-title": "no"}
 _MINT = {"ZENDESK_CLIENT_ID": "benchmarks", "ZIS_INTEGRATIONS": "{subdomain}_orders"}
 
 
@@ -58,7 +60,7 @@ class World:
         self._ends = ExitStack()
 
     def __enter__(self) -> Self:
-        store = self._ends.enter_context(ValkeyServer(port=free_port(), save="", appendonly="no"))
+        store = self._ends.enter_context(ValkeyServer(port=free_port(), config=_STORE))
         self.store_url = f"redis://127.0.0.1:{store.port}/0"
         self.redis = self._ends.enter_context(Redis.from_url(self.store_url))
         self.upstream = self.start_upstream()
