@@ -97,6 +97,14 @@ def test_every_fault_of_the_document_is_named_with_its_place(orders: Admin, acti
     assert orders.calls("/registry/") == []
 
 
+def test_documents_are_counted_before_they_are_read(orders: Admin) -> None:
+    orders.open_sidebar("acme", 102)
+    for action in ["plan", "apply"] * 30:
+        assert orders.call("POST", f"/job_specs/{action}", data="{").status_code == 400
+    reply = orders.call("POST", "/job_specs/plan", data="{")
+    assert (reply.status_code, reply.get_json()["code"]) == (429, "rate_limited")
+
+
 @pytest.mark.parametrize("action", ["plan", "apply"])
 def test_only_managers_may(make_admin: MakeAdmin, action: str) -> None:
     admin = make_admin(**ORDERS_ONLY)

@@ -20,6 +20,8 @@ LARGEST_DOCUMENT_BYTES = 1024 * 1024
 MOST_NAMES = 20_000
 # More would only repeat the same mistake, and the answer would be longer than the document.
 MOST_FAULTS_TOLD = 1000
+# Longer than any integration's name. What is wrong within one is told with the name, each time.
+LONGEST_NAME = 200
 _MEMBERS = ("account", "integrations")
 _LISTS = ("installed", "uninstalled")
 _SUBDOMAIN = "{subdomain}"
@@ -34,14 +36,27 @@ class Fault:
     detail: str
 
 
-class FaultyDocument(InvalidRequest):
-    """The document cannot be used; `errors` names every fault."""
+class Faults:
+    """What is wrong in a document so far: what is told of it, and the number of all."""
 
-    def __init__(self, faults: list[Fault]) -> None:
-        told = faults[:MOST_FAULTS_TOLD]
-        if len(faults) > len(told):
-            told.append(Fault("", f"has {len(faults) - len(told)} faults more."))
-        what = "a fault" if len(faults) == 1 else f"{len(faults)} faults"
+    def __init__(self) -> None:
+        self.told: list[Fault] = []
+        self.count = 0
+
+    def add(self, pointer: str, detail: str) -> None:
+        self.count += 1
+        if len(self.told) < MOST_FAULTS_TOLD:
+            self.told.append(Fault(pointer, detail))
+
+
+class FaultyDocument(InvalidRequest):
+    """The document cannot be used; `errors` names the faults, and the last of them how many there are besides."""
+
+    def __init__(self, faults: Faults) -> None:
+        told = [*faults.told]
+        if faults.count > len(told):
+            told.append(Fault("", f"has {faults.count - len(told)} faults more."))
+        what = "a fault" if faults.count == 1 else f"{faults.count} faults"
         super().__init__(
             f"The document of desired state has {what}; each is named with its place. Nothing was changed.",
             errors=[{"pointer": one.pointer, "detail": one.detail} for one in told],
@@ -75,33 +90,42 @@ def read_document(text: bytes, place: Place) -> DesiredState:
     Raises:
         FaultyDocument: it is none; every fault is named.
     """
-    faults: list[Fault] = []
+    faults = Faults()
     try:
         tree = json.loads(text, object_pairs_hook=_Object.of)
     except (ValueError, RecursionError) as fault:
-        raise FaultyDocument([Fault("", f"is no JSON: {_said(fault)}")]) from None
+        faults.add("", f"is no JSON: {_said(fault)}")
+        raise FaultyDocument(faults) from None
     if not isinstance(tree, _Object):
-        raise FaultyDocument([Fault("", f"must be an object, and is {_kind(tree)}.")])
-    faults += _odd_members(tree, "", _MEMBERS)
+        faults.add("", f"must be an object, and is {_kind(tree)}.")
+        raise FaultyDocument(faults)
+    _find_odd_members(tree, "", _MEMBERS, faults)
     named = _account(tree, place, faults)
     account = place.account or named
     sections = _sections(tree, faults)
     count = _names_in(sections)
     if count > MOST_NAMES:
-        faults.append(Fault("/integrations", f"names {count} job specs, and may name {MOST_NAMES}: send it in parts."))
+        faults.add("/integrations", f"names {count} job specs, and may name {MOST_NAMES}: send it in parts.")
+        raise FaultyDocument(faults)
     integrations: dict[str, Mapping[str, bool]] = {}
     owners: dict[str, str] = {}
+    matching = None if account is None else _Matching(named, account, place)
     for name, section in sections.items():
+        if len(name) > LONGEST_NAME:
+            faults.add(
+                "/integrations", f"has a name that no integration has, of {len(name)} characters: {_shown(name)}."
+            )
+            continue
         pointer = f"/integrations/{_escaped(name)}"
-        ours = _matched(name, named, account, place, pointer, faults)
+        ours = None if matching is None else matching.find(name, pointer, faults)
         wishes = _wishes(section, pointer, faults)
         if ours is None:
             continue
         if ours in owners:
-            faults.append(Fault(pointer, f"means {ours}, and so does {owners[ours]!r}."))
+            faults.add(pointer, f"means {ours}, and so does {owners[ours]!r}.")
         owners[ours] = name
         integrations[ours] = wishes
-    if faults or account is None:
+    if faults.count or account is None:
         raise FaultyDocument(faults)
     return DesiredState(account, integrations)
 
@@ -134,40 +158,41 @@ class _Object(dict[str, Any]):
         return made
 
 
-def _odd_members(found: _Object, pointer: str, known: tuple[str, ...]) -> Iterator[Fault]:
+def _find_odd_members(found: _Object, pointer: str, known: tuple[str, ...], faults: Faults) -> None:
     for name in found.repeated:
-        yield Fault(f"{pointer}/{_escaped(name)}", "is there more than once.")
+        faults.add(f"{pointer}/{_escaped(name)}", "is there more than once.")
     for name in found:
         if name not in known:
-            yield Fault(f"{pointer}/{_escaped(name)}", f"is not known here: only {' and '.join(known)} are.")
+            faults.add(f"{pointer}/{_escaped(name)}", f"is not known here: only {' and '.join(known)} are.")
 
 
-def _account(tree: _Object, place: Place, faults: list[Fault]) -> Subdomain | None:
+def _account(tree: _Object, place: Place, faults: Faults) -> Subdomain | None:
     """Return the account that the document names; None: none, or no account's name."""
     if "account" not in tree:
         if place.account is None:
-            faults.append(Fault("/account", "is missing: name the account here or with --account."))
+            faults.add("/account", "is missing: name the account here or with --account.")
         return None
     value = tree["account"]
     account = parse_subdomain(value) if isinstance(value, str) else None
     if account is None:
         said = f"{_shown(value)} is no account" if isinstance(value, str) else f"must be a text, and is {_kind(value)}"
-        faults.append(Fault("/account", f"{said}: write acme for acme.zendesk.com."))
+        faults.add("/account", f"{said}: write acme for acme.zendesk.com.")
     elif place.account is not None and account != place.account and not place.is_promotion:
-        faults.append(Fault("/account", f"is {account}, and you are asking for {place.account}."))
+        faults.add("/account", f"is {account}, and you are asking for {place.account}.")
     return account
 
 
-def _sections(tree: _Object, faults: list[Fault]) -> _Object:
+def _sections(tree: _Object, faults: Faults) -> _Object:
     """Return what the document says of integrations; empty where that cannot be read."""
     if "integrations" not in tree:
-        faults.append(Fault("/integrations", "is missing."))
+        faults.add("/integrations", "is missing.")
         return _Object()
     value = tree["integrations"]
     if not isinstance(value, _Object):
-        faults.append(Fault("/integrations", f"must be an object, and is {_kind(value)}."))
+        faults.add("/integrations", f"must be an object, and is {_kind(value)}.")
         return _Object()
-    faults += [Fault(f"/integrations/{_escaped(name)}", "is there more than once.") for name in value.repeated]
+    for name in value.repeated:
+        faults.add(f"/integrations/{_escaped(name)}", "is there more than once.")
     return value
 
 
@@ -176,53 +201,53 @@ def _names_in(sections: _Object) -> int:
     return sum(len(names) for names in lists if isinstance(names, list))
 
 
-def _matched(
-    name: str,
-    named: Subdomain | None,
-    account: Subdomain | None,
-    place: Place,
-    pointer: str,
-    faults: list[Fault],
-) -> str | None:
-    """Return the account's own name of an integration in a document; None: a fault, or the account is not known."""
-    if account is None:
+class _Matching:
+    """Finds the account's own names of the integrations in a document."""
+
+    def __init__(self, named: Subdomain | None, account: Subdomain, place: Place) -> None:
+        self._named = named
+        self._account = account
+        self._templates = place.templates
+        self._ours = sorted({template.replace(_SUBDOMAIN, account) for template in place.templates})
+
+    def find(self, name: str, pointer: str, faults: Faults) -> str | None:
+        """Return the account's own name of an integration; None: a fault."""
+        found = self._meant_by(name)
+        if len(found) == 1:
+            return found.pop()
+        if found:
+            either = " or ".join(sorted(found))
+            faults.add(pointer, f"may be {either} of {self._account}: write one of them, or {{subdomain}}.")
+        else:
+            has = f"It has {', '.join(self._ours)}." if self._ours else "It has none."
+            faults.add(pointer, f"is no integration of {self._account} in ZIS_INTEGRATIONS. {has}")
         return None
-    ours = sorted({template.replace(_SUBDOMAIN, account) for template in place.templates})
-    if _SUBDOMAIN in name:
-        found = {name.replace(_SUBDOMAIN, account)} & {*ours}
-    elif named is not None and named != account:
+
+    def _meant_by(self, name: str) -> set[str]:
+        if _SUBDOMAIN in name:
+            return {name.replace(_SUBDOMAIN, self._account)}.intersection(self._ours)
+        if self._named is None or self._named == self._account:
+            return {name}.intersection(self._ours)
         # The names of two accounts meet in ZIS_INTEGRATIONS.
-        found = {
-            template.replace(_SUBDOMAIN, account)
-            for template in place.templates
-            if template.replace(_SUBDOMAIN, named) == name
+        return {
+            template.replace(_SUBDOMAIN, self._account)
+            for template in self._templates
+            if template.replace(_SUBDOMAIN, self._named) == name
         }
-    else:
-        found = {name} & {*ours}
-    if len(found) == 1:
-        return found.pop()
-    if found:
-        faults.append(
-            Fault(pointer, f"may be {' or '.join(sorted(found))} of {account}: write one of them, or {{subdomain}}.")
-        )
-    else:
-        has = f"It has {', '.join(ours)}." if ours else "It has none."
-        faults.append(Fault(pointer, f"is no integration of {account} in ZIS_INTEGRATIONS. {has}"))
-    return None
 
 
-def _wishes(section: Any, pointer: str, faults: list[Fault]) -> dict[str, bool]:
+def _wishes(section: Any, pointer: str, faults: Faults) -> dict[str, bool]:
     """Return by name whether it should be installed."""
     if not isinstance(section, _Object):
-        faults.append(Fault(pointer, f"must be an object, and is {_kind(section)}."))
+        faults.add(pointer, f"must be an object, and is {_kind(section)}.")
         return {}
-    faults += _odd_members(section, pointer, _LISTS)
+    _find_odd_members(section, pointer, _LISTS, faults)
     wishes: dict[str, bool] = {}
     places: dict[str, str] = {}
     for member in _LISTS:
         names = section.get(member, [])
         if not isinstance(names, list):
-            faults.append(Fault(f"{pointer}/{member}", f"must be an array of names, and is {_kind(names)}."))
+            faults.add(f"{pointer}/{member}", f"must be an array of names, and is {_kind(names)}.")
             continue
         for position, name in enumerate(names):
             place = f"{pointer}/{member}/{position}"
@@ -230,7 +255,7 @@ def _wishes(section: Any, pointer: str, faults: list[Fault]) -> dict[str, bool]:
             if fault is None and name in places:
                 fault = f"{_shown(name)} is named already at {places[name]}."
             if fault is not None:
-                faults.append(Fault(place, fault))
+                faults.add(place, fault)
                 continue
             places[name] = place
             wishes[name] = member == "installed"

@@ -62,14 +62,16 @@ def _asked() -> tuple[DesiredState, bool]:
 
     Raises:
         InvalidRequest: the parameters or the document are faulty.
+        RateLimited: it is one too many.
     """
     wish = parameters(RearmQuery)
     account = current_session().account
+    # A large document takes a second to read, whoever sends it.
+    services().rate_limits.count(FRESH_LISTS, current_session().counted_as)
     return read_document(request.get_data(), Place(account, services().settings.integration_names)), wish.rearm
 
 
 def _planned(desired: DesiredState, grant_id: str, *, is_rearming: bool) -> tuple[Change, ...]:
-    services().rate_limits.count(FRESH_LISTS, current_session().counted_as)
     context = AccountContext(desired.account, grant_id, deadline())
     changes = services().reconciler.plan(context, desired.integrations, rearm=is_rearming)
     if not is_rearming:

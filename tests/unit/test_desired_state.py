@@ -2,6 +2,7 @@
 
 import json
 import time
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -74,6 +75,38 @@ def test_no_document_names_more_job_specs_than_others_can_spare() -> None:
     assert told == [
         ("/integrations", f"names {MOST_NAMES + 1} job specs, and may name {MOST_NAMES}: send it in parts.")
     ]
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        pytest.param({"installed": [1] * 15_000}, id="names"),
+        pytest.param({f"m{number}": 0 for number in range(15_000)}, id="members"),
+    ],
+)
+@pytest.mark.parametrize("length", [20, 20_000])
+def test_a_refusal_takes_no_more_than_a_few_times_its_document(length: int, section: dict[str, Any]) -> None:
+    """Anybody with a session may send a megabyte; a long name told with each fault would make gigabytes of it."""
+    text = document(**{"n" * length: section})
+    tracemalloc.start()
+    found = faults(text)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found
+    assert sum(len(pointer) + len(detail) for pointer, detail in found) < 256 * 1024
+    # Reading it takes as much; whoever keeps each fault as a text takes more still.
+    assert most < 8 * 1024 * 1024
+
+
+def test_many_sections_that_mean_nothing_are_told_as_far_as_it_helps() -> None:
+    found = faults(document(**{f"n{number}": {} for number in range(2000)}))
+    assert found[-1] == ("", "has 1000 faults more.")
+
+
+def test_a_name_that_no_integration_can_have_is_quoted_in_part() -> None:
+    ((pointer, detail),) = faults(document(**{"n" * 300: {"installed": [None]}}))
+    assert pointer == "/integrations"
+    assert detail == f"has a name that no integration has, of 300 characters: '{'n' * 100}…'."
 
 
 def test_every_fault_is_named_at_once_with_its_place() -> None:
