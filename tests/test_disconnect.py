@@ -12,8 +12,9 @@ from werkzeug.test import TestResponse
 from service.grants.granted import Grant, Holdings, MintedToken
 from service.grants.grants import Grants
 from service.ground.subdomains import Subdomain
+from service.store.activity import Activity
 from tests.conftest import MakeAdmin
-from tests.steps import DIRECT, Admin, collaborator
+from tests.steps import DIRECT, ORDERS_ONLY, Admin, collaborator
 from tests.workers import meanwhile
 
 ACME = Subdomain("acme")
@@ -328,6 +329,22 @@ def test_uninstall_stops_at_the_first_failure_and_goes_on_when_repeated(admin: A
     admin.meets()
     assert admin.disconnect("?uninstall=true").get_json() == {"revoked": True}
     assert installed(admin) == 0
+
+
+@pytest.mark.parametrize("kind", ["http_404", "http_404_text"])
+def test_a_404_to_an_uninstall_counts_only_where_the_list_says_the_same(kind: str, make_admin: MakeAdmin) -> None:
+    admin = make_admin(**ORDERS_ONLY)
+    admin.connect("acme")
+    before = installed(admin)
+    admin.meets({"where": "change", "kind": kind})
+    assert outcome(admin.disconnect("?uninstall=true")) == (502, "zendesk_unavailable")
+    assert installed(admin) == before
+    assert live(admin)
+    results = [entry["result"] for entry in collaborator(admin.app, Activity).latest(ACME)]
+    assert results.count("ok") == 1, "only that it was connected"
+    admin.meets({"where": "change", "kind": kind, "after_effect": True})
+    assert admin.disconnect("?uninstall=true").get_json() == {"revoked": True}
+    assert installed(admin) < before
 
 
 @pytest.mark.parametrize(

@@ -159,9 +159,10 @@ class Changes:
         def uninstall(name: str) -> None:
             if context.deadline.left() < READ_BACK_NEEDS_SECONDS:
                 raise ZendeskTimeout("Not all job specs could be uninstalled in time. Repeat it: the rest will follow.")
-            # A 404 means that it is not installed, which is what is wanted.
             with outcome(lambda result: done.append(Event("uninstalled", integration, name, result))):
-                self.send(context, SpecName(name, integration), install=False)
+                spec = SpecName(name, integration)
+                if not self.send(context, spec, install=False):
+                    self._see_uninstalled(context, spec)
 
         left = deque(names)
 
@@ -181,6 +182,21 @@ class Changes:
         finally:
             self.mark_again(account, integration)
             self._activity.note(account, author, *done)
+
+    def _see_uninstalled(self, context: AccountContext, spec: SpecName) -> None:
+        """Look whether what Zendesk says 404 to is not installed.
+
+        Raises:
+            ServiceError: its list shows it as installed, or cannot be had.
+        """
+        answer = self._read_back(context, Target(spec))
+        if answer.list is None:
+            raise answer.error or unsettled()
+        if any(row.installed for row in rows_of(answer, spec.name)):
+            raise ZendeskUnavailable(
+                f"Zendesk says that it knows no job spec {spec.name}, and lists it as installed. Try again in a moment.",
+                upstream_status=404,
+            )
 
     def mark_again(self, account: Subdomain, integration: str) -> None:
         """Distrust lists that were asked while the change was on its way: they may show either state."""

@@ -59,6 +59,10 @@ _UNREACHED = (ZendeskUnavailable, ZendeskTimeout)
 _UNSURE = "Zendesk accepted it; its list could not be read to make sure."
 
 
+class _NotThere(ZendeskUnavailable):
+    """Zendesk says 404 to an uninstall: the list settles whether that is so."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
     """How the caller lets changes be made."""
@@ -206,6 +210,9 @@ class Reconciler:
         while unsettled:
             context = run.context()
             installed = self._installed_now(context, integration)
+            if installed is None and is_last:
+                # What the first look has shown is what is known.
+                return
             for position in unsettled:
                 is_lost = position in sent.lost
                 sent.results[position] = _judged(acknowledged[position], installed, is_lost=is_lost)
@@ -228,8 +235,11 @@ class Reconciler:
         answer = self._listing.answer(ListRequest.of(context, integration, now), kept[0], now)
         if answer.list is None:
             return None
-        rows = _rows(answer)
-        return {row.name: any(one.installed for one in rows if one.name == row.name) for row in rows}
+        installed: dict[str, bool] = {}
+        for row in _rows(answer):
+            # A name that is listed several times is installed where one of its rows is.
+            installed[row.name] = installed.get(row.name, False) or row.installed
+        return installed
 
     def _record(self, account: Subdomain, author: Author, changes: Iterable[Change]) -> None:
         """Note what was done, equal things together, so that the activity tells of them in one entry."""
@@ -243,7 +253,7 @@ class _Sent:
 
     results: dict[int, Change] = field(default_factory=dict)
     lost: set[int] = field(default_factory=set)
-    """Their replies were lost: reading back decides."""
+    """Their replies were lost, or did not tell: reading back decides."""
     refused: dict[int, Change] = field(default_factory=dict)
     """Not sent: they would only meet what one before has met."""
 
@@ -291,6 +301,10 @@ class _Run:
                 sent.results[position] = _failed(change, failure)
                 if is_outcome_unknown(failure):
                     sent.lost.add(position)
+                if isinstance(failure, _NotThere):
+                    sent.lost.add(position)
+                    self._unreached = 0
+                    continue
                 if isinstance(failure, IntegrationMismatch):
                     mismatch = sent.results[position]
                 self._weigh(failure)
@@ -310,19 +324,26 @@ class _Run:
         return is_admitted
 
     def _send(self, change: Change) -> ServiceError | None:
-        """Send a change; returns why it failed, None: Zendesk accepted it, or says that there is nothing to do."""
+        """Send a change; returns why it failed, or why it may have; None: Zendesk accepted it."""
         name = SpecName(change.name, change.integration)
         is_install = change.change != "uninstall"
         while True:
             try:
-                self._changes.send(self.context(), name, install=is_install)
+                is_accepted = self._changes.send(self.context(), name, install=is_install)
             except RateLimited as failure:
                 if not self.pace.wait(failure.retry_after or 1):
                     return failure
             except ServiceError as failure:
                 return failure
             else:
-                return None
+                return (
+                    None
+                    if is_accepted
+                    else _NotThere(
+                        "Zendesk says that it knows no such job spec, and its list does not show that it is not installed.",
+                        upstream_status=404,
+                    )
+                )
 
     def _weigh(self, failure: ServiceError) -> None:
         """End the run where the next change would only fail as well."""

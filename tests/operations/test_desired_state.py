@@ -295,6 +295,32 @@ def test_a_change_that_cannot_be_read_back_says_so(orders: Admin, write: Any) ->
     assert "installed. Zendesk accepted it; its list could not be read to make sure." in answer.out
 
 
+def test_a_read_back_that_disagreed_is_not_forgotten_where_the_next_fails(orders: Admin, write: Any) -> None:
+    orders.meets(
+        {"where": "change", "kind": "empty_200"},
+        # The plan's list, the first look, and the second.
+        {"where": "list", "kind": "http_500_zis", "every": 3},
+    )
+    answer = job_specs(orders, "apply", write(installed=[VIP]), "--yes", "--json")
+    assert answer.status == 1
+    assert changes_in(answer)[VIP] == ("install", "zendesk_unavailable")
+
+
+@pytest.mark.parametrize("is_gone", [True, False])
+def test_a_404_to_an_uninstall_is_settled_by_the_list(orders: Admin, write: Any, is_gone: bool) -> None:
+    orders.meets({"where": "change", "kind": "http_404", "after_effect": is_gone})
+    answer = job_specs(orders, "apply", write(uninstalled=[WAREHOUSE]), "--yes", "--json")
+    assert answer.status == (0 if is_gone else 1)
+    assert changes_in(answer)[WAREHOUSE] == ("uninstall", "ok" if is_gone else "zendesk_unavailable")
+
+
+def test_a_404_to_an_uninstall_without_a_list_is_no_success(orders: Admin, write: Any) -> None:
+    orders.meets({"where": "change", "kind": "http_404"}, {"where": "list", "kind": "http_500_zis", "every": 2})
+    answer = job_specs(orders, "apply", write(uninstalled=[WAREHOUSE]), "--yes", "--json")
+    assert answer.status == 1
+    assert changes_in(answer)[WAREHOUSE] == ("uninstall", "zendesk_unavailable")
+
+
 def test_a_sandboxs_state_is_brought_to_production(make_admin: MakeAdmin, write: Any) -> None:
     admin = make_admin(**ORDERS_ONLY)
     admin.connect("acme")
