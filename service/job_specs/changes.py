@@ -194,7 +194,7 @@ class Changes:
             raise answer.error or unsettled()
         if any(row.installed for row in rows_of(answer, spec.name)):
             raise ZendeskUnavailable(
-                f"Zendesk says that it knows no job spec {spec.name}, and lists it as installed. Try again in a moment.",
+                f"Zendesk says that there is no job spec {spec.name}, and lists it as installed. Try again later.",
                 upstream_status=404,
             )
 

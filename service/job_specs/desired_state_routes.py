@@ -73,7 +73,7 @@ def _asked() -> tuple[DesiredState, bool]:
 
 def _planned(desired: DesiredState, grant_id: str, *, is_rearming: bool) -> tuple[Change, ...]:
     context = AccountContext(desired.account, grant_id, deadline())
-    changes = services().reconciler.plan(context, desired.integrations, rearm=is_rearming)
+    changes = services().reconciler.plan(context, desired.integrations, rearm=is_rearming).changes
     if not is_rearming:
         return changes
     return services().rearmed.without_done(desired.account, current_session().counted_as, desired.integrations, changes)

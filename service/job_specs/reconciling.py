@@ -57,6 +57,7 @@ _HOPELESS = (
 )
 _UNREACHED = (ZendeskUnavailable, ZendeskTimeout)
 _UNSURE = "Zendesk accepted it; its list could not be read to make sure."
+_NOT_THERE = "Zendesk says that there is no such job spec, and its list does not show it as uninstalled."
 
 
 class _NotThere(ZendeskUnavailable):
@@ -97,6 +98,15 @@ class Lists:
 
     rows: dict[str, list[Listed]]
     failures: dict[str, ServiceError]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What has to change, and what could not be looked at."""
+
+    changes: tuple[Change, ...]
+    unseen: Mapping[str, ServiceError]
+    """By integration that nobody wishes anything of: why it could not be listed."""
 
 
 class Reconciler:
@@ -157,7 +167,7 @@ class Reconciler:
         *,
         rearm: bool,
         closely: bool = False,
-    ) -> tuple[Change, ...]:
+    ) -> Plan:
         """Return what has to change; sends no change. `closely`: with what is left over, as of now.
 
         Raises:
@@ -168,7 +178,7 @@ class Reconciler:
         for integration in sorted(wanted):
             if integration in lists.failures:
                 raise lists.failures[integration]
-        return make_plan(wanted, lists.rows, rearm=rearm)
+        return Plan(make_plan(wanted, lists.rows, rearm=rearm), lists.failures)
 
     def apply(
         self, account: Subdomain, grant_id: str, changes: tuple[Change, ...], author: Author, pace: Pace
@@ -336,14 +346,7 @@ class _Run:
             except ServiceError as failure:
                 return failure
             else:
-                return (
-                    None
-                    if is_accepted
-                    else _NotThere(
-                        "Zendesk says that it knows no such job spec, and its list does not show that it is not installed.",
-                        upstream_status=404,
-                    )
-                )
+                return None if is_accepted else _NotThere(_NOT_THERE, upstream_status=404)
 
     def _weigh(self, failure: ServiceError) -> None:
         """End the run where the next change would only fail as well."""

@@ -6,7 +6,7 @@ import click
 
 from service.grants.clients import AccountContext
 from service.ground.deadlines import REQUEST_BUDGET_SECONDS, Deadline
-from service.ground.errors import PayloadTooLarge
+from service.ground.errors import PayloadTooLarge, ServiceError
 from service.ground.subdomains import Subdomain
 from service.job_specs.desired_state import LARGEST_DOCUMENT_BYTES, DesiredState, Place, document_of, read_document
 from service.job_specs.plans import OPEN, Change
@@ -71,7 +71,7 @@ def export(account: Subdomain) -> None:
         raise next(iter(lists.failures.values()))
     print_json(document_of(account, _installed(lists)))
     for integration, failure in lists.failures.items():
-        click.echo(f"{integration} could not be listed: {in_one_line(failure)}", err=True)
+        _tell_unseen(integration, failure)
     if lists.failures:
         raise click.exceptions.Exit(1)
 
@@ -150,8 +150,14 @@ def _planned(document: IO[bytes], account: Subdomain | None, *, rearm: bool) -> 
     grant_id = services().access_tokens.usable(desired.account).id
     with Progress(f"Listing job specs of {desired.account}"):
         context = AccountContext(desired.account, grant_id, Deadline.after(REQUEST_BUDGET_SECONDS))
-        changes = services().reconciler.plan(context, desired.integrations, rearm=rearm, closely=True)
-    return desired, changes
+        planned = services().reconciler.plan(context, desired.integrations, rearm=rearm, closely=True)
+    for integration, failure in planned.unseen.items():
+        _tell_unseen(integration, failure)
+    return desired, planned.changes
+
+
+def _tell_unseen(integration: str, failure: ServiceError) -> None:
+    click.echo(f"{integration} could not be listed: {in_one_line(failure)}", err=True)
 
 
 def _installed(lists: Lists) -> dict[str, dict[str, bool]]:

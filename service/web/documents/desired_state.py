@@ -27,7 +27,10 @@ class PlannedChange(Document):
 
 
 class PlanDocument(Document):
-    """Every job spec of the account, sorted by integration and name."""
+    """Every job spec of the account, sorted by integration and name.
+
+    An integration that the document does not name and that Zendesk does not list now is left out.
+    """
 
     changes: list[PlannedChange]
     left: Annotated[
