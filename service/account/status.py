@@ -13,7 +13,7 @@ from service.grants.granted import Grant, MintedToken
 from service.grants.grants import Grants
 from service.grants.revocation import Revocation, ask_about_itself
 from service.ground.deadlines import Deadline
-from service.ground.errors import AccountGone, AuthorizationRequired, ZendeskUnavailable
+from service.ground.errors import AccountGone, AuthorizationRequired, ServiceError, ZendeskUnavailable
 from service.ground.settings import Settings
 from service.ground.subdomains import Subdomain
 from service.ground.timestamps import timestamp
@@ -177,13 +177,32 @@ class Connection:
                 raise
         return revoked
 
-    def forget(self, account: Subdomain, author: Author) -> None:
-        """Forget an account without telling Zendesk, where its tokens live on until they expire.
+    def uninstall_all(self, account: Subdomain, author: Author, deadline: Deadline) -> None:
+        """Uninstall every job spec of the account, and leave it connected; stops at the first failure.
+
+        Raises:
+            AuthorizationRequired: the grant is dead, so that nothing was tried.
+            ServiceError: a job spec could not be uninstalled, or Zendesk or Redis failed.
+        """
+        self._uninstall_all(AccountContext(account, self._access_tokens.usable(account).id, deadline), author)
+
+    def forget(self, account: Subdomain, author: Author, deadline: Deadline) -> None:
+        """Forget an account although Zendesk could not be told; each token is tried once, whatever becomes of others.
+
+        What could not be revoked lives on until it expires.
 
         Raises:
             StoreUnavailable: Redis did not answer; it may have been forgotten.
         """
         with self._activity.recorded(account, author, "disconnected") as told:
+            held = self._grants.holdings(account)
+            if held.grant is not None:
+                own = self._clients.of_nobody(account, deadline).with_token(held.grant.access_token)
+                for minted in held.minted:
+                    with contextlib.suppress(ServiceError):
+                        self._revocation.revoke_minted(own, minted)
+                with contextlib.suppress(ServiceError):
+                    self._revocation.revoke_own(own, is_client_taken=held.grant.authorized_by is not None)
             self._grants.delete(account)
             told["revoked"] = self._forgotten(account, revoked=False)
 

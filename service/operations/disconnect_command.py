@@ -1,5 +1,8 @@
 """`flask --app service disconnect`: revokes what an account granted, and forgets it."""
 
+from dataclasses import dataclass
+from typing import Any
+
 import click
 
 from service.ground.deadlines import Deadline
@@ -12,6 +15,17 @@ from service.web.request import services
 
 # No router waits for this one, and hundreds of job specs take their time.
 DISCONNECT_SECONDS = 600.0
+# For trying each token by itself, of a Zendesk that has just failed.
+FORGET_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What became of a connection; the failures are None where nothing failed, or was not asked for."""
+
+    revoked: bool
+    not_revoked: ServiceError | None = None
+    not_uninstalled: ServiceError | None = None
 
 
 @click.command("disconnect", cls=OperatorCommand)
@@ -24,22 +38,18 @@ def disconnect(account: Subdomain, uninstall: bool, force: bool, purge: bool, as
     """Revoke every token of an account and forget it.
 
     Its job specs stay installed and go on firing unless --uninstall is given. If Zendesk cannot be told, nothing is
-    forgotten and the command exits with 1; so it does where nothing is connected.
+    forgotten and the command exits with 1; so it does where nothing is connected. With --force tokens are revoked
+    although job specs could not be uninstalled, and what could not be done is told.
     """
-    connection = services().connection
-    was_connected = connection.is_connected(account)
-    revoked, failure = False, None
+    was_connected = services().connection.is_connected(account)
+    outcome = _Outcome(revoked=False)
     if was_connected:
         with Progress(f"Telling Zendesk that {account} is disconnected"):
-            try:
+            if force:
+                outcome = _forced(account, uninstall=uninstall)
+            else:
                 deadline = Deadline.after(DISCONNECT_SECONDS)
-                revoked = connection.disconnect(account, OPERATOR, deadline, uninstall=uninstall)
-            except ServiceError as caught:
-                if not force:
-                    raise
-                failure = caught
-                # Fails without Redis, like all of it, but works with one that is full.
-                connection.forget(account, OPERATOR)
+                outcome = _Outcome(services().connection.disconnect(account, OPERATOR, deadline, uninstall=uninstall))
     if purge:
         services().activity.purge(account)
         services().machine_tokens.revoke_all(account)
@@ -48,14 +58,15 @@ def disconnect(account: Subdomain, uninstall: bool, force: bool, purge: bool, as
             {
                 "account": account,
                 "was_connected": was_connected,
-                "revoked": revoked,
-                "uninstalled": was_connected and uninstall and failure is None,
+                "revoked": outcome.revoked,
+                "uninstalled": was_connected and uninstall and outcome.not_uninstalled is None,
                 "purged": purge,
-                "error": None if failure is None else described(failure),
+                "error": _described(outcome.not_revoked or outcome.not_uninstalled),
+                "uninstall_error": _described(outcome.not_uninstalled),
             }
         )
     else:
-        _tell(account, was_connected=was_connected, revoked=revoked, failure=failure)
+        _tell(account, outcome, was_connected=was_connected)
         if was_connected and not uninstall:
             click.echo("Job specs that were installed stay installed and go on firing.")
         if purge:
@@ -65,16 +76,42 @@ def disconnect(account: Subdomain, uninstall: bool, force: bool, purge: bool, as
         raise click.exceptions.Exit(1)
 
 
-def _tell(account: Subdomain, *, was_connected: bool, revoked: bool, failure: ServiceError | None) -> None:
-    if failure is not None:
-        click.echo(f"{account} was forgotten, but Zendesk could not be told: {in_one_line(failure)}")
+def _forced(account: Subdomain, *, uninstall: bool) -> _Outcome:
+    """Do as much as can be done: where nothing can be uninstalled, tokens can be revoked all the same."""
+    connection = services().connection
+    not_uninstalled = None
+    if uninstall:
+        try:
+            connection.uninstall_all(account, OPERATOR, Deadline.after(DISCONNECT_SECONDS))
+        except ServiceError as failure:
+            not_uninstalled = failure
+    try:
+        # Within a time of its own: the uninstalling may have used up the other.
+        revoked = connection.disconnect(account, OPERATOR, Deadline.after(DISCONNECT_SECONDS), uninstall=False)
+    except ServiceError as failure:
+        # Fails without Redis, like all of it, but works with one that is full.
+        connection.forget(account, OPERATOR, Deadline.after(FORGET_SECONDS))
+        return _Outcome(revoked=False, not_revoked=failure, not_uninstalled=not_uninstalled)
+    return _Outcome(revoked, not_uninstalled=not_uninstalled)
+
+
+def _described(failure: ServiceError | None) -> dict[str, Any] | None:
+    return None if failure is None else described(failure)
+
+
+def _tell(account: Subdomain, outcome: _Outcome, *, was_connected: bool) -> None:
+    if outcome.not_revoked is not None:
+        click.echo(f"{account} was forgotten, but Zendesk could not be told: {in_one_line(outcome.not_revoked)}")
         click.echo(
-            "Its tokens may live on there, and its job specs too: revoke them in Zendesk's Admin Center (Apps and "
-            "integrations > APIs > OAuth clients)."
+            "Its tokens may live on there: revoke them in Zendesk's Admin Center (Apps and integrations > APIs > OAuth "
+            "clients)."
         )
-    elif revoked:
+    elif outcome.revoked:
         click.echo(f"{account} was disconnected, and its tokens were revoked.")
     elif was_connected:
         click.echo(f"{account} was forgotten; its authorization was dead already, so there was nothing to revoke.")
     else:
         click.echo(f"{account} is not connected.")
+    if outcome.not_uninstalled is not None:
+        why = in_one_line(outcome.not_uninstalled)
+        click.echo(f"Job specs that are left go on firing, because not all could be uninstalled: {why}")

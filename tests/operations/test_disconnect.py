@@ -38,7 +38,8 @@ def test_every_token_is_revoked_and_the_account_forgotten(admin: Admin, redis: R
 
 def test_json_says_the_same_for_programs(admin: Admin) -> None:
     document = {"account": "acme", "was_connected": True, "revoked": True, "uninstalled": False, "purged": False}
-    assert run(admin.app, "disconnect", "ACME", "--json").json() == {**document, "error": None}
+    answer = run(admin.app, "disconnect", "ACME", "--json")
+    assert answer.json() == {**document, "error": None, "uninstall_error": None}
 
 
 @pytest.mark.parametrize("options", [(), ("--force",), ("--uninstall",)])
@@ -128,19 +129,88 @@ def test_force_is_not_needed_where_zendesk_can_be_told(admin: Admin) -> None:
     assert live(admin) == {}
 
 
-def test_force_passes_over_an_uninstall_that_fails(admin: Admin, redis: Redis) -> None:
+REFUSED_CHANGE = {"where": "change", "kind": "error_object", "status": 422}
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [({"where": "change", "kind": "http_500_zis"}, "zendesk_unavailable"), (REFUSED_CHANGE, "zis_rejected")],
+)
+def test_force_revokes_every_token_although_an_uninstall_fails(
+    fault: dict[str, Any], code: str, admin: Admin, redis: Redis
+) -> None:
+    admin.status()
+    admin.meets(fault)
+    answer = run(admin.app, "disconnect", "acme", "--uninstall", "--force", "--json")
+    document = answer.json()
+    assert (answer.status, document["revoked"], document["uninstalled"]) == (0, True, False)
+    assert document["error"]["code"] == document["uninstall_error"]["code"] == code
+    assert live(admin) == {}
+    assert not redis.exists(GRANT)
+    assert events(admin)[0] == ("disconnected", "operator", "ok")
+
+
+@pytest.mark.parametrize("refused", [1, 2, 3])
+def test_force_tries_each_token_although_another_could_not_be_revoked(refused: int, admin: Admin) -> None:
+    admin.status()
+    assert len(live(admin)) > 1
+    admin.meets({"where": "revoke", "kind": "http_500_text", "times": 1, "every": refused})
+    document = run(admin.app, "disconnect", "acme", "--force", "--json").json()
+    assert (document["revoked"], document["error"]["code"]) == (False, "zendesk_unavailable")
+    assert live(admin) == {}
+
+
+def test_people_are_told_what_was_revoked_and_what_was_not_uninstalled(admin: Admin) -> None:
     admin.meets({"where": "change", "kind": "http_500_zis"})
+    told, left = run(admin.app, "disconnect", "acme", "--uninstall", "--force").lines()
+    assert told == "acme was disconnected, and its tokens were revoked."
+    assert left.startswith(
+        "Job specs that are left go on firing, because not all could be uninstalled: Zendesk answered"
+    )
+
+
+def test_an_uninstall_that_is_done_is_told_although_the_tokens_live(admin: Admin, redis: Redis) -> None:
+    admin.meets({"where": "revoke", "kind": "http_500_text"})
+    document = run(admin.app, "disconnect", "acme", "--uninstall", "--force", "--json").json()
+    assert (document["uninstalled"], document["uninstall_error"]) == (True, None)
+    assert (document["revoked"], document["error"]["code"]) == (False, "zendesk_unavailable")
+    assert installed(admin) == 0
+    assert not redis.exists(GRANT)
+
+
+def test_where_neither_works_both_failures_are_told(admin: Admin, redis: Redis) -> None:
+    admin.meets(REFUSED_CHANGE, {"where": "revoke", "kind": "http_500_text"})
     document = run(admin.app, "disconnect", "acme", "--uninstall", "--force", "--json").json()
     assert document["uninstalled"] is document["revoked"] is False
+    assert document["uninstall_error"]["code"] == "zis_rejected"
     assert document["error"]["code"] == "zendesk_unavailable"
     assert not redis.exists(GRANT)
 
 
+def test_without_force_a_failed_uninstall_leaves_everything(admin: Admin, redis: Redis) -> None:
+    admin.status()
+    before = live(admin)
+    admin.meets(REFUSED_CHANGE)
+    assert run(admin.app, "disconnect", "acme", "--uninstall").status == 1
+    assert live(admin) == before
+    assert redis.exists(GRANT)
+    assert events(admin)[0] == ("disconnected", "operator", "zis_rejected")
+
+
 def test_force_forgets_a_dead_grant_that_can_uninstall_nothing(admin: Admin, redis: Redis) -> None:
+    admin.status()
+    assert len(live(admin)) > 1
+    admin.simulator.world.account("acme").revoke_grants("job_specs_sidebar")
     change_grant(admin, dead="grant_revoked")
     assert run(admin.app, "disconnect", "acme", "--uninstall").status == 1
     assert redis.exists(GRANT)
-    assert run(admin.app, "disconnect", "acme", "--uninstall", "--force").status == 0
+    answer = run(admin.app, "disconnect", "acme", "--uninstall", "--force")
+    told, left = answer.lines()
+    assert (answer.status, told) == (
+        0, "acme was forgotten; its authorization was dead already, so there was nothing to revoke."
+    )  # fmt: skip
+    assert left.startswith("Job specs that are left go on firing")
+    assert live(admin) == {}
     assert not redis.exists(GRANT)
 
 
