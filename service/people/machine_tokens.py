@@ -164,10 +164,14 @@ class MachineTokens:
             NotFound: there is none of this name.
             StoreUnavailable: Redis did not answer.
         """
-        fields = [field for field, machine in self._living(account) if machine.name == name]
-        if not fields:
+        was_there = False
+        # Shown meanwhile, its record moves to another field: it is looked for until none is left.
+        while fields := [field for field, machine in self._living(account) if machine.name == name]:
+            was_there = True
+            if self._store.write(("HDEL", tokens_key(account), *fields))[0] == len(fields):
+                return
+        if not was_there:
             raise NotFound(f"{account} has no machine token of this name.")
-        self._store.write(("HDEL", tokens_key(account), *fields))
 
     def revoke_all(self, account: Subdomain) -> None:
         """Make every token of the account unusable.

@@ -13,6 +13,7 @@ from werkzeug.test import TestResponse
 
 from service.people.machine_tokens import DAY_SECONDS, MachineTokens, tokens_key
 from service.store.activity import Activity
+from service.store.store import Store
 from service.web.rate_limits import CHANGES
 from tests.attacks.attackers import ACME, GLOBEX, VIP
 from tests.conftest import MakeAdmin, MakeApp
@@ -242,14 +243,60 @@ def test_whoever_guesses_is_stopped(orders: Admin) -> None:
 # --- keys ---
 
 
+NEW = "a-newer-key-of-the-token-tests-0123456789abcdef"
+
+
+@pytest.fixture
+def both(orders: Admin, make_app: MakeApp) -> Flask:
+    """The service with a newer key before the older ones."""
+    assert orders.session_token
+    return make_app(**ORDERS_ONLY, SECRET_KEYS=f"{NEW},{SECRET_KEYS}")
+
+
 def test_after_a_rotation_a_token_that_is_used_outlives_the_old_key(
-    orders: Admin, make_app: MakeApp, redis: Redis
+    orders: Admin, both: Flask, make_app: MakeApp, redis: Redis
 ) -> None:
     used, unused = make(orders.app), make(orders.app, name="unused")
-    new = "a-newer-key-of-the-token-tests-0123456789abcdef"
-    both = make_app(**ORDERS_ONLY, SECRET_KEYS=f"{new},{SECRET_KEYS}")
     assert not refused(both, used)
     assert len(fields(redis)) == 2
-    alone = make_app(**ORDERS_ONLY, SECRET_KEYS=new)
+    alone = make_app(**ORDERS_ONLY, SECRET_KEYS=NEW)
     assert ask(alone, used).get_json()["code"] == "authorization_required"
     assert refused(alone, unused)
+
+
+def test_revoked_while_it_is_shown_it_is_refused_all_the_same(
+    orders: Admin, both: Flask, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its record moves between the look of whoever revokes and the deletion."""
+    token, other = make(orders.app), make(orders.app, name="nightly")
+    store = collaborator(both, Store)
+    write = store.write
+    shown: list[bool] = []
+
+    def write_late(*commands: Any) -> list[Any]:
+        if commands[0][0] == "HDEL" and not shown:
+            shown.append(not refused(both, token))
+        return write(*commands)
+
+    monkeypatch.setattr(store, "write", write_late)
+    collaborator(both, MachineTokens).revoke(ACME, "deploy")
+    assert shown == [True]
+    assert refused(both, token)
+    assert len(fields(redis)) == 1
+    assert not refused(both, other)
+
+
+def test_revoked_by_somebody_else_meanwhile_it_is_revoked(
+    orders: Admin, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(orders.app)
+    store = collaborator(orders.app, Store)
+    write = store.write
+
+    def write_late(*commands: Any) -> list[Any]:
+        redis.delete(tokens_key(ACME))
+        return write(*commands)
+
+    monkeypatch.setattr(store, "write", write_late)
+    collaborator(orders.app, MachineTokens).revoke(ACME, "deploy")
+    assert fields(redis) == {}
