@@ -14,8 +14,10 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
+import structlog
+
 from service.ground import records
-from service.ground.errors import InvalidRequest, NotFound, Unauthenticated
+from service.ground.errors import InvalidRequest, NotFound, StoreUnavailable, Unauthenticated
 from service.ground.subdomains import Subdomain, parse_subdomain
 from service.store.store import Store
 from service.store.vault import KeyMissing, Vault, derive_keys
@@ -31,6 +33,8 @@ KEY_PATTERN = "zis:{*}:machine_tokens"
 
 _TOKEN = re.compile(r"zism_([a-z0-9-]{1,63})_[A-Za-z0-9_-]{43}", re.ASCII)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}", re.ASCII)
+
+_log = structlog.get_logger(__name__)
 
 # The hash lives as long as the last of its tokens.
 _CREATE = """
@@ -145,7 +149,11 @@ class MachineTokens:
             if machine.expires_at <= self._clock():
                 continue
             if field != fields[0]:
-                self._move(account, field, sealed, fields[0])
+                try:
+                    self._move(account, field, sealed, fields[0])
+                except StoreUnavailable as failure:
+                    # The token is as good where it was found.
+                    _log.warning("machine_token_not_moved", account=account, code=failure.code)
             return account, machine
         raise _refusal()
 

@@ -300,3 +300,17 @@ def test_revoked_by_somebody_else_meanwhile_it_is_revoked(
     monkeypatch.setattr(store, "write", write_late)
     collaborator(orders.app, MachineTokens).revoke(ACME, "deploy")
     assert fields(redis) == {}
+
+
+def test_where_redis_takes_no_writes_a_token_under_an_older_key_is_good(
+    orders: Admin, both: Flask, redis: Redis
+) -> None:
+    token = make(orders.app)
+    before = fields(redis)
+    redis.config_set("maxmemory", "1")
+    replies = [ask(both, token), ask(both, token)]
+    redis.config_set("maxmemory", "0")
+    assert [reply.status_code for reply in replies] == [200, 200]
+    assert fields(redis) == before
+    assert not refused(both, token)
+    assert fields(redis).keys() != before.keys()
