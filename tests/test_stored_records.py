@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from flask import Flask
 from redis import Redis
 from werkzeug.test import TestResponse
 
@@ -25,7 +26,7 @@ from service.store.events import OK
 from service.store.store import Store
 from service.store.vault import Vault
 from service.zendesk.calls import ReplyLate
-from tests.conftest import MakeAdmin
+from tests.conftest import MakeAdmin, MakeApp
 from tests.operations.console import run
 from tests.operations.test_rotate_keys import ALL_KINDS
 from tests.steps import ORDERS_ONLY, Admin, collaborator
@@ -195,7 +196,7 @@ def test_a_machine_token_with_a_member_more_or_less(admin: Admin, redis: Redis) 
     headers = {"Authorization": f"Bearer {token}"}
     stored = of_kind(admin, "machine_token")
     whole = members_of(admin, stored[0])
-    expected = {"more": 200, "version": 200} | dict.fromkeys(whole.keys() - {"version"}, 401)
+    expected = {"more": 200} | {name: 200 if name in {"version", "hash_key_id"} else 401 for name in whole}
     for name, status in expected.items():
         changed(
             admin, redis, "machine_token", (lambda members: {**members, **LATER}) if name == "more" else without(name)
@@ -203,6 +204,50 @@ def test_a_machine_token_with_a_member_more_or_less(admin: Admin, redis: Redis) 
         assert admin.browser.get("/api/v1/job_specs", headers=headers).status_code == status, name
         assert run(admin.app, "machine-tokens", "list", "--account", "acme").status == 0
         rewrite(admin, redis, of_kind(admin, "machine_token")[0], json.dumps(whole).encode())
+
+
+def of_the_release_before(person: Admin, redis: Redis, name: str = "deploy") -> str:
+    """Make a machine token whose record does not say whose hash it lies under; return the token."""
+    token, _ = collaborator(person.app, MachineTokens).create(ACME, name, 90)
+    changed(person, redis, "machine_token", without("hash_key_id"))
+    return token
+
+
+def unused(app: Flask) -> list[tuple[str, str]]:
+    document = run(app, "rotate-keys", "--json").json()
+    return [(one["name"], one["key_id"]) for one in document["unused_machine_tokens"]]
+
+
+def test_a_machine_token_that_does_not_say_its_key_waits_for_the_oldest_until_it_is_used(
+    make_admin: MakeAdmin, make_app: MakeApp, redis: Redis
+) -> None:
+    new, old = "a-newer-key-of-the-record-tests-0123456789ab", "the-old-key-of-the-record-tests-0123456789ab"
+    admin, both = make_admin(SECRET_KEYS=old), make_app(SECRET_KEYS=f"{new},{old}")
+    token = of_the_release_before(admin, redis)
+    assert unused(admin.app) == []
+    old_id = collaborator(admin.app, Vault).key_ids[0]
+    assert unused(both) == [("deploy", old_id)]
+    alone = make_app(SECRET_KEYS=new)
+    tokens = collaborator(alone, MachineTokens)
+    # This release has sealed it anew, and noted its key.
+    assert [tokens.is_key_missing(one) for one in tokens.all(ACME)] == [True]
+    collaborator(both, MachineTokens).read(token)
+    assert unused(both) == []
+    assert collaborator(alone, MachineTokens).read(token)[1].name == "deploy"
+
+
+def test_a_machine_token_that_the_release_before_brought_over_counts_as_known_once_it_is_used(
+    make_admin: MakeAdmin, make_app: MakeApp, redis: Redis
+) -> None:
+    new, old = "a-newer-key-of-the-record-tests-0123456789ab", "the-old-key-of-the-record-tests-0123456789ab"
+    newer, both = make_admin(SECRET_KEYS=new), make_app(SECRET_KEYS=f"{new},{old}")
+    token = of_the_release_before(newer, redis)
+    old_id = collaborator(both, Vault).key_ids[1]
+    assert unused(both) == [("deploy", old_id)]
+    tokens = collaborator(newer.app, MachineTokens)
+    assert [tokens.is_key_missing(one) for one in tokens.all(ACME)] == [False]
+    collaborator(both, MachineTokens).read(token)
+    assert unused(both) == []
 
 
 def test_what_was_armed_anew_with_a_member_more_or_less(admin: Admin, redis: Redis) -> None:

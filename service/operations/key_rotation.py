@@ -4,7 +4,9 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from service.ground.subdomains import Subdomain
 from service.operations.sealed_records import SealedRecord, SealedRecords
+from service.people.machine_tokens import Machine
 from service.store.vault import KeyMissing
 
 # A record that somebody else wrote in between is tried again; only the busiest records need a third try.
@@ -16,11 +18,14 @@ class Tally:
     """What is sealed under which key now."""
 
     by_key: dict[str | None, int]
-    """Records by the id of their key; None: unreadable."""
+    """Records by the id of each key that they need: the one they are sealed under (None: unreadable), and the one with
+    which a waiting machine token ends."""
     closed: tuple[SealedRecord, ...]
     """Those that no key opens."""
     behind: int
     """Those that open, but under an older key than the newest."""
+    waiting: tuple[tuple[Subdomain, Machine], ...]
+    """Machine tokens that were not shown since the newest key came; each ends with its `hash_key_id`."""
 
 
 def rotate(records: SealedRecords, newest: str, tell: Callable[[str], None], is_interrupted: Callable[[], bool]) -> int:
@@ -58,13 +63,18 @@ def tally(records: SealedRecords, newest: str, tell: Callable[[str], None]) -> T
         StoreUnavailable: Redis did not answer.
     """
     by_key: Counter[str | None] = Counter()
-    closed = []
+    closed, waiting = [], []
     behind = 0
     for counted, record in enumerate(records.all(), start=1):
         tell(f"{counted} records counted")
-        by_key[record.key_id] += 1
+        needed = {record.key_id}
+        token = records.waiting_token(record)
+        if token is not None:
+            waiting.append((record.account, token))
+            needed.add(token.hash_key_id)
+        by_key.update(needed)
         if not records.opens(record):
             closed.append(record)
         elif record.key_id != newest:
             behind += 1
-    return Tally(dict(by_key), tuple(closed), behind)
+    return Tally(dict(by_key), tuple(closed), behind, tuple(waiting))

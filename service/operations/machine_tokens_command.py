@@ -54,7 +54,11 @@ def create(account: Subdomain, name: str, days: int, as_json: bool) -> None:
 @account_option
 @json_option
 def list_tokens(account: Subdomain, as_json: bool) -> None:
-    """List an account's tokens: names and days left, never the tokens themselves."""
+    """List an account's tokens: names and days left, never the tokens themselves.
+
+    A token of which the key was taken out of SECRET_KEYS before it was used under a newer one is no longer known when
+    it is shown; `create` puts another one of that name in its place.
+    """
     found = services().machine_tokens.all(account)
     if as_json:
         print_json({"machine_tokens": [_document(account, machine) for machine in found]})
@@ -83,9 +87,13 @@ def _document(account: Subdomain, machine: Machine) -> dict[str, Any]:
         "name": machine.name,
         "created_at": timestamp(machine.created_at),
         "expires_at": timestamp(machine.expires_at),
+        "key_missing": services().machine_tokens.is_key_missing(machine),
     }
 
 
 def _row(machine: Machine) -> tuple[str, ...]:
-    days = int((machine.expires_at - time.time()) // DAY_SECONDS)
-    return machine.name, (timestamp(machine.created_at) or "-")[:10], str(days)
+    if services().machine_tokens.is_key_missing(machine):
+        left = "none: its key is not in SECRET_KEYS"
+    else:
+        left = str(int((machine.expires_at - time.time()) // DAY_SECONDS))
+    return machine.name, (timestamp(machine.created_at) or "-")[:10], left

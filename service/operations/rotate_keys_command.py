@@ -24,8 +24,8 @@ def rotate_keys(as_json: bool) -> None:
     """Seal every record anew under the newest key in SECRET_KEYS.
 
     Safe while the service works: what others write meanwhile is not overwritten. Says how many records each key still
-    holds. Run it when every process has the new key, as often as you like. What no key opens is kept, and the command
-    then exits with 1.
+    holds, and names the machine tokens that end with an older key because they were not used since. Run it when every
+    process has the new key, as often as you like. What no key opens is kept, and the command then exits with 1.
     """
     records = services().sealed_records
     key_ids = services().vault.key_ids
@@ -63,6 +63,9 @@ def _document(counted: Tally, key_ids: tuple[str, ...]) -> dict[str, Any]:
             for kid in (*key_ids, *strangers)
         ],
         "behind": counted.behind,
+        "unused_machine_tokens": [
+            {"account": account, "name": token.name, "key_id": token.hash_key_id} for account, token in counted.waiting
+        ],
         "closed": [{"kind": one.kind, "record": one.name, "key_id": one.key_id} for one in counted.closed],
     }
 
@@ -96,11 +99,23 @@ def _advise(counted: Tally, keys: int) -> None:
             "was stopped. Run it again when every process has the new key.",
             err=True,
         )
+    for account, token in counted.waiting:
+        click.echo(
+            f"The machine token {token.name} of {account} was not used since the newest key came: it ends with the key "
+            f"{token.hash_key_id}.",
+            err=True,
+        )
+    if counted.waiting:
+        click.echo(
+            "Before that key goes from SECRET_KEYS let each of these be used once, or revoke it and make it anew.",
+            err=True,
+        )
+    tokens = ", and when no machine token ends with them" if counted.waiting else ""
     if not counted.closed and not counted.behind and keys == 1:
         click.echo("Everything is under the one key of SECRET_KEYS.", err=True)
     elif not counted.closed and not counted.behind:
         click.echo(
             "Everything is under the newest key. The older ones can go from SECRET_KEYS after 12 hours, when no open "
-            "sidebar holds a session that they signed.",
+            f"sidebar holds a session that they signed{tokens}.",
             err=True,
         )

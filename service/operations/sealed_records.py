@@ -19,7 +19,7 @@ from service.grants.grants import Grants
 from service.ground.subdomains import Subdomain
 from service.job_specs import rearmed
 from service.people import app_keys, claims, machine_tokens, roles
-from service.people.machine_tokens import MachineTokens
+from service.people.machine_tokens import Machine, MachineTokens
 from service.store import lookers
 from service.store.activity import Activity, activity_key
 from service.store.lookers import Lookers
@@ -68,6 +68,11 @@ class SealedRecord:
     """Of the key it was sealed under, unverified; None: unreadable."""
 
     @property
+    def account(self) -> Subdomain:
+        """Whose it is; empty where it is nobody's."""
+        return _account_of(self.key)
+
+    @property
     def is_lasting(self) -> bool:
         """Whether something is lost if no key opens it any more."""
         return self.kind not in PASSING_KINDS
@@ -109,6 +114,15 @@ class SealedRecords:
         except KeyMissing:
             return False
         return True
+
+    def waiting_token(self, record: SealedRecord) -> Machine | None:
+        """Return the machine token that ends with an older key although its record may be sealed under the newest.
+
+        None: the record is another one, or nothing is to be waited for; as `MachineTokens.waiting`.
+        """
+        if record.kind != "machine_token":
+            return None
+        return self._machine_tokens.waiting(record.account, record.name[len(record.key) + 1 :], record.sealed)
 
     def reseal(self, record: SealedRecord) -> bool:
         """Seal a record under the newest key; False: it was written or deleted since it was read, which stands.

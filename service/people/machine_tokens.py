@@ -5,6 +5,10 @@
 One Redis hash an account, a field a token: named by a keyed hash of the token, holding a sealed record that opens under
 this account and this field alone. So whoever can write to Redis makes no token and moves none to another account, and a
 copy of Redis holds none. The account stands in the token so that all its keys share a slot of a cluster.
+
+The hash is keyed by an entry of SECRET_KEYS, and only a token that is shown can be hashed anew: after a rotation a
+token is found by the older entry until it is shown once, and never again where that entry was taken out before. So each
+record says whose hash it lies under.
 """
 
 import hashlib
@@ -12,7 +16,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import structlog
 
@@ -36,8 +40,9 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,63}", re.ASCII)
 
 _log = structlog.get_logger(__name__)
 
-# The hash lives as long as the last of its tokens.
+# The hash lives as long as the last of its tokens. Those that the new one replaces go.
 _CREATE = """
+for position = 4, #ARGV do redis.call('HDEL', KEYS[1], ARGV[position]) end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 if redis.call('TTL', KEYS[1]) < tonumber(ARGV[3]) then redis.call('EXPIRE', KEYS[1], ARGV[3]) end
 return 1
@@ -59,6 +64,8 @@ class Machine:
     name: str
     created_at: int
     expires_at: int
+    hash_key_id: str | None = None
+    """Of the entry of SECRET_KEYS under whose hash the record lies; None: written by a release that did not say."""
 
     @classmethod
     def from_bytes(cls, plaintext: bytes) -> "Machine":
@@ -87,9 +94,11 @@ def rehearse(store: Store, account: Subdomain) -> bool:
         StoreUnavailable: Redis did not answer, or refused a script.
     """
     key = f"zis:{{{account}}}:doctor:machine_tokens"
-    store.run(_CREATE, [key], ["a", "sealed", 60])
+    store.run(_CREATE, [key], ["c", "replaced", 60])
+    store.run(_CREATE, [key], ["a", "sealed", 60, "c"])
     moved = store.run(_MOVE, [key], ["a", "sealed", "b", "anew"])
-    return bool((moved, store.write(("HDEL", key, "a"), ("HDEL", key, "b"))) == (1, [0, 1]))
+    deleted = store.write(("HDEL", key, "a"), ("HDEL", key, "b"), ("HDEL", key, "c"))
+    return bool((moved, deleted) == (1, [0, 1, 0]))
 
 
 class MachineTokens:
@@ -98,13 +107,17 @@ class MachineTokens:
     def __init__(
         self, secret_keys: tuple[str, ...], store: Store, vault: Vault, clock: Callable[[], float] = time.time
     ) -> None:
-        self._hash_keys = [key.oct_key.raw_value for key in derive_keys(secret_keys, "machine token")]
+        keys = derive_keys(secret_keys, "machine token")
+        self._hash_keys = [key.oct_key.raw_value for key in keys]
+        self._key_ids = [key.kid for key in keys]
         self._store = store
         self._vault = vault
         self._clock = clock
 
     def create(self, account: Subdomain, name: str, days: int) -> tuple[str, Machine]:
         """Return a new token, which nobody can be shown again, and what is kept of it.
+
+        It takes the place of one of this name whose key is missing.
 
         Raises:
             InvalidRequest: the name is none, or taken; or the account has too many.
@@ -115,16 +128,17 @@ class MachineTokens:
                 "A name has 1 to 64 letters, digits, spaces, dots, - or _, and begins with a letter or digit."
             )
         living = dict(self._living(account))
-        if any(machine.name == name for machine in living.values()):
+        replaced = [field for field, machine in living.items() if machine.name == name]
+        if any(not self.is_key_missing(living[field]) for field in replaced):
             raise InvalidRequest(f"{account} has a token of this name already. Revoke it, or choose another name.")
-        if len(living) >= MOST_TOKENS:
+        if len(living) - len(replaced) >= MOST_TOKENS:
             raise InvalidRequest(f"{account} has {MOST_TOKENS} tokens already. Revoke one first.")
         now = int(self._clock())
-        machine = Machine(name, now, now + days * DAY_SECONDS)
+        machine = Machine(name, now, now + days * DAY_SECONDS, self._key_ids[0])
         token = f"{PREFIX}{account}_{secrets.token_urlsafe(SECRET_BYTES)}"
         field = self._fields(token)[0]
         sealed = self._vault.seal(token_record(account, field), records.write(asdict(machine)))
-        self._store.run(_CREATE, [tokens_key(account)], [field, sealed, machine.expires_at - now])
+        self._store.run(_CREATE, [tokens_key(account)], [field, sealed, machine.expires_at - now, *replaced])
         return token, machine
 
     def read(self, token: str) -> tuple[Subdomain, Machine]:
@@ -148,9 +162,9 @@ class MachineTokens:
                 continue
             if machine.expires_at <= self._clock():
                 continue
-            if field != fields[0]:
+            if (field, machine.hash_key_id) != (fields[0], self._key_ids[0]):
                 try:
-                    self._move(account, field, sealed, fields[0])
+                    self._take_over(account, field, sealed, fields[0])
                 except StoreUnavailable as failure:
                     # The token is as good where it was found.
                     _log.warning("machine_token_not_moved", account=account, code=failure.code)
@@ -158,7 +172,7 @@ class MachineTokens:
         raise _refusal()
 
     def all(self, account: Subdomain) -> list[Machine]:
-        """Return the account's tokens that have not expired, by name.
+        """Return the account's tokens that have not expired, by name; those whose key is missing, too.
 
         Raises:
             StoreUnavailable: Redis did not answer.
@@ -196,10 +210,39 @@ class MachineTokens:
             KeyMissing: no key opens it.
             StoreUnavailable: Redis did not answer.
         """
-        return self._move(account, field, sealed, field)
-
-    def _move(self, account: Subdomain, field: str, sealed: bytes, to: str) -> bool:
         plaintext = self._vault.open(token_record(account, field), sealed)
+        oldest = self._key_ids[-1]
+        if self._vault.key_id(sealed) == oldest:
+            # No newer key was there to hash it.
+            plaintext = _with_defaults(plaintext, hash_key_id=oldest)
+        return self._move(account, field, sealed, field, plaintext)
+
+    def is_key_missing(self, machine: Machine) -> bool:
+        """Return whether SECRET_KEYS lacks the key by whose hash alone the token could be found."""
+        return machine.hash_key_id not in {None, *self._key_ids}
+
+    def waiting(self, account: Subdomain, field: str, sealed: bytes) -> Machine | None:
+        """Return a token that was not shown since the newest key came, and that ends with its `hash_key_id`.
+
+        Where the record does not say whose hash it lies under, that is the oldest key's id. None: the token is found by
+        the newest key, has expired, its key is missing, or no key opens the record.
+        """
+        try:
+            machine = self._vault.opened(token_record(account, field), sealed, Machine.from_bytes)
+        except KeyMissing:
+            return None
+        key_id = machine.hash_key_id or self._key_ids[-1]
+        if key_id == self._key_ids[0] or key_id not in self._key_ids or machine.expires_at <= self._clock():
+            return None
+        return replace(machine, hash_key_id=key_id)
+
+    def _take_over(self, account: Subdomain, field: str, sealed: bytes, to: str) -> None:
+        """Put a record that was just read under the newest key's hash, in the field `to`."""
+        members = records.read(self._vault.open(token_record(account, field), sealed))
+        plaintext = records.write({**members, "hash_key_id": self._key_ids[0]})
+        self._move(account, field, sealed, to, plaintext)
+
+    def _move(self, account: Subdomain, field: str, sealed: bytes, to: str, plaintext: bytes) -> bool:
         anew = self._vault.seal(token_record(account, to), plaintext)
         return bool(self._store.run(_MOVE, [tokens_key(account)], [field, sealed, to, anew]))
 
@@ -222,3 +265,11 @@ class MachineTokens:
 
 def _refusal() -> Unauthenticated:
     return Unauthenticated("This machine token is not valid: it is unknown, has expired, or was revoked.")
+
+
+def _with_defaults(plaintext: bytes, **members: str) -> bytes:
+    """Return a record that has these members where it lacks them; what is no record as it is."""
+    try:
+        return records.write({**members, **records.read(plaintext)})
+    except records.Unreadable:
+        return plaintext

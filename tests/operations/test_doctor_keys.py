@@ -12,6 +12,7 @@ from service.ground.deadlines import Deadline
 from service.ground.subdomains import Subdomain
 from service.operations.doctor.key_checks import check_keys
 from service.operations.sealed_records import SealedRecords
+from service.people.machine_tokens import MachineTokens
 from service.store.activity import Activity
 from service.store.events import OPERATOR, Event
 from service.store.vault import Vault
@@ -63,6 +64,24 @@ def test_a_key_that_holds_nothing_can_be_removed(admin: Admin, make_app: MakeApp
     status, _, says = about_keys(app)[1]
     assert (status, "holds 0 records. It can be removed." in says) == ("ok", True)
     assert admin.session_token
+
+
+def test_a_key_with_which_machine_tokens_end_is_not_to_be_removed(admin: Admin, make_app: MakeApp) -> None:
+    token, _ = collaborator(admin.app, MachineTokens).create(ACME, "deploy", 90)
+    app = make_app(SECRET_KEYS=f"{NEW},{OLD}")
+    assert run(app, "rotate-keys").status == 0
+    assert about_keys(app)[1][2] == (
+        f"Entry 2 of SECRET_KEYS ({key_id(OLD)}) holds 1 record. 1 machine token not used since the newest came would "
+        "end with it. Before removing it, run `flask --app service rotate-keys`. "
+    )
+    collaborator(app, MachineTokens).read(token)
+    assert "holds 0 records. It can be removed." in about_keys(app)[1][2]
+
+
+def test_a_machine_token_that_ended_with_its_key_misses_none(admin: Admin, make_app: MakeApp) -> None:
+    collaborator(admin.app, MachineTokens).create(ACME, "deploy", 90)
+    assert run(make_app(SECRET_KEYS=f"{NEW},{OLD}"), "rotate-keys").status == 0
+    assert [status for status, _, _ in about_keys(make_app(SECRET_KEYS=NEW))] == ["ok"]
 
 
 def test_keys_that_open_none_of_what_is_stored_are_a_failure(admin: Admin, make_app: MakeApp) -> None:

@@ -3,11 +3,12 @@
 import pytest
 from redis import Redis
 
+from service.ground.errors import Unauthenticated
 from service.ground.subdomains import Subdomain
 from service.people.machine_tokens import MOST_TOKENS, MachineTokens, tokens_key
 from tests.conftest import MakeApp
 from tests.operations.console import run
-from tests.steps import collaborator
+from tests.steps import SECRET_KEYS, collaborator
 
 ACME = Subdomain("acme")
 HERE = ("--account", "acme")
@@ -29,7 +30,8 @@ def test_a_token_is_shown_once(make_app: MakeApp, redis: Redis) -> None:
 def test_programs_can_make_and_list_them(make_app: MakeApp) -> None:
     app = make_app()
     made = run(app, "machine-tokens", "create", *HERE, "--name", "deploy", "--json").json()
-    assert set(made) == {"token", "account", "name", "created_at", "expires_at"}
+    assert set(made) == {"token", "account", "name", "created_at", "expires_at", "key_missing"}
+    assert made["key_missing"] is False
     (listed,) = run(app, "machine-tokens", "list", *HERE, "--json").json()["machine_tokens"]
     assert listed == {name: value for name, value in made.items() if name != "token"}
 
@@ -47,6 +49,33 @@ def test_a_revoked_one_is_gone_and_its_name_free(make_app: MakeApp) -> None:
     nothing = run(app, "machine-tokens", "list", *HERE)
     assert (nothing.out, nothing.err) == ("", "acme has no machine token.\n")
     assert run(app, "machine-tokens", "create", *HERE, "--name", "deploy").status == 0
+
+
+def test_one_whose_key_was_taken_out_is_told_and_makes_room_for_another(make_app: MakeApp, redis: Redis) -> None:
+    new = "a-newer-key-of-the-token-tests-0123456789abcdef"
+    lost = run(make_app(), "machine-tokens", "create", *HERE, "--name", "deploy").lines()[0]
+    both, alone = make_app(SECRET_KEYS=f"{new},{SECRET_KEYS}"), make_app(SECRET_KEYS=new)
+    assert run(both, "rotate-keys").status == 0
+    assert "key is not in" not in run(both, "machine-tokens", "list", *HERE).out
+    refused = run(both, "machine-tokens", "create", *HERE, "--name", "deploy")
+    assert "has a token of this name already" in refused.err
+
+    assert run(alone, "machine-tokens", "list", *HERE).lines()[1].endswith("none: its key is not in SECRET_KEYS")
+    (told,) = run(alone, "machine-tokens", "list", *HERE, "--json").json()["machine_tokens"]
+    assert (told["name"], told["key_missing"]) == ("deploy", True)
+    made = run(alone, "machine-tokens", "create", *HERE, "--name", "deploy", "--json").json()
+    assert redis.hlen(tokens_key(ACME)) == 1
+    assert collaborator(alone, MachineTokens).read(made["token"])[1].name == "deploy"
+    with pytest.raises(Unauthenticated):
+        collaborator(both, MachineTokens).read(lost)
+
+
+def test_one_whose_key_was_taken_out_can_be_revoked(make_app: MakeApp, redis: Redis) -> None:
+    new = "a-newer-key-of-the-token-tests-0123456789abcdef"
+    run(make_app(), "machine-tokens", "create", *HERE, "--name", "deploy")
+    assert run(make_app(SECRET_KEYS=f"{new},{SECRET_KEYS}"), "rotate-keys").status == 0
+    assert run(make_app(SECRET_KEYS=new), "machine-tokens", "revoke", *HERE, "--name", "deploy").status == 0
+    assert not redis.exists(tokens_key(ACME))
 
 
 def test_purging_an_account_takes_them_back(make_app: MakeApp, redis: Redis) -> None:

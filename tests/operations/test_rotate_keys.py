@@ -3,11 +3,13 @@
 import base64
 import json
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import time_machine
 from flask import Flask
 from redis import Redis
 
@@ -19,7 +21,7 @@ from service.ground.deadlines import REQUEST_BUDGET_SECONDS, Deadline
 from service.ground.subdomains import Subdomain
 from service.operations.key_rotation import MOST_ROUNDS, rotate, tally
 from service.operations.sealed_records import SealedRecord, SealedRecords
-from service.people.machine_tokens import MachineTokens
+from service.people.machine_tokens import DAY_SECONDS, MachineTokens
 from service.store.activity import Activity
 from service.store.events import NOBODY, OPERATOR, Event
 from service.store.lookers import Lookers
@@ -99,7 +101,8 @@ def test_every_seal_there_is_comes_under_the_newest_key(admin: Admin, rotated: F
     assert answer.status == 0
     assert answer.json() == {
         "resealed": len(records),
-        "keys": [{"id": new, "position": 1, "records": len(records)}, {"id": old, "position": 2, "records": 0}],
+        "keys": [{"id": new, "position": 1, "records": len(records)}, {"id": old, "position": 2, "records": 1}],
+        "unused_machine_tokens": [{"account": "acme", "name": "deploy", "key_id": old}],
         "behind": 0,
         "closed": [],
         "done": True,
@@ -163,17 +166,70 @@ def test_repeated_it_has_nothing_to_do(rotated: Flask, redis: Redis) -> None:
 
 def test_people_are_told_what_each_key_holds_and_what_to_do(rotated: Flask) -> None:
     new, old = key_ids(rotated)
+    collaborator(rotated, MachineTokens).revoke(ACME, "deploy")
     answer = run(rotated, "rotate-keys")
     rows = [line.split("  ") for line in answer.lines()[2:]]
     assert [[cell.strip() for cell in row if cell.strip()] for row in rows][1:] == [[old, "2", "0"]]
     assert rows[0][0] == new
     assert "first: newest" in rows[0]
     assert "Everything is under the newest key" in answer.err
+    assert "machine token" not in answer.err
 
 
 def test_where_there_is_one_key_nobody_is_told_to_take_out_others(make_app: MakeApp) -> None:
     answer = run(make_app(SECRET_KEYS=NEW), "rotate-keys")
     assert (answer.status, answer.err) == (0, "Everything is under the one key of SECRET_KEYS.\n")
+
+
+# --- machine tokens, which only somebody who shows them can bring over ---
+
+
+def test_a_machine_token_that_was_not_used_since_is_held_by_the_key_it_ends_with(
+    rotated: Flask, make_app: MakeApp
+) -> None:
+    old = key_ids(rotated)[1]
+    answer = run(rotated, "rotate-keys")
+    assert answer.status == 0
+    assert [line.split()[-1] for line in answer.lines() if line.startswith(old)] == ["1"]
+    assert (
+        f"The machine token deploy of acme was not used since the newest key came: it ends with the key {old}."
+    ) in answer.err
+    assert "signed, and when no machine token ends with them." in answer.err
+    # It is no work that is left to be done by another run.
+    assert run(rotated, "rotate-keys", "--json").json()["done"] is True
+    alone = make_app(SECRET_KEYS=NEW)
+    assert run(alone, "rotate-keys", "--json").json()["unused_machine_tokens"] == []
+
+
+def test_a_machine_token_that_was_used_since_is_held_by_the_newest_key_alone(
+    admin: Admin, rotated: Flask, make_app: MakeApp
+) -> None:
+    token, _ = collaborator(admin.app, MachineTokens).create(ACME, "nightly", 90)
+    collaborator(rotated, MachineTokens).read(token)
+    collaborator(rotated, MachineTokens).revoke(ACME, "deploy")
+    document = run(rotated, "rotate-keys", "--json").json()
+    assert document["keys"][1]["records"] == 0
+    assert document["unused_machine_tokens"] == []
+    assert collaborator(make_app(SECRET_KEYS=NEW), MachineTokens).read(token)[1].name == "nightly"
+
+
+def test_of_three_keys_each_machine_token_is_held_by_its_own(admin: Admin, rotated: Flask, make_app: MakeApp) -> None:
+    newest = "a-newest-key-of-the-rotation-0123456789abcd"
+    collaborator(rotated, MachineTokens).create(ACME, "nightly", 90)
+    app = make_app(SECRET_KEYS=f"{newest},{NEW},{OLD}")
+    new, old = key_ids(rotated)
+    document = run(app, "rotate-keys", "--json").json()
+    assert [key["records"] for key in document["keys"][1:]] == [1, 1]
+    waiting = {(one["name"], one["key_id"]) for one in document["unused_machine_tokens"]}
+    assert waiting == {("deploy", old), ("nightly", new)}
+    assert admin.session_token
+
+
+def test_an_expired_machine_token_is_held_by_no_older_key(admin: Admin, rotated: Flask, redis: Redis) -> None:
+    assert admin.session_token
+    redis.persist("zis:{acme}:machine_tokens")
+    with time_machine.travel(time.time() + 91 * DAY_SECONDS, tick=True):
+        assert run(rotated, "rotate-keys", "--json").json()["unused_machine_tokens"] == []
 
 
 # --- what no key opens ---
