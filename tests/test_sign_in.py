@@ -387,8 +387,12 @@ def test_rotating_keys_keeps_sign_ins_under_way(make_admin: MakeAdmin, front_end
     assert page.status_code == 200
 
 
-@pytest.mark.parametrize("body", ["", "[]", "{}", '{"claim": null}', '{"claim": "short"}', '{"claim": ["x"]}', "x"])
-def test_what_is_no_claim_is_refused(person: Admin, body: str) -> None:
+@pytest.mark.parametrize(
+    "body",
+    ["", "[]", "{}", '{"claim": null}', '{"claim": "short"}', '{"claim": ["x"]}', "x", "[" * 60_000, b"\xff\xfe\xff"],
+    ids=lambda body: str(body[:20]),
+)
+def test_what_is_no_claim_is_refused(person: Admin, body: str | bytes) -> None:
     headers = {"Origin": FRONT_END, "Content-Type": "application/json"}
     reply = person.browser.post("/api/v1/session/claim", data=body, headers=headers)
     assert (reply.status_code, reply.get_json()["code"]) == (400, "invalid_request")

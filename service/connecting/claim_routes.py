@@ -1,5 +1,7 @@
 """POST /api/v1/session/claim: a front end of another origin fetches the session of whoever signed in."""
 
+import json
+
 from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
 
@@ -30,8 +32,7 @@ def fetch_session() -> ResponseReturnValue:
     origin = request.headers.get("Origin", "")
     if origin not in settings.allowed_origins:
         raise NotFound("There is nothing to fetch from this origin.")
-    body = request.get_json(force=True, silent=True)
-    claim = body.get("claim") if isinstance(body, dict) else None
+    claim = _claim_in(request.get_data())
     if not is_claim(claim):
         raise InvalidRequest('The body has to be {"claim": "…"}: 43 characters of base64url.')
     signed_in = services().claims.fetch(str(claim), origin)
@@ -41,3 +42,12 @@ def fetch_session() -> ResponseReturnValue:
     # It may have been taken off the list since.
     settings.require_allowed(signed_in.account)
     return reply(services().sign_in.session_of(signed_in.account, signed_in.user_id, signed_in.at))
+
+
+def _claim_in(body: bytes) -> object:
+    """Return the member `claim` of a JSON object; None: it has none, or is no such object."""
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return document.get("claim") if isinstance(document, dict) else None

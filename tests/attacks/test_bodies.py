@@ -12,6 +12,7 @@ from sandbox.simulator import public_key_pem
 from service.web.answers import LARGEST_BODY_BYTES
 from tests.attacks.attackers import Answer, ask, bearer, claims_of, signed_by_zendesk
 from tests.conftest import MakeAdmin
+from tests.front_end import FRONT_END
 from tests.steps import Admin
 
 pytestmark = pytest.mark.attacks
@@ -23,7 +24,7 @@ END = b"--b--\r\n"
 
 @pytest.fixture
 def person(make_admin: MakeAdmin) -> Admin:
-    return make_admin(ZENDESK_APP_PUBLIC_KEY=public_key_pem(), RATE_LIMITS="off")
+    return make_admin(ZENDESK_APP_PUBLIC_KEY=public_key_pem(), ALLOWED_ORIGINS=FRONT_END, RATE_LIMITS="off")
 
 
 @pytest.fixture
@@ -127,7 +128,11 @@ MALFORMED = {
     ("method", "path"),
     [
         ("POST", "/sidebar"),
+        ("POST", "/signin"),
         ("POST", "/api/v1/session"),
+        ("POST", "/api/v1/session/claim"),
+        ("POST", "/api/v1/job_specs/plan"),
+        ("POST", "/api/v1/job_specs/apply"),
         ("DELETE", "/api/v1/connection"),
         ("GET", "/livez"),
         ("GET", "/oauth/callback"),
@@ -137,7 +142,8 @@ def test_a_malformed_body_is_no_fault_of_ours(person: Admin, method: str, path: 
     person.open_sidebar("acme", 101)
     for kind, (body, content_type) in MALFORMED.items():
         for headers in ({}, bearer(person)):
-            answer = ask(person.app, method, path, headers=headers, body=body, CONTENT_TYPE=content_type)
+            given = headers | {"Origin": FRONT_END}
+            answer = ask(person.app, method, path, headers=given, body=body, CONTENT_TYPE=content_type)
             assert answer.status in {200, 400, 401, 413}, (kind, answer.text)
             if path == "/sidebar":
                 assert "bootstrap" not in answer.text
