@@ -304,6 +304,13 @@ def _shown(text: str) -> str:
 
 
 def _said(fault: Exception) -> str:
-    if isinstance(fault, json.JSONDecodeError):
-        return f"{fault.msg} (line {fault.lineno}, column {fault.colno})."
-    return "it is nested too deeply." if isinstance(fault, RecursionError) else "it is no text in UTF-8."
+    match fault:
+        case json.JSONDecodeError():
+            return f"{fault.msg} (line {fault.lineno}, column {fault.colno})."
+        case RecursionError():
+            return "it is nested too deeply."
+        case UnicodeDecodeError():
+            return "it is no text in UTF-8."
+        case _:
+            # What else json raises: Python reads no integer of more than 4,300 digits.
+            return "a number in it has too many digits."

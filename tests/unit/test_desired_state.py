@@ -141,8 +141,9 @@ def test_faults_within_a_list_point_to_the_very_name() -> None:
     [
         ("", "", "no JSON"),
         ("{", "", "line 1, column 2"),
-        (b"\xff\xfe\xff", "", "no JSON"),
+        (b"\xff\xfe\xff", "", "is no JSON: it is no text in UTF-8"),
         ("[" * 100_000, "", "nested too deeply"),
+        ("9" * 5_000, "", "a number in it has too many digits"),
         ("null", "", "must be an object, and is null"),
         ("[]", "", "and is an array"),
         ({}, "/integrations", "is missing"),
