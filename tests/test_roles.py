@@ -168,6 +168,17 @@ def test_an_answer_of_five_minutes_counts_and_an_older_one_is_asked_again(admin:
     assert admin.changes_sent() == []
 
 
+def test_an_answer_kept_by_a_machine_whose_clock_is_ahead_is_asked_again(admin: Admin) -> None:
+    admin.open_sidebar("acme", 105)
+    with time_machine.travel(time.time() + 600, tick=True):
+        assert admin.install(NAME).status_code == 200
+    admin.simulator.world.account("acme").set_user(105, role="agent")
+    admin.simulator.world.clear_calls()
+    assert outcome(admin.uninstall(NAME)) == (403, "manager_role_required")
+    assert len(admin.calls("/api/v2/users/105")) == 1
+    assert admin.changes_sent() == []
+
+
 @pytest.mark.parametrize(
     ("kind", "expected"),
     [("http_500_text", (502, "zendesk_unavailable")), ("http_403_html", (502, "zendesk_unavailable")),

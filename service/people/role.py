@@ -9,6 +9,8 @@ from service.zendesk.users import ZendeskUser, described
 RECENT_SECONDS = 300
 # Where Zendesk cannot be asked, an answer this old still decides about looking.
 REMEMBERED_SECONDS = 12 * 3600
+# Clocks of machines in step differ by less. How old an answer is that was stamped further ahead, nobody knows.
+MOST_AHEAD_SECONDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +51,16 @@ class Role:
         return records.made(cls, records.read(plaintext), name=None)
 
     def is_recent(self, now: float) -> bool:
-        """Return whether the answer is not older than five minutes; `now` in Unix seconds."""
-        return now - self.asked_at <= RECENT_SECONDS
+        """Return whether the answer is at most five minutes old, and not of the future; `now` in Unix seconds."""
+        return -MOST_AHEAD_SECONDS <= now - self.asked_at <= RECENT_SECONDS
 
     def is_remembered(self, now: float) -> bool:
-        """Return whether the answer is not older than twelve hours; `now` in Unix seconds."""
-        return now - self.asked_at <= REMEMBERED_SECONDS
+        """Return whether the answer is at most twelve hours old; `now` in Unix seconds.
+
+        One of the future is remembered only if it keeps the person out.
+        """
+        age = now - self.asked_at
+        return age <= REMEMBERED_SECONDS and (age >= -MOST_AHEAD_SECONDS or self.is_outsider)
 
     @property
     def is_known(self) -> bool:

@@ -231,6 +231,25 @@ def test_an_answer_is_recent_for_five_minutes_and_remembered_for_twelve_hours(
 
 
 @pytest.mark.parametrize(
+    ("answer", "ahead", "is_recent", "is_remembered"),
+    [
+        (ADMIN, 5, True, True),
+        (ADMIN, 5.1, False, False),
+        (ADMIN, 600, False, False),
+        (UNREADABLE, 600, False, False),
+        # What keeps a person out is not forgotten for a clock.
+        (SUSPENDED, 600, False, True),
+        (END_USER, 600, False, True),
+        (NOBODY, 600, False, True),
+    ],
+)
+def test_an_answer_that_a_clock_ahead_has_stamped_lets_nobody_in(
+    answer: Role, ahead: float, is_recent: bool, is_remembered: bool
+) -> None:
+    assert (answer.is_recent(NOW - ahead), answer.is_remembered(NOW - ahead)) == (is_recent, is_remembered)
+
+
+@pytest.mark.parametrize(
     ("answer", "last", "decides", "shows"),
     [
         (ADMIN, None, ADMIN, ADMIN),
