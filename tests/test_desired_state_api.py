@@ -2,15 +2,18 @@
 
 import json
 import time
+from dataclasses import replace
 
 import pytest
 from redis import Redis
 from werkzeug.test import TestResponse
 
 from service.ground.subdomains import Subdomain
-from service.job_specs.desired_state import LARGEST_DOCUMENT_BYTES
-from service.job_specs.rearmed import PATIENCE_SECONDS
+from service.job_specs.desired_state import LARGEST_DOCUMENT_BYTES, MOST_NAMES
+from service.job_specs.plans import Change
+from service.job_specs.rearmed import PATIENCE_SECONDS, Rearmed
 from service.store.activity import Activity
+from service.store.events import OK
 from service.store.store import Store
 from service.web.answers import LARGEST_BODY_BYTES
 from tests.conftest import MakeAdmin
@@ -170,6 +173,16 @@ def test_a_rearming_that_does_not_fit_goes_on_where_it_stopped(orders: Admin, re
     # The next upload silences all of them, and begins anew.
     expire_limits(orders)
     assert ask(orders, "plan", "?rearm=true", installed=sorted(names)).get_json()["left"] == 100
+
+
+def test_as_many_are_remembered_as_a_document_may_name(orders: Admin) -> None:
+    names = [f"a_job_spec_of_fifty_characters_is_the_longest_{number:04}" for number in range(MOST_NAMES)]
+    wanted = {"acme_orders": dict.fromkeys(names, True)}
+    changes = tuple(Change("acme_orders", name, "rearm", wanted=True) for name in names)
+    rearmed = collaborator(orders.app, Rearmed)
+    rearmed.note(ACME, "101", wanted, tuple(replace(one, result=OK) for one in changes), 60)
+    left = rearmed.without_done(ACME, "101", wanted, changes)
+    assert {one.change for one in left} == {"none"}
 
 
 def test_whoever_writes_to_redis_makes_nobody_believe_that_it_was_rearmed(orders: Admin, redis: Redis) -> None:

@@ -28,6 +28,11 @@ def test_what_was_sealed_opens(vault: Vault, sealed: bytes) -> None:
     assert vault.open(RECORD, sealed) == PLAINTEXT
 
 
+def test_however_long_it_is(vault: Vault) -> None:
+    plaintext = b"x" * 8_000_000
+    assert vault.open(RECORD, vault.seal(RECORD, plaintext).encode()) == plaintext
+
+
 def test_the_seal_hides_its_content_and_the_keys(sealed: bytes) -> None:
     assert b"canary" not in sealed
     header = json.loads(base64.urlsafe_b64decode(sealed.split(b".")[0] + b"=="))
