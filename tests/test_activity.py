@@ -630,9 +630,93 @@ def test_an_entry_does_not_grow_without_end(admin: Admin) -> None:
     activity(admin).note(ACME, ADA_HERSELF, *bulk(1000))
     activity(admin).note(ACME, ADA_HERSELF, *bulk(2, first=1000))
     assert shape(admin) == [("ok", 2, 2), ("ok", 1000, 1000)]
-    long_names = [Event("rearmed", "acme_orders", f"{number}{'x' * 40_000}") for number in range(2)]
-    activity(admin).note(ACME, ADA_HERSELF, *long_names)
-    assert shape(admin)[:2] == [("ok", 1, None), ("ok", 1, None)]
+
+
+def test_an_entrys_names_take_44_kib_as_they_are_stored(admin: Admin) -> None:
+    # Of 120 characters each, which are stored as 623 bytes.
+    activity(admin).note(
+        ACME, ADA_HERSELF, *(Event("rearmed", "acme_orders", f"{n:020}{'é' * 100}") for n in range(200))
+    )
+    assert shape(admin) == [("ok", 56, 56), ("ok", 72, 72), ("ok", 72, 72)]
+
+
+def test_of_a_name_200_characters_are_kept(admin: Admin, capsys: pytest.CaptureFixture[str]) -> None:
+    longest, longer = "x" * 200, "y" * 201
+    for name in (longest, longer, "z" * 8_000):
+        admin.install(f"zis:acme_orders:job_spec:{name}")
+    assert f"zis:acme_orders:job_spec:{longer}" in [name for _, name in admin.changes_sent()]
+    expected = [longest, f"{'y' * 199}…", f"{'z' * 199}…"]
+    assert entries(admin)[0]["items"] == expected
+    assert "z" * 200 not in capsys.readouterr().out
+
+
+# --- how much of Redis ---
+
+# A small plan's.
+SMALLEST_MEMORY = 25 * 1024 * 1024
+# Stored as 2,400 bytes, and sealed as 3,200.
+LONGEST_NAME = "🦄" * 200
+
+
+@contextmanager
+def memory_of(size: int, person: Admin, redis: Redis) -> Iterator[None]:
+    """Let Redis use this many bytes; 0: any number."""
+    redis.config_set("maxmemory", size)
+    # The service looks every few seconds only.
+    collaborator(person.app, Store)._room_looked_at = float("-inf")
+    try:
+        yield
+    finally:
+        redis.config_set("maxmemory", 0)
+
+
+@pytest.mark.parametrize(("memory", "most"), [(0, 1024 * 1024), (SMALLEST_MEMORY, SMALLEST_MEMORY // 50)])
+def test_an_account_gets_its_part_of_redis_and_what_is_oldest_goes_first(
+    memory: int, most: int, admin: Admin, redis: Redis
+) -> None:
+    with memory_of(memory, admin, redis):
+        for first in (0, 200):
+            long = [Event("installed", f"i_{number}", LONGEST_NAME) for number in range(first, first + 200)]
+            activity(admin).note(ACME, NOBODY, *long)
+    *changes, connected = activity(admin).latest(ACME)
+    assert connected["action"] == "connected"
+    assert [entry["integration"] for entry in changes] == [f"i_{n}" for n in range(399, 399 - len(changes), -1)]
+    # Three quarters of it are the changes'.
+    assert 0.7 * most < sum(map(len, kept(redis)[:-1])) <= 0.75 * most
+
+
+def test_500_changes_and_100_connections_fit_into_a_small_redis(admin: Admin, redis: Redis) -> None:
+    name, who = "A Name of Forty Characters, Which Is Long", 12_345_678_901_234
+    long = [
+        Event("installed", "acme_integration", f"a_job_spec_of_fifty_characters_is_the_longest_{n:04}")
+        for n in range(500)
+    ]
+    with memory_of(SMALLEST_MEMORY, admin, redis):
+        for number in range(100):
+            activity(admin).note(ACME, Author(who + number, name, who), Event("connected"))
+        for number, event in enumerate(long):
+            activity(admin).note(ACME, Author(who + number, name, who), event)
+    assert redis.llen(KEY) == 600
+
+
+def test_connections_have_a_part_of_their_own(admin: Admin, redis: Redis) -> None:
+    activity(admin).note(ACME, NOBODY, *events(100))
+    for number in range(100):
+        activity(admin).note(ACME, Author(number + 1, LONGEST_NAME + "and more"), Event("connected"))
+    found = activity(admin).latest(ACME)
+    connections = [entry for entry in found if entry["action"] == "connected"]
+    assert names(found[len(connections) :]) == [f"spec_{number}" for number in range(99, -1, -1)]
+    assert [entry["actor"]["id"] for entry in connections] == list(range(100, 100 - len(connections), -1))
+    assert 50 < len(connections) < 100
+    assert sum(len(item) for item in kept(redis) if b".c:" in item) <= 256 * 1024
+
+
+def test_what_an_older_release_kept_beyond_that_goes_with_the_next_entry(admin: Admin, redis: Redis) -> None:
+    sealed = collaborator(admin.app, Vault).seal(KEY, b"x" * 60_000)
+    redis.rpush(KEY, *[f"{int(time.time())}:{sealed}"] * 30)
+    admin.install(QUALIFIED)
+    assert told(admin) == [("installed", "ok"), ("connected", "ok")]
+    assert redis.llen(KEY) == 2 + 9
 
 
 @pytest.mark.parametrize("items", ["a", [], [1], {"a": 1}])

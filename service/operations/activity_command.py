@@ -20,6 +20,7 @@ def export(account: Subdomain) -> None:
     """Print the account's activity as JSON lines, newest first.
 
     The last 500 changes and 100 connections of at most 90 days, as the API shows them; a disconnect does not end them.
+    Fewer are kept where they take more than 2 % of Redis's memory, or 1 MiB.
     The same change by the same person again and again is one entry with its `count`.
     """
     entries = services().activity.latest(account)

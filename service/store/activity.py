@@ -4,7 +4,7 @@ One Redis list an account, which survives a disconnect, the newest entry at its 
 clear (Unix seconds), a colon, and the entry, sealed. A list, because its order is the one in which Redis took the
 entries, whatever clocks say; the instant in clear, so that what is too old can be dropped where it lies. Behind the
 instant of a connection stands `.c`: connections have room of their own, so that changes do not push them out, nor they
-changes.
+changes. Number and bytes of both are limited, and the oldest go first.
 
 The same change by the same person again, with nothing in between, is counted in its entry and is no other. So are
 the same changes to several job specs of an integration, each soon after the other: such a bulk's entry has their names.
@@ -28,6 +28,12 @@ from service.store.vault import KeyMissing, Vault
 # Changes, and beside them connections, disconnections and ends of grants.
 MOST_ENTRIES = 500
 MOST_CONNECTIONS = 100
+# So that no account fills Redis for all others: of 25 MB, which small plans have, half a megabyte. As many entries as
+# above fit into that, unless they are bulks of many names.
+ACCOUNT_BYTES = 1024 * 1024
+ACCOUNT_SHARE = 0.02
+# What connections have of that for themselves.
+CONNECTIONS_SHARE = 0.25
 # After this a repetition is an entry of its own, so that the time of the first is not lost.
 RUN_SECONDS = 3600
 # A bulk's next change comes within this: its caller may have been told to wait for the next minute's limit.
@@ -38,34 +44,32 @@ LIFE_SECONDS = 90 * 86_400
 
 # One script, so that the list is never longer than it may be, and never without an expiry.
 _PUSH = """
-local first = 7
-if ARGV[5] ~= '' then
-  if redis.call('LINDEX', KEYS[1], 0) ~= ARGV[5] then return 0 end
-  redis.call('LSET', KEYS[1], 0, ARGV[6])
-  first = 8
+local first = 9
+if ARGV[7] ~= '' then
+  if redis.call('LINDEX', KEYS[1], 0) ~= ARGV[7] then return 0 end
+  redis.call('LSET', KEYS[1], 0, ARGV[8])
+  first = 10
 end
 for position = first, #ARGV do redis.call('LPUSH', KEYS[1], ARGV[position]) end
-if redis.call('LLEN', KEYS[1]) > tonumber(ARGV[1]) then
-  local connections, changes = 0, 0
-  for place, item in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do
-    local is_over
-    if string.find(item, '^%d+%.c:') then
-      connections = connections + 1
-      is_over = connections > tonumber(ARGV[4])
-    else
-      changes = changes + 1
-      is_over = changes > tonumber(ARGV[1])
-    end
-    if is_over then redis.call('LSET', KEYS[1], place - 1, '') end
+local changes = {items = tonumber(ARGV[1]), bytes = tonumber(ARGV[2])}
+local connections = {items = tonumber(ARGV[3]), bytes = tonumber(ARGV[4])}
+local is_any_over = false
+for place, item in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do
+  local room = string.find(item, '^%d+%.c:') and connections or changes
+  room.items = room.items - 1
+  room.bytes = room.bytes - #item
+  if room.items < 0 or room.bytes < 0 then
+    redis.call('LSET', KEYS[1], place - 1, '')
+    is_any_over = true
   end
-  redis.call('LREM', KEYS[1], 0, '')
 end
+if is_any_over then redis.call('LREM', KEYS[1], 0, '') end
 local oldest = redis.call('LINDEX', KEYS[1], -1)
-while oldest and tonumber(string.match(oldest, '^%d+') or 0) < tonumber(ARGV[2]) do
+while oldest and tonumber(string.match(oldest, '^%d+') or 0) < tonumber(ARGV[5]) do
   redis.call('RPOP', KEYS[1])
   oldest = redis.call('LINDEX', KEYS[1], -1)
 end
-redis.call('EXPIRE', KEYS[1], ARGV[3])
+redis.call('EXPIRE', KEYS[1], ARGV[6])
 return 1
 """
 
@@ -104,10 +108,11 @@ def rehearse(store: Store, account: Subdomain) -> bool:
     """
     key = f"zis:{{{account}}}:doctor:activity"
     newest, merged, next_one, anew = (f"{LIFE_SECONDS}:{name}" for name in ("newest", "merged", "next", "anew"))
+    room = [ACCOUNT_BYTES, MOST_CONNECTIONS, ACCOUNT_BYTES, LIFE_SECONDS, LIFE_SECONDS]
     # The first is too old, and leaves the list by its other end.
-    store.run(_PUSH, [key], [2, LIFE_SECONDS, LIFE_SECONDS, 2, "", "", "0:old", newest])
+    store.run(_PUSH, [key], [2, *room, "", "", "0:old", newest])
     # One takes the newest's place, and is then one too many.
-    store.run(_PUSH, [key], [1, LIFE_SECONDS, LIFE_SECONDS, 1, newest, merged, merged, next_one])
+    store.run(_PUSH, [key], [1, *room, newest, merged, merged, next_one])
     resealed = store.run(_RESEAL, [key], [next_one, anew])
     kept = store.read(("LRANGE", key, 0, -1))[0]
     deleted = store.write(("DEL", key))[0]
@@ -116,6 +121,8 @@ def rehearse(store: Store, account: Subdomain) -> bool:
 
 class Activity:
     """Keeps the last 500 changes and 100 connections of an account, none for longer than 90 days.
+
+    They take 2 % of Redis's memory at most, and 1 MiB: fewer are kept where they are longer.
 
     `request_id` returns the id of the request at hand; None: there is none.
     """
@@ -145,6 +152,7 @@ class Activity:
 
     def note(self, account: Subdomain, author: Author, *events: Event, **told: object) -> None:
         """Log what was done, and keep it; the last event is the newest. A failure of the store is only logged."""
+        events = tuple(event.shortened() for event in events)
         by = "operator" if author.is_operator else author.name if author.id is None else author.id
         for event in events:
             about = {"integration": event.integration, "job_spec": event.job_spec} if event.job_spec else {}
@@ -238,7 +246,10 @@ class Activity:
             StoreUnavailable: Redis did not answer.
         """
         items = [self._item(account, at, author, entry) for entry in entries]
-        limits: list[object] = [MOST_ENTRIES, at - LIFE_SECONDS, LIFE_SECONDS, MOST_CONNECTIONS]
+        room = min(ACCOUNT_BYTES, self._store.part_of_memory(ACCOUNT_SHARE))
+        of_connections = int(CONNECTIONS_SHARE * room)
+        limits: list[object] = [MOST_ENTRIES, int(room) - of_connections, MOST_CONNECTIONS, of_connections]
+        limits += [at - LIFE_SECONDS, LIFE_SECONDS]
         for _ in range(MERGE_TRIES):
             head, merged = self._merged(account, at, author, entries[0])
             replacement = b"" if merged is None else self._item(account, at, author, merged)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 from service.ground import records
@@ -10,7 +10,11 @@ from service.ground.errors import InternalError, ServiceError
 
 # Beyond either a bulk goes on in an entry of its own, because each further name writes the whole entry anew.
 MOST_ITEMS = 1000
-MOST_ITEMS_CHARACTERS = 64 * 1024
+# As they are stored, where a character beyond ASCII takes up to twelve. The whole entry has less than 48 KiB, because
+# older releases open no more.
+MOST_ITEMS_BYTES = 44 * 1024
+# ZIS gives names of 50 at most, but any name can be asked for.
+MOST_NAME_CHARACTERS = 200
 OK = "ok"
 
 Action = Literal["connected", "disconnected", "installed", "uninstalled", "rearmed", "reauthorization_required"]
@@ -37,7 +41,9 @@ class Author:
 
     def to_json(self) -> dict[str, Any] | str:
         """Return the `actor` as our API shows it."""
-        return "operator" if self.is_operator else {"id": self.id, "name": self.name}
+        if self.is_operator:
+            return "operator"
+        return {"id": self.id, "name": None if self.name is None else _shortened(self.name)}
 
 
 NOBODY = Author()
@@ -54,6 +60,10 @@ class Event:
     """Short name."""
     result: str = OK
     """`ok`, or the code of the error it ended in."""
+
+    def shortened(self) -> "Event":
+        """Return it with what is kept of the job spec's name: at most 200 characters, the last `…` if it has more."""
+        return self if self.job_spec is None else replace(self, job_spec=_shortened(self.job_spec))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +96,7 @@ class Entry:
     def with_more(self, count: int, names: tuple[str, ...]) -> "Entry | None":
         """Return this entry with `count` earlier events of its kind and their `names`; None: it would be too long."""
         both = tuple(dict.fromkeys((*names, *self.names)))
-        if len(both) > MOST_ITEMS or sum(map(len, both)) > MOST_ITEMS_CHARACTERS:
+        if len(both) > MOST_ITEMS or len(records.write({"items": both})) > MOST_ITEMS_BYTES:
             return None
         return Entry(self.event, self.count + count, both if len(both) > 1 else None)
 
@@ -149,3 +159,7 @@ def entry_in(plaintext: bytes) -> dict[str, Any]:
     is_names = isinstance(items, list) and items and all(isinstance(name, str) for name in items)
     known["items"] = items if is_names else None
     return known
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= MOST_NAME_CHARACTERS else f"{name[: MOST_NAME_CHARACTERS - 1]}…"

@@ -102,7 +102,9 @@ class ActivityEntry(Document):
     ]
     actor: Actor | Literal["operator"]
     integration: str | None
-    job_spec: Annotated[str | None, Field(description="Short name; null where there are `items`.")]
+    job_spec: Annotated[
+        str | None, Field(description="Short name, cut at 200 characters; null where there are `items`.")
+    ]
     result: Annotated[str, Field(description="`ok`, or the code of the error it ended in.", examples=["ok"])]
     installation_id: Annotated[int | None, Field(description="Of the Zendesk app it was done from.")]
     request_id: str | None
@@ -111,7 +113,7 @@ class ActivityEntry(Document):
     ]
     items: Annotated[
         list[str] | None,
-        Field(description="The short names of a bulk's job specs; null: it is one, named by `job_spec`, if any."),
+        Field(description="The short names of a bulk's job specs, cut likewise; null: it is one, `job_spec`, if any."),
     ]
 
 
