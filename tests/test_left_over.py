@@ -34,9 +34,12 @@ def integration_of(admin: Admin) -> Any:
     return admin.simulator.world.account("acme").integrations["acme_orders"]
 
 
+def left_over_in(listed: dict[str, Any]) -> dict[str, bool | None]:
+    return {row["name"]: row["left_over"] for row in listed["job_specs"]}
+
+
 def left_over(admin: Admin) -> dict[str, bool | None]:
-    rows = admin.list_fresh().get_json()["job_specs"]
-    return {row["name"]: row["left_over"] for row in rows}
+    return left_over_in(admin.list_fresh().get_json())
 
 
 def bundles_asked(admin: Admin) -> int:
@@ -56,7 +59,7 @@ def learn(admin: Admin) -> dict[str, bool | None]:
     wait_a_while(admin)
     left_over(admin)
     # By lists that may be young: of fresh ones a person gets 60 a minute.
-    wait_until(lambda: None not in {row["left_over"] for row in admin.job_specs()["job_specs"]})
+    wait_until(lambda: None not in left_over_in(admin.job_specs()).values())
     return left_over(admin)
 
 
@@ -74,7 +77,7 @@ def test_a_list_does_not_wait_for_it_and_the_next_one_says_it(orders: Admin) -> 
     assert set(left_over(orders).values()) == {None}
     orders.meets()
     # A list that is young by its age is asked anew, because of what is known now.
-    wait_until(lambda: {row["left_over"] for row in orders.job_specs()["job_specs"]} == {True, False})
+    wait_until(lambda: set(left_over_in(orders.job_specs()).values()) == {True, False})
 
 
 def test_it_is_asked_once_in_ten_minutes_by_all_processes(orders: Admin, make_admin: MakeAdmin, redis: Redis) -> None:
@@ -100,7 +103,7 @@ def test_a_job_spec_that_came_later_is_not_judged_by_what_was_asked_before(order
     assert left_over(orders)["brand_new"] is None
     wait_a_while(orders)
     left_over(orders)
-    wait_until(lambda: left_over(orders)["brand_new"] is False)
+    wait_until(lambda: left_over_in(orders.job_specs())["brand_new"] is False)
 
 
 def test_once_uninstalled_it_is_gone(orders: Admin) -> None:
