@@ -124,12 +124,14 @@ def test_while_redis_is_away_every_reader_is_told_so() -> None:
 def test_who_waits_for_a_redis_that_says_nothing_does_not_wait_for_all_before_him(
     redis: Redis, reads: SharedReads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.store.shared_reads.TURN_SECONDS", 0.1)
     gate: list[Any] = []
     leader = threading.Thread(target=lambda: gate.append(reads.replies((("BLPOP", "gate", 0),))))
     leader.start()
     wait_until(lambda: redis.info("clients")["blocked_clients"] == 1)
-    replies = at_once(READERS, lambda _: reads.replies((("ECHO", "x"),)))
+    # Those who come afterwards are answered, however long their turn takes on a busy machine.
+    with monkeypatch.context() as patch:
+        patch.setattr("service.store.shared_reads.TURN_SECONDS", 0.1)
+        replies = at_once(READERS, lambda _: reads.replies((("ECHO", "x"),)))
     redis.lpush("gate", "open")
     leader.join()
     assert len(gate) == 1
