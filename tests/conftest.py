@@ -15,6 +15,7 @@ from werkzeug.routing import Rule
 
 from sandbox.simulator import APP_ID, CLIENT_ID, CLIENT_SECRET, Simulator
 from service.app import create_app
+from service.grants import cool_down
 from service.ground.settings import Settings
 from service.job_specs.bundles import Bundles
 from service.store.store import Store
@@ -57,6 +58,7 @@ class RuleOfThisProcess(Rule):
 
 pytest_plugins = ["tests.machine", "tests.scheduling", "tests.searched", "tests.slow"]
 _COMPILED = TemplatesInMemory()
+LONGER = 15
 # Each starts a browser, gunicorn, or a store that a test may stop.
 _PROCESS_FIXTURES = {"chromium", "live_service", "platform_service", "running_site", "theatre", "platform", "upstream"}
 # A busy machine is no fault of the page.
@@ -215,6 +217,13 @@ def admin(make_admin: MakeAdmin) -> Admin:
     seed(person.app, person.simulator, "acme", 101)
     person.take_session("acme", 101)
     return person
+
+
+@pytest.fixture
+def long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait LONGER times as long after a failed refresh; the usual two seconds may be over before a test has looked."""
+    for name in ("FIRST_WAIT_SECONDS", "LONGEST_WAIT_SECONDS", "STEP_TTL_SECONDS"):
+        monkeypatch.setattr(cool_down, name, LONGER * getattr(cool_down, name))
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from flask import Flask
 from redis import Redis
 from redis.exceptions import RedisError
@@ -123,6 +124,7 @@ def test_a_remembered_list_failure_is_told_anew(admin: Admin) -> None:
     assert_each_is_new(faults)
 
 
+@pytest.mark.usefixtures("long_waits")
 def test_a_wait_before_the_next_refresh_is_told_anew(make_app: MakeApp) -> None:
     cool_down = CoolDown(collaborator(make_app(), Store))
     failure = ZendeskUnavailable("No.", upstream_status=503)

@@ -296,6 +296,7 @@ def test_a_remembered_list_failure_with_a_member_more_or_less(admin: Admin, redi
     assert_told(LIST_FAILURE, lambda: admin.call("GET", "/job_specs"), admin, redis)
 
 
+@pytest.mark.usefixtures("long_waits")
 def test_a_wait_with_a_member_more_or_less(admin: Admin, redis: Redis) -> None:
     CoolDown(collaborator(admin.app, Store)).begin(ACME, ReplyLate("No answer.", upstream_detail="words"))
     # Expired, so that somebody has to ask and is told of the wait.
