@@ -33,9 +33,9 @@ HONOURED = {
     "500-envelope": case("http_500_zis"),
     "502-html": case("http_502_html"),
     "503-html": case("http_503_html"),
-    "503-wait": case("http_503_html", retry_after=7, wait=7),
+    "503-wait": case("http_503_html", retry_after=47, wait=47),
     "504-html": case("http_502_html", status=504),
-    "429-wait": case("http_429", "429 rate_limited", retry_after=7, wait=7),
+    "429-wait": case("http_429", "429 rate_limited", retry_after=47, wait=47),
     "429-hour": case("http_429", "429 rate_limited", retry_after=3600, wait=60),
     "429-unsaid": case("http_429", "429 rate_limited"),
     "200-html": case("html_200"),
@@ -157,7 +157,8 @@ def test_callers_are_told_and_how_long_to_wait(name: str, told: Callable[[str], 
         assert answer.is_in_budget
     assert story.first.retry_after is not None
     assert least <= story.first.retry_after
-    assert least - 1 <= story.cool_down_seconds <= most
+    # Looked at after the answer, while other stories are played.
+    assert least - 20 <= story.cool_down_seconds <= most
 
 
 @each_case
