@@ -376,7 +376,8 @@ def test_a_question_of_a_former_grant_is_not_shared(admin: Admin, redis: Redis) 
         redis.expireat(LEASE, 1)
         assert part(admin.call("GET", "/job_specs"))["error"] is None
         admin.simulator.release()
-    assert former[0].status_code in {200, 409, 502}
+    # Its token went with the former grant: it was asked again with one of the new grant's.
+    assert part(former[0])["error"] is None
 
 
 def test_after_a_disconnect_no_kept_list_is_served(admin: Admin) -> None:
