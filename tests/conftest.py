@@ -227,6 +227,18 @@ def long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def quick_second_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Look for a change once more at once, not after a second, where nobody turns anything in between."""
+    monkeypatch.setattr("service.job_specs.changes.SECOND_LOOK_SECONDS", 0.0)
+
+
+@pytest.fixture
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Try again at once, not after half a second, what Redis has not taken."""
+    monkeypatch.setattr("service.grants.pending_pairs.RETRY_SECONDS", 0.01)
+
+
+@pytest.fixture
 def live_service(environment: dict[str, str], simulator: Simulator) -> Iterator[Callable[..., LiveService]]:
     """Start the service under gunicorn with real worker processes; stopped at the end of the test."""
     started: list[LiveService] = []

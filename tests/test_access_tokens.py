@@ -65,6 +65,12 @@ def later() -> Callable[[], time_machine.travel]:
     return lambda: time_machine.travel(time.time() + LATER_SECONDS, tick=True)
 
 
+@pytest.fixture
+def nobody_stores_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Conclude at once, not after two seconds, that no other process has the lost answer in hand."""
+    monkeypatch.setattr("service.grants.refreshing.PATIENCE_SECONDS", 0.0)
+
+
 def expire(admin: Admin) -> None:
     """End the access token at Zendesk and in our record, as if half an hour had passed for both."""
     with admin.simulator.world.lock:
@@ -198,7 +204,7 @@ def test_a_revoked_grant_is_dead_and_says_so(admin: Admin) -> None:
     assert admin.status()["connection"]["reason"] == "grant_revoked"
 
 
-@pytest.mark.usefixtures("long_waits")
+@pytest.mark.usefixtures("long_waits", "nobody_stores_meanwhile")
 def test_a_lost_answer_is_asked_for_once_more_and_then_told_apart_from_a_revocation(admin: Admin, redis: Redis) -> None:
     expire(admin)
     fault(admin, where="token", kind="reset", after_effect=True, times=1)
@@ -355,6 +361,7 @@ def refresh_into_a_full_store(admin: Admin, redis: Redis) -> ServiceError:
     return met
 
 
+@pytest.mark.usefixtures("quick_retries")
 def test_a_pair_that_redis_does_not_take_is_kept_and_stored_later(admin: Admin, redis: Redis) -> None:
     failure = refresh_into_a_full_store(admin, redis)
     assert failure.code == "store_unavailable"
@@ -421,6 +428,7 @@ def test_a_record_goes_90_days_after_what_it_holds_has_ended(admin: Admin, redis
     assert redis.ttl(grant_key(ACME)) == -1
 
 
+@pytest.mark.usefixtures("quick_retries")
 @pytest.mark.parametrize("age_seconds", [LATER_SECONDS - 60, LATER_SECONDS])
 def test_with_a_pair_in_hand_no_other_is_asked_for(age_seconds: int, admin: Admin) -> None:
     grants, grant, now = collaborator(admin, Grants), stored(admin), time.time()
@@ -584,6 +592,7 @@ def test_what_somebody_else_stores_at_the_last_moment_beats_a_verdict(
     assert access_tokens(admin).get(ACME, deadline()).access_token == "another"
 
 
+@pytest.mark.usefixtures("nobody_stores_meanwhile")
 def test_a_refresh_that_somebody_else_began_meanwhile_may_have_lost_its_answer(admin: Admin) -> None:
     """This process was asleep, and its lease ended, between its note and its question."""
     expire(admin)
@@ -640,6 +649,7 @@ def test_a_stale_token_of_a_revoked_grant_is_not_used_on(admin: Admin) -> None:
     assert stored(admin).dead == "grant_revoked"
 
 
+@pytest.mark.usefixtures("quick_retries")
 def test_a_process_that_ends_with_a_pair_in_hand_says_so(
     admin: Admin, redis: Redis, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -652,6 +662,7 @@ def test_a_process_that_ends_with_a_pair_in_hand_says_so(
     assert not access_tokens(admin).pending_pairs.holds(ACME)
 
 
+@pytest.mark.usefixtures("quick_retries")
 def test_a_pair_in_memory_of_an_account_that_was_disconnected_is_revoked(admin: Admin, redis: Redis) -> None:
     refresh_into_a_full_store(admin, redis)
     collaborator(admin, Grants).delete(ACME)

@@ -242,6 +242,7 @@ def test_a_401_that_stays_with_a_new_token_is_an_error(admin: Admin) -> None:
     assert admin.status()["connection"]["state"] == "connected"
 
 
+@pytest.mark.usefixtures("quick_second_look")
 def test_a_change_is_not_repeated_after_a_lost_reply(admin: Admin) -> None:
     admin.meets({"where": "change", "kind": "reset"})
     assert outcome(admin.install(QUALIFIED)) == (502, "zendesk_unavailable")

@@ -211,6 +211,7 @@ def test_a_path_does_not_break_out_of_its_log_line(live_service: Callable[..., L
     assert "request_id=" in log
 
 
+@pytest.mark.usefixtures("quick_second_look")
 def test_after_a_disagreement_a_look_that_fails_is_no_success(admin: Admin) -> None:
     admin.status()
     admin.meets(
@@ -223,6 +224,7 @@ def test_after_a_disagreement_a_look_that_fails_is_no_success(admin: Admin) -> N
     assert not admin.has_installed("acme_orders", "escalate_vip_order")
 
 
+@pytest.mark.usefixtures("quick_second_look")
 @pytest.mark.parametrize("after_effect", [True, False])
 def test_a_gateway_s_answer_to_a_change_is_settled_by_reading_back(after_effect: bool, admin: Admin) -> None:
     admin.status()
@@ -249,6 +251,7 @@ def test_openings_that_were_never_verified_are_limited_whatever_they_cost(make_a
     assert admin.browser.post("/sidebar", data=valid, environ_base=elsewhere).status_code == 200
 
 
+@pytest.mark.usefixtures("quick_retries")
 def test_a_pair_is_not_given_up_for_something_unforeseen() -> None:
     tries = []
 

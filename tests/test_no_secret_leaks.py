@@ -76,11 +76,9 @@ def witness(make_admin: MakeAdmin, redis: Redis) -> Witness:
     return Witness(make_admin(LIST_CACHE_SECONDS="0", METRICS_TOKEN=TOKEN), redis)
 
 
-def test_a_journey_with_every_fault_leaks_nothing(
-    witness: Witness, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Many changes are looked at twice here: a second each was most of what this took.
-    monkeypatch.setattr("service.job_specs.changes.SECOND_LOOK_SECONDS", 0.0)
+# Many changes are looked at twice here: a second each was most of what this took.
+@pytest.mark.usefixtures("quick_second_look")
+def test_a_journey_with_every_fault_leaks_nothing(witness: Witness, capsys: pytest.CaptureFixture[str]) -> None:
     admin = witness.admin
     witness.connect()
     account = admin.simulator.world.account("acme")

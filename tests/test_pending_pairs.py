@@ -28,6 +28,7 @@ class Thing:
         self.is_settled = True
 
 
+@pytest.mark.usefixtures("quick_retries")
 def test_two_things_of_one_account_are_both_settled() -> None:
     pending_pairs = PendingPairs(Executor())
     pair, minted = Thing(), Thing()
@@ -42,7 +43,9 @@ def test_two_things_of_one_account_are_both_settled() -> None:
     assert not pending_pairs.holds(ACME)
 
 
-def test_the_end_does_not_wait_for_what_is_put_off(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_end_does_not_wait_for_what_is_put_off(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     configure_logs("logfmt")
     pending_pairs = PendingPairs(Executor())
     tries: list[int] = []
@@ -58,9 +61,11 @@ def test_the_end_does_not_wait_for_what_is_put_off(capsys: pytest.CaptureFixture
     pending_pairs.finish(60)
     assert len(tries) <= began + 1
     assert "level=warning event=token_left account=acme" in capsys.readouterr().out
+    monkeypatch.setattr("service.grants.pending_pairs.RETRY_SECONDS", 0.01)
     wait_until(lambda: len(tries) == 4)
 
 
+@pytest.mark.usefixtures("quick_retries")
 def test_the_end_waits_for_what_is_only_expected() -> None:
     pending_pairs = PendingPairs(Executor())
     pair = Thing()
@@ -75,6 +80,7 @@ def test_the_end_waits_for_what_is_only_expected() -> None:
     assert pair.is_settled
 
 
+@pytest.mark.usefixtures("quick_retries")
 def test_the_end_says_what_is_lost_with_what_is_still_in_hand(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logs("logfmt")
     pending_pairs = PendingPairs(Executor())

@@ -69,6 +69,7 @@ def test_a_read_back_that_disagrees_once_is_asked_again(admin: Admin) -> None:
     assert admin.lists_asked() == asked + 1
 
 
+@pytest.mark.usefixtures("quick_second_look")
 def test_a_read_back_that_disagrees_twice_is_an_error(admin: Admin) -> None:
     # Answers that it is not installed, whatever its list says.
     admin.meets({"where": "change", "kind": "http_404"})
@@ -173,6 +174,7 @@ def test_both_rows_of_a_name_are_listed(admin: Admin) -> None:
     assert [(row["uuid"], row["installed"]) for row in rows] == [("u0", True), ("u1", False)]
 
 
+@pytest.mark.usefixtures("quick_second_look")
 @pytest.mark.parametrize(
     ("method", "before", "turns", "expected"),
     [
