@@ -30,6 +30,7 @@ from service.zendesk.calls import CALL_SECONDS
 from tests.conftest import LONGER, MakeAdmin, MakeApp
 from tests.steps import Admin, services, wait_until
 from tests.steps import collaborator as of_app
+from tests.stored_grants import expire, stored
 from tests.workers import at_once
 
 T = TypeVar("T")
@@ -43,12 +44,6 @@ def collaborator(admin: Admin, kind: type[T]) -> T:
 
 def access_tokens(admin: Admin) -> AccessTokens:
     return collaborator(admin, AccessTokens)
-
-
-def stored(admin: Admin) -> Grant:
-    grant = collaborator(admin, Grants).get(ACME)
-    assert grant is not None
-    return grant
 
 
 def refreshes(admin: Admin) -> int:
@@ -69,16 +64,6 @@ def later() -> Callable[[], time_machine.travel]:
 def nobody_stores_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
     """Conclude at once, not after two seconds, that no other process has the lost answer in hand."""
     monkeypatch.setattr("service.grants.refreshing.PATIENCE_SECONDS", 0.0)
-
-
-def expire(admin: Admin) -> None:
-    """End the access token at Zendesk and in our record, as if half an hour had passed for both."""
-    with admin.simulator.world.lock:
-        admin.simulator.world.account("acme").expire_access_tokens("job_specs_sidebar")
-    grants = collaborator(admin, Grants)
-    grant = stored(admin)
-    now = time.time()
-    assert grants.update(ACME, grant, grant.changed(obtained_at=now - LATER_SECONDS, expires_at=now - 1))
 
 
 def fault(admin: Admin, **described: object) -> None:

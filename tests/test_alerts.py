@@ -24,8 +24,8 @@ from tests.conftest import MakeAdmin, MakeApp
 from tests.connect_proxy import ConnectProxy
 from tests.endpoint import Endpoint
 from tests.operations.console import run
-from tests.operations.test_accounts import change_grant
 from tests.steps import ORDERS_ONLY, Admin, collaborator, wait_until
+from tests.stored_grants import change_grant
 from tests.test_activity import end_grant
 from tests.test_upkeep import age
 

@@ -15,6 +15,7 @@ from service.ground.subdomains import Subdomain
 from service.store.activity import Activity
 from tests.conftest import MakeAdmin
 from tests.steps import DIRECT, ORDERS_ONLY, Admin, collaborator
+from tests.stored_grants import change_grant
 from tests.workers import meanwhile
 
 ACME = Subdomain("acme")
@@ -38,13 +39,6 @@ def anybody(request: pytest.FixtureRequest, make_admin: MakeAdmin) -> Admin:
     person.status()
     person.simulator.world.clear_calls()
     return person
-
-
-def change_grant(admin: Admin, **fields: Any) -> None:
-    grants = collaborator(admin.app, Grants)
-    grant = grants.get(ACME)
-    assert grant is not None
-    assert grants.update(ACME, grant, grant.changed(**fields))
 
 
 # --- what is revoked ---

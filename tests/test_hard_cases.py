@@ -22,19 +22,10 @@ from service.zendesk.users import ZendeskUser
 from service.zendesk.zis_registry import _next_cursor, parse_name
 from tests.conftest import MakeAdmin
 from tests.steps import Admin, below_origin, collaborator
+from tests.stored_grants import expire
 from tests.workers import LiveService, at_once
 
 ACME = Subdomain("acme")
-
-
-def expire(admin: Admin) -> None:
-    """End the access token at Zendesk and in the record."""
-    admin.simulator.world.account("acme").expire_access_tokens("job_specs_sidebar")
-    grants = collaborator(admin.app, Grants)
-    grant = grants.get(ACME)
-    assert grant is not None
-    now = time.time()
-    assert grants.update(ACME, grant, grant.changed(obtained_at=now - 1900, expires_at=now - 100))
 
 
 @pytest.mark.parametrize("status", ["http_404", "http_403_scope"])

@@ -20,6 +20,7 @@ from service.ground.subdomains import Subdomain
 from service.server.logs import configure_logs
 from tests.conftest import MakeAdmin, MakeApp
 from tests.steps import ORDERS_ONLY, Admin, collaborator
+from tests.stored_grants import expire
 
 ACME = Subdomain("acme")
 VIP = "escalate_vip_order"
@@ -220,17 +221,6 @@ def test_a_store_that_is_away_is_an_error_that_names_its_kind(
     assert (failed["level"], failed["cause"]) == ("error", "ConnectionError")
 
 
-def let_expire(admin: Admin) -> None:
-    """End the access token at Zendesk and in the record."""
-    with admin.simulator.world.lock:
-        admin.simulator.world.account("acme").expire_access_tokens("job_specs_sidebar")
-    grants = collaborator(admin.app, Grants)
-    grant = grants.get(ACME)
-    assert grant is not None
-    now = time.time()
-    assert grants.update(ACME, grant, grant.changed(obtained_at=now - 1801, expires_at=now - 1))
-
-
 def refresh(admin: Admin) -> None:
     with pytest.raises(ServiceError):
         collaborator(admin.app, AccessTokens).get(ACME, Deadline.after(25))
@@ -247,14 +237,14 @@ def refresh(admin: Admin) -> None:
 def test_a_refresh_that_fails_is_an_error_only_if_it_is_ours(
     admin: Admin, capsys: pytest.CaptureFixture[str], fault: dict[str, Any], level: str
 ) -> None:
-    let_expire(admin)
+    expire(admin)
     admin.meets(fault)
     refresh(admin)
     assert levels(events(capsys)) == {"refresh_failed": level}
 
 
 def test_a_grant_that_was_revoked_is_a_warning(admin: Admin, capsys: pytest.CaptureFixture[str]) -> None:
-    let_expire(admin)
+    expire(admin)
     admin.simulator.world.account("acme").revoke_grants()
     refresh(admin)
     assert levels(events(capsys)) == {"grant_dead": "warning"}
@@ -263,7 +253,7 @@ def test_a_grant_that_was_revoked_is_a_warning(admin: Admin, capsys: pytest.Capt
 def test_a_grant_that_was_lost_on_the_way_is_an_error(
     admin: Admin, redis: Redis, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    let_expire(admin)
+    expire(admin)
     admin.meets({"where": "token", "kind": "reset", "after_effect": True})
     refresh(admin)
     admin.meets()

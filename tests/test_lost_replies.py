@@ -1,7 +1,6 @@
 """What others do between a look and a write, or a write and its lost reply, costs no grant and leaves no token."""
 
 import hashlib
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +26,7 @@ from service.ground.subdomains import Subdomain
 from service.store.events import OPERATOR
 from tests.conftest import MakeAdmin
 from tests.steps import DIRECT, Admin, collaborator
+from tests.stored_grants import expire, stored
 
 ACME = Subdomain("acme")
 CLIENT = "zis_acme_orders"
@@ -103,23 +103,9 @@ def deadline() -> Deadline:
     return Deadline.after(25)
 
 
-def stored(admin: Admin) -> Grant:
-    grant = collaborator(admin.app, Grants).get(ACME)
-    assert grant is not None
-    return grant
-
-
 def live(admin: Admin) -> int:
     """Return how many access tokens work."""
     return admin.simulator.world.account("acme").live_tokens().get(CLIENT, 0)
-
-
-def expire(admin: Admin) -> None:
-    """End the access token at Zendesk and in the record."""
-    admin.simulator.world.account("acme").expire_access_tokens(CLIENT)
-    grant, now = stored(admin), time.time()
-    expired = grant.changed(obtained_at=now - 1900, expires_at=now - 1)
-    assert collaborator(admin.app, Grants).update(ACME, grant, expired)
 
 
 def refresh(admin: Admin) -> Grant:
@@ -132,7 +118,7 @@ def works(admin: Admin) -> bool:
 
 
 def test_a_pair_whose_reply_was_lost_survives_that_its_record_is_sealed_anew(other: Admin, watched: Admin) -> None:
-    expire(other)
+    expire(other, client=CLIENT)
     # The first write notes that a refresh has begun, the second stores the pair.
     WatchedConnection.moment = Moment(
         grant_scripts._UPDATE, nth=2, after=lambda: collaborator(other.app, Grants).reseal(ACME)

@@ -24,7 +24,6 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from service.grants.access_tokens import AccessTokens
 from service.grants.grant_ends import AFTERLIFE_SECONDS, Census
-from service.grants.granted import Grant
 from service.grants.grants import Grants
 from service.grants.leases import Leases
 from service.grants.upkeep import Upkeep
@@ -41,6 +40,7 @@ from service.zendesk.transport import ZendeskAdapter
 from tests.conftest import MakeAdmin, MakeApp
 from tests.scraping import AUTHORIZED, TOKEN, Scrape, Since
 from tests.steps import ORDERS_ONLY, Admin, collaborator, wait_until
+from tests.stored_grants import change_grant, expire
 from tests.workers import meanwhile
 
 ACME, GLOBEX = Subdomain("acme"), Subdomain("globex")
@@ -75,23 +75,6 @@ def access_tokens(admin: Admin) -> AccessTokens:
 
 def deadline() -> Deadline:
     return Deadline.after(25)
-
-
-def rewrite(admin: Admin, account: Subdomain = ACME, **fields: Any) -> Grant:
-    """Store the account's grant with other fields."""
-    grant = grants(admin).get(account)
-    assert grant is not None
-    changed = grant.changed(**fields)
-    assert grants(admin).update(account, grant, changed)
-    return changed
-
-
-def let_expire(admin: Admin) -> None:
-    """End the access token at Zendesk and in the record."""
-    with admin.simulator.world.lock:
-        admin.simulator.world.account("acme").expire_access_tokens("job_specs_sidebar")
-    now = time.time()
-    rewrite(admin, obtained_at=now - 1801, expires_at=now - 1)
 
 
 # --- who may ---
@@ -165,7 +148,7 @@ def documented() -> dict[str, set[str]]:
 
 def test_the_document_has_every_metric_with_its_labels(admin: Admin) -> None:
     admin.job_specs()
-    let_expire(admin)
+    expire(admin)
     admin.list_fresh()
     shown: dict[str, set[str]] = {}
     for name, pairs in Scrape.of(admin.browser).samples:
@@ -306,7 +289,7 @@ def test_a_refused_token_and_a_late_answer_are_told_apart(admin: Admin, since: S
 
 
 def test_refusals_of_the_token_endpoint_are_told_by_their_status(admin: Admin, since: Since) -> None:
-    let_expire(admin)
+    expire(admin)
     admin.meets({"where": "token", "kind": "http_429", "retry_after": 9})
     with pytest.raises(ServiceError):
         access_tokens(admin).get(ACME, deadline())
@@ -317,14 +300,14 @@ def test_refusals_of_the_token_endpoint_are_told_by_their_status(admin: Admin, s
 
 
 def test_refreshes_are_counted_by_cause(admin: Admin, since: Since) -> None:
-    let_expire(admin)
+    expire(admin)
     access_tokens(admin).get(ACME, deadline())
     now = time.time()
-    rewrite(admin, obtained_at=now - 1700, expires_at=now + 100)
+    change_grant(admin, obtained_at=now - 1700, expires_at=now + 100)
     access_tokens(admin).get(ACME, deadline())
-    spent = rewrite(admin, obtained_at=now - 100)
+    spent = change_grant(admin, obtained_at=now - 100)
     access_tokens(admin).after_refusal(ACME, spent.access_token, deadline())
-    rewrite(admin, obtained_at=now - 6_000_000, refresh_token_expires_at=now + 1000)
+    change_grant(admin, obtained_at=now - 6_000_000, refresh_token_expires_at=now + 1000)
     assert [outcome.failure for outcome in collaborator(admin.app, Upkeep).refresh_ageing()] == [None]
 
     assert since.by("zis_refreshes_total", "cause", "result") == {
@@ -334,7 +317,7 @@ def test_refreshes_are_counted_by_cause(admin: Admin, since: Since) -> None:
 
 @pytest.mark.usefixtures("long_waits")
 def test_refreshes_are_counted_by_result(admin: Admin, redis: Redis, since: Since) -> None:
-    let_expire(admin)
+    expire(admin)
     admin.meets({"where": "token", "kind": "http_500_text"})
     with pytest.raises(ServiceError):
         access_tokens(admin).get(ACME, deadline())
@@ -384,7 +367,7 @@ def try_turn(leases: Leases) -> ServiceError | None:
 
 
 def test_waits_for_another_process_are_timed(admin: Admin, redis: Redis, since: Since) -> None:
-    let_expire(admin)
+    expire(admin)
     redis.set("zis:{acme}:lease:refresh", "another", px=60_000)
     with meanwhile(lambda: access_tokens(admin).get(ACME, deadline())) as refreshed:
         wait_until(lambda: since.counted("zis_lease_wait_seconds_total") > 0)
@@ -503,7 +486,7 @@ def test_a_full_redis_shows(admin: Admin, redis: Redis, since: Since) -> None:
     redis.config_set("maxmemory", "1")
     # Nearly full is not refused by Redis but by us; a change of the grant is tried whatever there is.
     with pytest.raises(ServiceError):
-        rewrite(admin, scope="read")
+        change_grant(admin, scope="read")
     redis.config_set("maxmemory", "0")
     assert since.by("zis_redis_errors_total", "kind") == {("full",): 1}
 
@@ -547,7 +530,7 @@ def test_accounts_are_counted_through_their_lives(make_admin: MakeAdmin) -> None
     lives.append(accounts(admin))
     # Revoked at Zendesk, which the next refresh finds out.
     admin.simulator.world.account("acme").revoke_grants()
-    let_expire(admin)
+    expire(admin)
     with pytest.raises(AuthorizationRequired):
         access_tokens(admin).get(ACME, deadline())
     lives.append(accounts(admin))
@@ -564,7 +547,7 @@ def test_accounts_are_counted_through_their_lives(make_admin: MakeAdmin) -> None
 def test_a_write_that_came_too_late_does_not_count(admin: Admin) -> None:
     held = grants(admin).holdings(ACME)
     assert held.grant is not None
-    rewrite(admin, scope="read")
+    change_grant(admin, scope="read")
     assert not grants(admin).update(ACME, held.grant, held.grant.changed(dead="grant_revoked"))
     assert not grants(admin).forget(ACME, held)
     assert accounts(admin) == (1, 0)
@@ -572,7 +555,7 @@ def test_a_write_that_came_too_late_does_not_count(admin: Admin) -> None:
 
 def test_a_grant_ends_by_time_without_anybody_writing(admin: Admin) -> None:
     now = time.time()
-    rewrite(admin, refresh_token_expires_at=now + 1000)
+    change_grant(admin, refresh_token_expires_at=now + 1000)
     assert accounts(admin) == (1, 0)
     with time_machine.travel(now + 1001):
         assert accounts(admin) == (0, 1)
@@ -586,10 +569,10 @@ def test_the_shortest_life_is_that_of_the_account_that_ends_first(admin: Admin) 
     with time_machine.travel(time.time(), tick=False):
         now = time.time()
         admin.connect("globex")
-        rewrite(admin, ACME, refresh_token_expires_at=now + 86_400)
-        rewrite(admin, GLOBEX, refresh_token_expires_at=now + 3 * 86_400)
+        change_grant(admin, ACME, refresh_token_expires_at=now + 86_400)
+        change_grant(admin, GLOBEX, refresh_token_expires_at=now + 3 * 86_400)
         shown = [Scrape.of(admin.browser).value("zis_shortest_grant_seconds")]
-        rewrite(admin, ACME, dead="grant_revoked")
+        change_grant(admin, ACME, dead="grant_revoked")
         shown.append(Scrape.of(admin.browser).value("zis_shortest_grant_seconds"))
     assert shown == [pytest.approx(86_400), pytest.approx(3 * 86_400)]
 
@@ -604,7 +587,7 @@ def test_the_shortest_life_is_that_of_the_account_that_ends_first(admin: Admin) 
     ids=["never expires", "cannot be refreshed", "no end of the refresh token announced"],
 )
 def test_grants_of_other_kinds_end_as_they_can(admin: Admin, fields: dict[str, Any], census: Census) -> None:
-    rewrite(admin, **fields)
+    change_grant(admin, **fields)
     with time_machine.travel(1_900_000_000.0 - 100, tick=False):
         assert grants(admin).census() == census
 
@@ -633,7 +616,7 @@ def test_accounts_of_long_ago_are_dropped_when_another_one_connects(admin: Admin
 
 
 def test_a_record_that_is_only_sealed_anew_ends_when_it_did(admin: Admin, redis: Redis) -> None:
-    rewrite(admin, dead="grant_revoked")
+    change_grant(admin, dead="grant_revoked")
     before = redis.zscore("zis:grant_ends", "acme")
     with time_machine.travel(time.time() + 1000):
         assert grants(admin).reseal(ACME)

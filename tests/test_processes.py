@@ -18,6 +18,7 @@ from service.ground.subdomains import Subdomain
 from service.store.store import Store
 from service.store.vault import Vault
 from tests.steps import DIRECT, SECRET_KEYS, bootstrap_in, wait_until
+from tests.stored_grants import expire_in
 from tests.workers import LiveService, at_once, patiently
 
 pytestmark = pytest.mark.load
@@ -57,12 +58,7 @@ def grants_in(redis: Redis) -> Grants:
 
 def expire(simulator: Simulator, redis: Redis) -> None:
     """End acme's access token at Zendesk and in the stored record."""
-    simulator.world.account("acme").expire_access_tokens("job_specs_sidebar")
-    grants = grants_in(redis)
-    grant = grants.get(ACME)
-    assert grant is not None
-    now = time.time()
-    assert grants.update(ACME, grant, grant.changed(obtained_at=now - 1900, expires_at=now - 100))
+    expire_in(grants_in(redis), simulator)
 
 
 def drop_minted(simulator: Simulator, redis: Redis) -> None:

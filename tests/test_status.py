@@ -18,6 +18,7 @@ from service.ground.timestamps import parse_timestamp
 from tests.conftest import MakeAdmin
 from tests.operations.console import run
 from tests.steps import DIRECT, PUBLIC_URL, Admin, background_threads, collaborator, wait_until
+from tests.stored_grants import change_grant
 
 ACME = Subdomain("acme")
 LATER_SECONDS = 1801
@@ -31,14 +32,6 @@ def connection(admin: Admin) -> tuple[str, str | None]:
 
 def states(admin: Admin) -> dict[str, str]:
     return {one["name"]: one["state"] for one in admin.status()["integrations"]}
-
-
-def change_grant(admin: Admin, **fields: Any) -> None:
-    """Change what is stored of the grant."""
-    grants = collaborator(admin.app, Grants)
-    grant = grants.get(ACME)
-    assert grant is not None
-    assert grants.update(ACME, grant, grant.changed(**fields))
 
 
 # --- the connection ---

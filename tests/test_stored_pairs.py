@@ -14,7 +14,8 @@ from service.ground.subdomains import Subdomain
 from service.server.logs import configure_logs
 from tests.conftest import MakeAdmin
 from tests.steps import Admin, wait_until
-from tests.test_access_tokens import access_tokens, collaborator, deadline, expire, make_grant, refreshes, stored
+from tests.stored_grants import expire, stored
+from tests.test_access_tokens import access_tokens, collaborator, deadline, make_grant, refreshes
 
 ACME, GLOBEX = Subdomain("acme"), Subdomain("globex")
 

@@ -1,10 +1,7 @@
 """The transport: every call within a total time and size, over kept connections, with nothing from outside."""
 
 import contextlib
-import datetime as dt
 import gzip
-import ipaddress
-import os
 import socket
 import ssl
 import sys
@@ -16,9 +13,6 @@ from typing import Any
 
 import pytest
 import requests
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import ConnectTimeoutError
 
@@ -33,6 +27,7 @@ from service.zendesk.transport import (
 )
 from service.zendesk.watchdog import Watch
 from tests.raw_server import RawServer, http_reply
+from tests.tls import make_certificate
 from tests.workers import at_once
 
 OPEN_END = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"
@@ -204,7 +199,7 @@ def test_nothing_is_taken_from_the_environment(
 def test_a_certificate_nobody_vouches_for_is_refused(session: requests.Session, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(self_signed(tmp_path))
+        context.load_cert_chain(*make_certificate(tmp_path))
         seen: list[bytes] = []
 
         def serve() -> None:
@@ -224,24 +219,6 @@ def test_a_certificate_nobody_vouches_for_is_refused(session: requests.Session, 
                 session.get(address, timeout=5, verify=verify)
         thread.join()
     assert seen == []
-
-
-def self_signed(folder: Path) -> str:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = dt.datetime.now(dt.UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now,
-                                now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )  # fmt: skip
-    path = folder / "certificate.pem"
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    path.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
-    return os.fspath(path)
 
 
 # --- a host of several addresses ---

@@ -17,9 +17,8 @@ from redis import Redis
 from werkzeug.datastructures import Headers
 
 from sandbox.simulator.signing import _signature, signed_claims
-from service.grants.grants import Grants
 from service.ground.subdomains import Subdomain
-from tests.steps import Admin, collaborator
+from tests.steps import Admin
 from tests.workers import LiveService
 
 ACME, GLOBEX = Subdomain("acme"), Subdomain("globex")
@@ -136,16 +135,6 @@ def query_of(url: str) -> dict[str, str]:
 
 def grant_key(account: str = "acme") -> str:
     return f"zis:{{{account}}}:grant"
-
-
-def expire_grant(person: Admin, account: Subdomain = ACME) -> None:
-    """End the access token at Zendesk and in the record."""
-    person.simulator.world.account(account).expire_access_tokens("job_specs_sidebar")
-    grants = collaborator(person.app, Grants)
-    grant = grants.get(account)
-    assert grant is not None
-    moment = grant.obtained_at
-    assert grants.update(account, grant, grant.changed(obtained_at=moment - 1900, expires_at=moment - 100))
 
 
 def field_of(redis: Redis, key: str, field: str) -> bytes:

@@ -17,9 +17,10 @@ from service.grants.grants import Grants
 from service.ground import records
 from service.server.logs import configure_logs, log_thread_crash
 from service.store.vault import Vault
-from tests.attacks.attackers import ACME, ask, bearer, cookies_of, expire_grant, grant_key, query_of
+from tests.attacks.attackers import ACME, ask, bearer, cookies_of, grant_key, query_of
 from tests.conftest import MakeAdmin
 from tests.steps import ORDERS_ONLY, SECRET_KEYS, Admin, collaborator, services
+from tests.stored_grants import expire
 from tests.workers import LiveService
 
 pytestmark = pytest.mark.attacks
@@ -44,7 +45,7 @@ def stored(redis: Redis) -> str:
 
 def break_refreshes(person: Admin, redis: Redis) -> None:
     """Plant a record that no reader of ours expects, where every call to Zendesk comes by."""
-    expire_grant(person)
+    expire(person)
     redis.hdel(grant_key(), "minted:acme_orders")
     redis.set(COOL_DOWN, PLANTED, ex=600)
 

@@ -12,10 +12,11 @@ from redis import Redis
 
 from service.people.machine_tokens import MachineTokens
 from service.store.vault import Vault, derive_keys
-from tests.attacks.attackers import ACME, expire_grant, field_of, grant_key, keys_of
+from tests.attacks.attackers import ACME, field_of, grant_key, keys_of
 from tests.conftest import MakeAdmin
 from tests.front_end import FRONT_END, FrontEnd
 from tests.steps import ORDERS_ONLY, SECRET_KEYS, Admin, collaborator
+from tests.stored_grants import expire
 
 pytestmark = pytest.mark.attacks
 
@@ -136,7 +137,7 @@ def everything(make_admin: MakeAdmin, redis: Redis, monkeypatch: pytest.MonkeyPa
     person.meets({"where": "list", "kind": "account_gone"})
     person.list_fresh("?integration=acme_shipping")
     person.meets({"where": "list", "kind": "http_403_admin"}, {"where": "token", "kind": "http_500_text"})
-    expire_grant(person)
+    expire(person)
     redis.hdel(grant_key(), "minted:acme_orders")
     person.list_fresh("?integration=acme_orders")
     person.meets()
@@ -223,7 +224,7 @@ def test_after_a_rotation_a_grant_is_sealed_anew_at_its_next_refresh_and_a_lasti
 
     assert rotated.job_specs()["job_specs"], "the old entry still opens"
     assert kid_of(field_of(redis, grant_key(), "sealed")) == old
-    expire_grant(rotated)
+    expire(rotated)
     redis.delete("zis:{acme}:role:101")
     assert rotated.status()["user"]["can_manage"]
     assert kid_of(field_of(redis, grant_key(), "sealed")) == new
@@ -267,7 +268,7 @@ def test_while_the_client_secret_is_wrong_grants_are_kept_and_tokens_serve_on(
     wrong.session_token = person.session_token
 
     assert wrong.job_specs()["job_specs"]
-    expire_grant(wrong)
+    expire(wrong)
     redis.hdel(grant_key(), "minted:acme_orders")
     refused = wrong.call("GET", "/job_specs")
     assert refused.get_json()["code"] == "client_misconfigured"

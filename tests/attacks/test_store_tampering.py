@@ -15,9 +15,10 @@ from service.grants.grants import Grants
 from service.people.app_keys import YOUNG_SECONDS
 from service.people.role import REMEMBERED_SECONDS
 from service.store.vault import Vault
-from tests.attacks.attackers import ACME, VIP, copy_record, expire_grant, field_of, grant_key, segment, value_of
+from tests.attacks.attackers import ACME, VIP, copy_record, field_of, grant_key, segment, value_of
 from tests.conftest import MakeAdmin
 from tests.steps import ORDERS_ONLY, SECRET_KEYS, Admin, collaborator
+from tests.stored_grants import expire
 
 pytestmark = pytest.mark.attacks
 
@@ -80,7 +81,7 @@ def test_no_part_of_anothers_grant_fits(both: Admin, redis: Redis, fields: tuple
 def test_an_older_seal_does_not_fit_a_newer_record(both: Admin, redis: Redis) -> None:
     """The generation stands in clear beside the seal and again inside."""
     older = field_of(redis, grant_key(), "sealed")
-    expire_grant(both)
+    expire(both)
     redis.delete("zis:{acme}:cool_down")
     both.simulator.world.account("acme").expire_access_tokens("zis_acme_orders")
     assert both.status()["connection"]["state"] == "connected"
@@ -101,13 +102,13 @@ def test_a_whole_older_record_is_only_as_good_as_its_tokens(make_admin: MakeAdmi
     redis.hdel(grant_key(), FIELD)
     older = redis.dump(grant_key()) or b""
     person.simulator.world.account("acme").expire_access_tokens("zis_acme_orders")
-    expire_grant(person)
+    expire(person)
     with time_machine.travel(time.time() + 120, tick=True):
         assert person.call("GET", "/job_specs").status_code == 200
         redis.restore(grant_key(), 0, older, replace=True)
         other = make_admin(**ORDERS_ONLY, LIST_CACHE_SECONDS="0")
         other.take_session("acme", 101)
-        expire_grant(other)
+        expire(other)
         assert code_of(other.call("GET", "/job_specs")) == (409, "authorization_required")
         assert other.status()["connection"]["reason"] == "grant_revoked"
 

@@ -28,6 +28,7 @@ from tests.faults.own_valkey import OwnValkey
 from tests.faults.store_kinds import own_valkey, skip_unless_demoted_by_hand
 from tests.faults.store_proxy import StoreProxy
 from tests.steps import SECRET_KEYS, wait_until
+from tests.stored_grants import expire_in
 from tests.workers import LiveService
 
 ACME = Subdomain("acme")
@@ -153,16 +154,8 @@ class Site:
 
     def expire(self, *secret_keys: str) -> Grant:
         """End acme's access tokens at Zendesk and in the record, and forget what was minted; return the grant."""
-        with self.simulator.world.lock:
-            self.simulator.world.account("acme").expire_access_tokens()
         self.redis.hdel(grant_key(ACME), "minted:acme_orders")
-        grants = self.grants(*secret_keys)
-        grant = grants.get(ACME)
-        assert grant is not None
-        now = time.time()
-        expired = grant.changed(obtained_at=now - 1900, expires_at=now - 100)
-        assert grants.update(ACME, grant, expired)
-        return expired
+        return expire_in(self.grants(*secret_keys), self.simulator, client=None)
 
     def has_live_pair(self) -> bool:
         """Return whether Zendesk honours what is stored, and nothing waits for an answer."""

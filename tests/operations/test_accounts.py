@@ -13,16 +13,10 @@ from service.store.vault import Vault
 from tests.conftest import MakeAdmin, MakeApp
 from tests.operations.console import run
 from tests.steps import DIRECT, Admin, collaborator
+from tests.stored_grants import change_grant
 
 ACME = Subdomain("acme")
 DAY_SECONDS = 86_400
-
-
-def change_grant(admin: Admin, **fields: Any) -> None:
-    grants = collaborator(admin.app, Grants)
-    grant = grants.get(ACME)
-    assert grant is not None
-    assert grants.update(ACME, grant, grant.changed(**fields))
 
 
 def test_each_connected_account_is_a_line(admin: Admin) -> None:

@@ -9,8 +9,8 @@ from service.ground.subdomains import Subdomain
 from service.store.activity import Activity
 from tests.conftest import MakeAdmin, MakeApp
 from tests.operations.console import run
-from tests.operations.test_accounts import change_grant
 from tests.steps import Admin, collaborator
+from tests.stored_grants import change_grant
 from tests.test_disconnect import GRANT, installed, live
 
 ACME = Subdomain("acme")

@@ -25,8 +25,8 @@ from tests.conftest import MakeAdmin, MakeApp
 from tests.endpoint import Endpoint
 from tests.operations.checks import examine, found, trouble, verdict
 from tests.operations.console import STARTING_SECONDS, LiveCommand, run
-from tests.operations.test_accounts import change_grant
 from tests.steps import DIRECT, ORDERS_ONLY, Admin, collaborator, services
+from tests.stored_grants import change_grant
 from tests.test_upkeep import age
 
 ACME = Subdomain("acme")

@@ -8,8 +8,8 @@ from service.ground.subdomains import Subdomain
 from service.store.activity import Activity
 from tests.conftest import MakeAdmin, MakeApp
 from tests.operations.console import Answer, run
-from tests.operations.test_accounts import change_grant
 from tests.steps import ORDERS_ONLY, Admin, collaborator
+from tests.stored_grants import change_grant
 
 ACME = Subdomain("acme")
 
