@@ -60,10 +60,13 @@ class World:
         self._ends = ExitStack()
 
     def __enter__(self) -> Self:
-        store = self._ends.enter_context(ValkeyServer(port=free_port(), config=_STORE))
-        self.store_url = f"redis://127.0.0.1:{store.port}/0"
-        self.redis = self._ends.enter_context(Redis.from_url(self.store_url))
-        self.upstream = self.start_upstream()
+        with ExitStack() as where_it_fails:
+            where_it_fails.push(self)
+            store = self._ends.enter_context(ValkeyServer(port=free_port(), config=_STORE))
+            self.store_url = f"redis://127.0.0.1:{store.port}/0"
+            self.redis = self._ends.enter_context(Redis.from_url(self.store_url))
+            self.upstream = self.start_upstream()
+            where_it_fails.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -25,7 +25,7 @@ from service.zendesk.transport import (
     ZendeskAdapter,
     prepare_session,
 )
-from service.zendesk.watchdog import Watch
+from service.zendesk.watchdog import Watch, Watchdog
 from tests.raw_server import RawServer, http_reply
 from tests.tls import make_certificate
 from tests.workers import at_once
@@ -75,6 +75,16 @@ HANGS = {
 @pytest.mark.parametrize("how", HANGS)
 def test_no_reply_outlives_the_total_time(how: str, session: requests.Session, over: threading.Event) -> None:
     # The socket has the same limit, and on a busy machine its own may end first.
+    with RawServer(lambda _: HANGS[how](over)) as server, pytest.raises(requests.Timeout):
+        session.get(server.address, timeout=SHORT_SECONDS)
+
+
+@pytest.mark.parametrize("how", [how for how in HANGS if "dribble" not in how])
+def test_the_sockets_own_limit_is_told_as_the_total_time(
+    how: str, session: requests.Session, over: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = Watchdog.watch
+    monkeypatch.setattr(Watchdog, "watch", lambda self, seconds: watch(self, seconds + 60))
     with RawServer(lambda _: HANGS[how](over)) as server, pytest.raises(requests.Timeout):
         session.get(server.address, timeout=SHORT_SECONDS)
 

@@ -18,7 +18,7 @@ import requests
 from requests.adapters import DEFAULT_CA_BUNDLE_PATH, HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, NewConnectionError, ReadTimeoutError
 from urllib3.poolmanager import PoolKey, PoolManager, ProxyManager
 from urllib3.util import make_headers
 
@@ -267,7 +267,8 @@ class ZendeskAdapter(HTTPAdapter):
             if not watch.is_connected:
                 is_late = watch.expired or isinstance(fault, requests.Timeout)
                 raise (NotConnectedInTime if is_late else NotConnected)(fault, request=request) from fault
-            if watch.expired:
+            # The socket's own limit is the same, and may end first while a body is read.
+            if watch.expired or isinstance(fault, ReadTimeoutError | TimeoutError):
                 raise TotalTimeout(request=request) from fault
             if isinstance(fault, requests.RequestException):
                 raise
