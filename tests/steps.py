@@ -4,7 +4,8 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -91,6 +92,20 @@ def fill(redis: Redis, share: float) -> None:
     # So much that what a test itself needs makes no difference; made there, since it would count on its way as well.
     redis.setrange("junk", 20_000_000, "x")
     redis.config_set("maxmemory", int(redis.info("memory")["used_memory"] / share))
+
+
+@contextmanager
+def lockable(redis: Redis) -> Iterator[Callable[[], None]]:
+    """Yield what keeps everybody else out of Redis from then on; whatever happens, they are let in after the block."""
+
+    def lock() -> None:
+        redis.config_set("requirepass", "unknown")
+        redis.client_kill_filter(_type="normal", skipme=True)
+
+    try:
+        yield lock
+    finally:
+        redis.config_set("requirepass", "")
 
 
 def waiters(event: threading.Event) -> int:

@@ -25,7 +25,7 @@ from service.store.store import ACTIVITY_GIVES_WAY_AT, Store
 from service.store.vault import Vault
 from service.zendesk.calls import CALLS_AT_ONCE
 from tests.conftest import MakeAdmin
-from tests.steps import DIRECT, SECRET_KEYS, Admin, collaborator, fill
+from tests.steps import DIRECT, SECRET_KEYS, Admin, collaborator, fill, lockable
 from tests.workers import at_once, meanwhile
 
 ACME, GLOBEX = Subdomain("acme"), Subdomain("globex")
@@ -910,13 +910,10 @@ def test_a_store_that_is_lost_during_a_change_does_not_decide_its_answer(
 ) -> None:
     admin.status()
     admin.meets({"where": "change", "kind": "hold"}, *faults)
-    with meanwhile(lambda: admin.install(QUALIFIED)) as replies:
+    with lockable(redis) as lock, meanwhile(lambda: admin.install(QUALIFIED)) as replies:
         admin.simulator.world.wait_until_held(1)
-        # From now on the store lets in nobody but this test.
-        redis.config_set("requirepass", "unknown")
-        redis.client_kill_filter(_type="normal", skipme=True)
+        lock()
         admin.simulator.release()
-    redis.config_set("requirepass", "")
     assert replies[0].status_code == status
     assert told(admin) == [("connected", "ok")]
 

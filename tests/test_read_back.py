@@ -7,7 +7,7 @@ import pytest
 from redis import Redis
 from werkzeug.test import TestResponse
 
-from tests.steps import Admin, wait_until
+from tests.steps import Admin, lockable, wait_until
 from tests.workers import meanwhile
 
 VIP = "escalate_vip_order"
@@ -123,13 +123,10 @@ def test_a_store_that_fills_up_during_a_change_does_not_keep_it_from_being_verif
 def test_a_store_that_is_lost_during_a_change_leaves_it_unverified(admin: Admin, redis: Redis) -> None:
     admin.status()
     admin.meets({"where": "change", "kind": "hold", "after_effect": True})
-    with meanwhile(lambda: admin.install(QUALIFIED)) as replies:
+    with lockable(redis) as lock, meanwhile(lambda: admin.install(QUALIFIED)) as replies:
         admin.simulator.world.wait_until_held(1)
-        # From now on the store lets in nobody but this test.
-        redis.config_set("requirepass", "unknown")
-        redis.client_kill_filter(_type="normal", skipme=True)
+        lock()
         admin.simulator.release()
-    redis.config_set("requirepass", "")
     assert said(replies[0]) == (True, False)
 
 
