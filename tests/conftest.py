@@ -16,13 +16,15 @@ from werkzeug.routing import Rule
 from sandbox.simulator import APP_ID, CLIENT_ID, CLIENT_SECRET, Simulator
 from service.app import create_app
 from service.grants import cool_down
+from service.grants.pending_pairs import PendingPairs
+from service.ground.executor import Executor
 from service.ground.settings import Settings
 from service.job_specs.bundles import Bundles
 from service.store.store import Store
 from tests.leftovers import watch
 from tests.programs import CHROMIUM_FLAGS, FIREFOX_PREFERENCES, chromium_path, firefox_path, is_firefox_wanted
 from tests.seeding import seed
-from tests.steps import PUBLIC_URL, SECRET_KEYS, Admin, background_threads, collaborator, give_up
+from tests.steps import PUBLIC_URL, SECRET_KEYS, Admin, collaborator, give_up, is_at_work, wait_until
 from tests.workers import LiveService, free_port, running_valkey
 
 
@@ -174,12 +176,13 @@ MakeApp = Callable[..., Flask]
 
 @pytest.fixture
 def make_app(environment: dict[str, str], simulator: Simulator) -> Iterator[MakeApp]:
-    """Make the service with some variables changed; None removes one."""
+    """Make the service with some variables changed, None removes one; `redis` None: as REDIS_URL says."""
     made: list[Flask] = []
 
-    def make(**changes: str | None) -> Flask:
+    def make(redis: Redis | None = None, **changes: str | None) -> Flask:
         merged: dict[str, str | None] = {**environment, **changes}
-        app = create_app(Settings.from_env({name: value for name, value in merged.items() if value is not None}))
+        settings = Settings.from_env({name: value for name, value in merged.items() if value is not None})
+        app = create_app(settings, redis=redis)
         # Most tests say to the call what Zendesk is asked.
         collaborator(app, Bundles).is_asking = False
         # Compiled once a process, not once an application.
@@ -188,13 +191,29 @@ def make_app(environment: dict[str, str], simulator: Simulator) -> Iterator[Make
         return app
 
     yield make
-    if background_threads():
+    if any(is_at_work(app) for app in made):
         # The next test's Zendesk is not for them, and this one's faults need not hold them up.
         simulator.reset()
     for app in made:
         give_up(app)
         # Left to the collector, whichever comes last may be reported as unclosed, and fails the run.
         collaborator(app, Store).redis.connection_pool.disconnect()
+
+
+@pytest.fixture
+def executor() -> Executor:
+    """Threads of no application."""
+    return Executor()
+
+
+@pytest.fixture
+def pending_pairs(executor: Executor) -> Iterator[PendingPairs]:
+    """What nobody has in hand yet; what is left of it at the end is given up."""
+    pairs = PendingPairs(executor)
+    yield pairs
+    pairs.begin_no_more()
+    pairs.finish(0)
+    wait_until(lambda: not executor.at_work)
 
 
 MakeAdmin = Callable[..., Admin]

@@ -82,9 +82,8 @@ def give_up(app: Flask) -> None:
     """Let an application end as its process would: what it cannot settle now is not tried again."""
     collaborator(app, AccessTokens).pending_pairs.begin_no_more()
     settle(app)
-    # Work that has begun may not have given its thread a name yet.
-    executor = collaborator(app, Executor)
-    wait_until(lambda: not background_threads() and not executor.at_work, 30)
+    # Its own work alone: what another application has left is no fault of this one.
+    wait_until(lambda: not is_at_work(app))
 
 
 def fill(redis: Redis, share: float) -> None:
@@ -113,10 +112,9 @@ def waiters(event: threading.Event) -> int:
     return len(event._cond._waiters)  # type: ignore[attr-defined]  # nothing public tells
 
 
-def background_threads() -> list[threading.Thread]:
-    """Return the threads that still call Zendesk for a request that has been answered."""
-    names = ("ask-", "bundles-", "lease", "loose-tokens", "unsaved-pairs")
-    return [thread for thread in threading.enumerate() if thread.name.startswith(names)]
+def is_at_work(app: Flask) -> bool:
+    """Return whether an application is still at something for a request that has been answered."""
+    return collaborator(app, Executor).at_work > 0
 
 
 class Admin:

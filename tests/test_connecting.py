@@ -10,18 +10,15 @@ from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
-from sandbox.simulator import CLIENT_ID, Account, Simulator
+from sandbox.simulator import CLIENT_ID, Account
 from sandbox.simulator.faults import Fault
-from service.app import create_app
-from service.ground.settings import Settings
 from service.ground.subdomains import Subdomain
 from service.store.activity import Activity
-from tests.conftest import MakeAdmin
+from tests.conftest import MakeAdmin, MakeApp
 from tests.steps import DIRECT, Admin, collaborator, wait_until
 from tests.test_handshake import GRANT_KEY, ONE_INTEGRATION, consented, stored, with_seconds_left
 from tests.test_oauth_callback import assert_failed, result_of
 
-DIRECT_ENVIRONMENT = {name: value or "" for name, value in DIRECT.items()}
 # What a handshake writes before it stores the grant.
 BEFORE = ("~zis:state:*", "~zis:ever_connected", "~zis:limit*", "~LIMITS*")
 
@@ -250,94 +247,92 @@ class LosingConnection(Connection):
         return answer
 
 
-def test_a_grant_whose_storing_was_not_confirmed_is_looked_up_and_kept(
-    environment: dict[str, str], simulator: Simulator, redis: Redis
-) -> None:
-    pool = BlockingConnectionPool.from_url(
-        environment["REDIS_URL"], connection_class=LosingConnection, retry=Retry(NoBackoff(), 0)
-    )
-    person = Admin(
-        create_app(Settings.from_env(environment | DIRECT_ENVIRONMENT), redis=Redis(connection_pool=pool)), simulator
-    )
+MakePerson = Callable[[type[Connection]], Admin]
+
+
+@pytest.fixture
+def make_person(make_admin: MakeAdmin, make_app: MakeApp, environment: dict[str, str]) -> Iterator[MakePerson]:
+    """Make a person on a service in direct mode, with connections of this kind to a Redis that is there."""
+
+    def make(kind: type[Connection]) -> Admin:
+        retry = Retry(NoBackoff(), 0)
+        pool = BlockingConnectionPool.from_url(environment["REDIS_URL"], connection_class=kind, retry=retry)
+        return make_admin(make_app(Redis(connection_pool=pool), **DIRECT))
+
+    AwayConnection.is_away = False
+    AwayConnection.is_back.clear()
+    yield make
+    # What a failed test has left in hand is settled with it.
+    AwayConnection.is_back.set()
+
+
+def test_a_grant_whose_storing_was_not_confirmed_is_looked_up_and_kept(make_person: MakePerson, redis: Redis) -> None:
+    person = make_person(LosingConnection)
 
     page = person.come_back(consented(person))
     assert page.status_code == 200, page.text
     assert stored(redis)
-    assert simulator.world.account("acme").live_tokens() == {"zis_acme_orders": 1}
-    pool.disconnect()
+    assert person.simulator.world.account("acme").live_tokens() == {"zis_acme_orders": 1}
 
 
-class LeavingConnection(Connection):
-    """A connection that breaks when a grant is to be stored, and stays broken until Redis `is_back`."""
+class AwayConnection(Connection):
+    """A connection that is broken from when Redis `is_away` until it `is_back`; `make_person` begins anew."""
 
     is_back = threading.Event()
     is_away = False
 
     def send_packed_command(self, command: Any, *args: Any, **kwargs: Any) -> None:
-        sent = command if isinstance(command, bytes) else b"".join(command)
-        if b"EVALSHA" in sent and GRANT_KEY.encode() in sent:
-            type(self).is_away = True
-        if type(self).is_away and not self.is_back.is_set():
+        if AwayConnection.is_away and not self.is_back.is_set():
             raise RedisConnectionError("away")
         super().send_packed_command(command, *args, **kwargs)  # type: ignore[no-untyped-call]  # redis-py leaves it so
 
 
+class LeavingConnection(AwayConnection):
+    """A connection whose Redis is away when a grant is to be stored."""
+
+    def send_packed_command(self, command: Any, *args: Any, **kwargs: Any) -> None:
+        sent = command if isinstance(command, bytes) else b"".join(command)
+        if b"EVALSHA" in sent and GRANT_KEY.encode() in sent:
+            AwayConnection.is_away = True
+        super().send_packed_command(command, *args, **kwargs)
+
+
 def test_a_grant_of_which_nobody_knows_whether_it_was_stored_is_revoked_once_that_is_known(
-    environment: dict[str, str], simulator: Simulator, redis: Redis
+    make_person: MakePerson, redis: Redis
 ) -> None:
-    pool = BlockingConnectionPool.from_url(
-        environment["REDIS_URL"], connection_class=LeavingConnection, retry=Retry(NoBackoff(), 0)
-    )
-    person = Admin(
-        create_app(Settings.from_env(environment | DIRECT_ENVIRONMENT), redis=Redis(connection_pool=pool)), simulator
-    )
+    person = make_person(LeavingConnection)
 
     assert_failed(person.come_back(consented(person)), 503, "store_unavailable")
     # It may be stored, so it is neither revoked nor forgotten yet.
-    assert simulator.world.account("acme").live_tokens() == {"zis_acme_orders": 1}
-    LeavingConnection.is_back.set()
+    assert person.simulator.world.account("acme").live_tokens() == {"zis_acme_orders": 1}
+    AwayConnection.is_back.set()
     person.settle()
-    assert simulator.world.account("acme").live_tokens() == {}
+    assert person.simulator.world.account("acme").live_tokens() == {}
     assert not redis.exists(GRANT_KEY)
-    pool.disconnect()
 
 
-class VanishingConnection(LosingConnection):
-    """A connection that breaks after Redis has stored a grant, and stays broken until Redis `is_back`."""
-
-    is_back = threading.Event()
-    is_away = False
-
-    def send_packed_command(self, command: Any, *args: Any, **kwargs: Any) -> None:
-        if type(self).is_away and not self.is_back.is_set():
-            raise RedisConnectionError("away")
-        super().send_packed_command(command, *args, **kwargs)
+class VanishingConnection(LosingConnection, AwayConnection):
+    """A connection whose Redis is away after it has stored a grant."""
 
     def read_response(self, *args: Any, **kwargs: Any) -> Any:
         try:
             return super().read_response(*args, **kwargs)
         except RedisConnectionError:
-            type(self).is_away = True
+            AwayConnection.is_away = True
             raise
 
 
 def test_a_grant_that_was_stored_after_all_is_kept_once_that_is_known_and_recorded(
-    environment: dict[str, str], simulator: Simulator, redis: Redis
+    make_person: MakePerson, redis: Redis
 ) -> None:
-    pool = BlockingConnectionPool.from_url(
-        environment["REDIS_URL"], connection_class=VanishingConnection, retry=Retry(NoBackoff(), 0)
-    )
-    person = Admin(
-        create_app(Settings.from_env(environment | DIRECT_ENVIRONMENT), redis=Redis(connection_pool=pool)), simulator
-    )
+    person = make_person(VanishingConnection)
 
     assert_failed(person.come_back(consented(person)), 503, "store_unavailable")
-    VanishingConnection.is_back.set()
+    AwayConnection.is_back.set()
     person.settle()
-    assert simulator.world.account("acme").live_tokens() == {"zis_acme_orders": 1}
+    assert person.simulator.world.account("acme").live_tokens() == {"zis_acme_orders": 1}
     assert stored(redis)
     assert [entry["action"] for entry in collaborator(person.app, Activity).latest(Subdomain("acme"))] == ["connected"]
-    pool.disconnect()
 
 
 def test_once_the_grant_is_stored_no_failing_store_undoes_the_connection(

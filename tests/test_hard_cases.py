@@ -14,7 +14,6 @@ from service.grants.grants import Grants
 from service.grants.pending_pairs import PendingPairs
 from service.ground.deadlines import Deadline
 from service.ground.errors import AuthorizationRequired, InvalidRequest, ServiceError, ZendeskUnavailable
-from service.ground.executor import Executor
 from service.ground.settings import Settings, SettingsError
 from service.ground.subdomains import Subdomain
 from service.zendesk.replies import Reply
@@ -243,7 +242,7 @@ def test_openings_that_were_never_verified_are_limited_whatever_they_cost(make_a
 
 
 @pytest.mark.usefixtures("quick_retries")
-def test_a_pair_is_not_given_up_for_something_unforeseen() -> None:
+def test_a_pair_is_not_given_up_for_something_unforeseen(pending_pairs: PendingPairs) -> None:
     tries = []
 
     def settle() -> None:
@@ -251,7 +250,6 @@ def test_a_pair_is_not_given_up_for_something_unforeseen() -> None:
         if len(tries) == 1:
             raise ValueError("unforeseen")
 
-    pending_pairs = PendingPairs(Executor())
     pending_pairs.keep(ACME, settle)
     pending_pairs.finish(10)
     assert len(tries) == 2

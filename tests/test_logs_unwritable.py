@@ -13,7 +13,6 @@ import pytest
 import structlog
 
 from service.grants.pending_pairs import PendingPairs
-from service.ground.executor import Executor
 from service.ground.subdomains import Subdomain
 from service.server.logs import configure_logs
 from tests.conftest import MakeAdmin
@@ -86,9 +85,11 @@ def test_a_failure_is_told_as_the_failure_it_is(admin: Admin, unwritable: Withou
     assert (reply.status_code, reply.json["code"]) == (502, "zendesk_unavailable")  # type: ignore[index]
 
 
-def test_a_pair_that_is_stored_is_not_in_hand_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pair_that_is_stored_is_not_in_hand_any_more(
+    pending_pairs: PendingPairs, monkeypatch: pytest.MonkeyPatch
+) -> None:
     configure_logs("logfmt")
-    pending_pairs, settled = PendingPairs(Executor()), threading.Event()
+    settled = threading.Event()
     with disk_full() as stream:
         monkeypatch.setattr(sys, "stdout", stream)
         pending_pairs.keep(ACME, settled.set)

@@ -12,7 +12,6 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
 from service.account.status import Connection as AccountConnection
-from service.app import create_app
 from service.grants import grants as grant_scripts
 from service.grants.access_tokens import AccessTokens
 from service.grants.granted import Grant
@@ -20,11 +19,9 @@ from service.grants.grants import Grants
 from service.grants.pending_pairs import PendingPairs
 from service.ground.deadlines import Deadline
 from service.ground.errors import StoreUnavailable
-from service.ground.executor import Executor
-from service.ground.settings import Settings
 from service.ground.subdomains import Subdomain
 from service.store.events import OPERATOR
-from tests.conftest import MakeAdmin
+from tests.conftest import MakeAdmin, MakeApp
 from tests.steps import DIRECT, Admin, collaborator
 from tests.stored_grants import expire, stored
 
@@ -87,16 +84,14 @@ def other(make_admin: MakeAdmin) -> Admin:
 
 
 @pytest.fixture
-def watched(other: Admin, environment: dict[str, str], redis: Redis) -> Iterator[Admin]:
+def watched(other: Admin, make_app: MakeApp, environment: dict[str, str], redis: Redis) -> Iterator[Admin]:
     """The same admin on a process whose connection to Redis has a moment once one is set."""
     for script in (grant_scripts._UPDATE, grant_scripts._REPLACE, grant_scripts._FORGET):
         redis.script_load(script)
-    direct = {name: value for name, value in {**environment, **DIRECT}.items() if value is not None}
     retry = Retry(NoBackoff(), 0)
     pool = BlockingConnectionPool.from_url(environment["REDIS_URL"], connection_class=WatchedConnection, retry=retry)
-    yield Admin(create_app(Settings.from_env(direct), redis=Redis(connection_pool=pool)), other.simulator)
+    yield Admin(make_app(Redis(connection_pool=pool), **DIRECT), other.simulator)
     WatchedConnection.moment = None
-    pool.disconnect()
 
 
 def deadline() -> Deadline:
@@ -175,8 +170,7 @@ def test_disconnecting_what_no_key_opens_forgets_no_new_grant(
     assert live(other) == 0
 
 
-def test_all_that_one_account_has_in_hand_is_settled() -> None:
-    pending_pairs = PendingPairs(Executor())
+def test_all_that_one_account_has_in_hand_is_settled(pending_pairs: PendingPairs) -> None:
     settled: list[str] = []
     for name in ("a pair", "a grant"):
         pending_pairs.keep(ACME, lambda name=name: settled.append(name))  # type: ignore[misc]  # mypy sees no type for name

@@ -1,7 +1,6 @@
 """Whatever the service sends to Redis at once, in a script or a command, lies in one slot of a Cluster."""
 
 import hashlib
-from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import hiredis
@@ -9,14 +8,13 @@ import pytest
 from redis import BlockingConnectionPool, Connection, Redis
 from redis.crc import key_slot
 
-from service import create_app
 from service.grants import grants
-from service.ground.settings import Settings
 from service.job_specs import kept_lists
+from service.job_specs.bundles import Bundles
 from service.store import activity
-from tests.conftest import MakeAdmin
+from tests.conftest import MakeAdmin, MakeApp
 from tests.operations.console import run
-from tests.steps import ORDERS_ONLY, Admin
+from tests.steps import ORDERS_ONLY, Admin, collaborator
 
 SPEC = "escalate_vip_order"
 SCRIPTS = (grants._UPDATE, grants._REPLACE, grants._FORGET, grants._SAVE_MINTED, activity._PUSH, kept_lists._STORE)
@@ -49,13 +47,13 @@ def keys_of(command: list[bytes]) -> list[bytes]:
 
 
 @pytest.fixture
-def heard(environment: dict[str, str], make_admin: MakeAdmin) -> Iterator[Admin]:
+def heard(environment: dict[str, str], make_admin: MakeAdmin, make_app: MakeApp) -> Admin:
     """Acme's admin on a service whose commands are remembered."""
     Heard.commands.clear()
     pool = BlockingConnectionPool.from_url(environment["REDIS_URL"], connection_class=Heard)
-    settings = Settings.from_env({**environment, **ORDERS_ONLY})
-    yield make_admin(create_app(settings, redis=Redis(connection_pool=pool)))
-    pool.disconnect()
+    app = make_app(Redis(connection_pool=pool), **ORDERS_ONLY)
+    collaborator(app, Bundles).is_asking = True
+    return make_admin(app)
 
 
 def test_every_script_and_command_stays_within_one_slot(heard: Admin) -> None:

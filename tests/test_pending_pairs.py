@@ -10,7 +10,7 @@ from service.ground.errors import StoreUnavailable
 from service.ground.executor import Executor
 from service.ground.subdomains import Subdomain
 from service.server.logs import configure_logs
-from tests.steps import background_threads, wait_until
+from tests.steps import wait_until
 
 ACME = Subdomain("acme")
 
@@ -29,8 +29,7 @@ class Thing:
 
 
 @pytest.mark.usefixtures("quick_retries")
-def test_two_things_of_one_account_are_both_settled() -> None:
-    pending_pairs = PendingPairs(Executor())
+def test_two_things_of_one_account_are_both_settled(pending_pairs: PendingPairs) -> None:
     pair, minted = Thing(), Thing()
     pending_pairs.keep(ACME, pair.settle)
     pending_pairs.keep(ACME, minted.settle, is_pair=False)
@@ -44,10 +43,9 @@ def test_two_things_of_one_account_are_both_settled() -> None:
 
 
 def test_the_end_does_not_wait_for_what_is_put_off(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    pending_pairs: PendingPairs, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     configure_logs("logfmt")
-    pending_pairs = PendingPairs(Executor())
     tries: list[int] = []
 
     def settle() -> None:
@@ -66,8 +64,7 @@ def test_the_end_does_not_wait_for_what_is_put_off(
 
 
 @pytest.mark.usefixtures("quick_retries")
-def test_the_end_waits_for_what_is_only_expected() -> None:
-    pending_pairs = PendingPairs(Executor())
+def test_the_end_waits_for_what_is_only_expected(pending_pairs: PendingPairs) -> None:
     pair = Thing()
     with ThreadPoolExecutor(1) as pool:
         with pending_pairs.expecting(ACME):
@@ -81,9 +78,10 @@ def test_the_end_waits_for_what_is_only_expected() -> None:
 
 
 @pytest.mark.usefixtures("quick_retries")
-def test_the_end_says_what_is_lost_with_what_is_still_in_hand(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_end_says_what_is_lost_with_what_is_still_in_hand(
+    pending_pairs: PendingPairs, capsys: pytest.CaptureFixture[str]
+) -> None:
     configure_logs("logfmt")
-    pending_pairs = PendingPairs(Executor())
     pair, minted = Thing(), Thing()
     pending_pairs.keep(ACME, pair.settle)
     pending_pairs.keep(Subdomain("globex"), minted.settle, is_pair=False)
@@ -99,8 +97,7 @@ def test_the_end_says_what_is_lost_with_what_is_still_in_hand(capsys: pytest.Cap
     assert minted.is_settled
 
 
-def test_what_there_was_no_thread_for_is_settled_once_there_is_one() -> None:
-    pending_pairs = PendingPairs(Executor())
+def test_what_there_was_no_thread_for_is_settled_once_there_is_one(pending_pairs: PendingPairs) -> None:
     pair = Thing()
     pair.is_store_there = True
     with pytest.MonkeyPatch.context() as patch:
@@ -117,23 +114,26 @@ def test_what_there_was_no_thread_for_is_settled_once_there_is_one() -> None:
     assert pair.is_settled
 
 
-def test_what_there_was_no_free_thread_for_is_settled_without_anybody_coming_by() -> None:
-    executor = Executor(1)
-    pending_pairs = PendingPairs(executor)
+def test_what_there_was_no_free_thread_for_is_settled_without_anybody_coming_by(
+    pending_pairs: PendingPairs, executor: Executor
+) -> None:
+    executor.set_threads(1)
     pairs = [Thing(), Thing()]
     busy = threading.Event()
     assert executor.begin(Subdomain("globex"), "list", busy.wait) is not None
     for account, pair in zip(("acme", "initech"), pairs, strict=True):
         pair.is_store_there = True
         pending_pairs.keep(Subdomain(account), pair.settle)
-    assert not any(pair.is_settled for pair in pairs)
+    settled_too_soon = [pair for pair in pairs if pair.is_settled]
     busy.set()
+    assert not settled_too_soon
     # Nobody asks for a token: of a quiet account nobody would, and another process may spend the old pair meanwhile.
     wait_until(lambda: all(pair.is_settled for pair in pairs))
 
 
-def test_what_an_ending_process_has_called_lost_is_not_tried_again() -> None:
-    pending_pairs = PendingPairs(Executor())
+def test_what_an_ending_process_has_called_lost_is_not_tried_again(
+    pending_pairs: PendingPairs, executor: Executor
+) -> None:
     tries = []
 
     def put_off() -> None:
@@ -143,12 +143,11 @@ def test_what_an_ending_process_has_called_lost_is_not_tried_again() -> None:
     pending_pairs.keep(ACME, put_off, is_pair=False)
     pending_pairs.begin_no_more()
     pending_pairs.finish(10)
-    wait_until(lambda: not background_threads())
+    wait_until(lambda: not executor.at_work)
     assert tries == ["loose-tokens"]
 
 
-def test_an_ending_process_expects_nothing_new() -> None:
-    pending_pairs = PendingPairs(Executor())
+def test_an_ending_process_expects_nothing_new(pending_pairs: PendingPairs) -> None:
     with pending_pairs.expecting(ACME) as may_begin:
         assert may_begin
     pending_pairs.begin_no_more()

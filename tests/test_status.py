@@ -17,7 +17,7 @@ from service.ground.subdomains import Subdomain
 from service.ground.timestamps import parse_timestamp
 from tests.conftest import MakeAdmin
 from tests.operations.console import run
-from tests.steps import DIRECT, PUBLIC_URL, Admin, background_threads, collaborator, wait_until
+from tests.steps import DIRECT, PUBLIC_URL, Admin, collaborator, is_at_work, wait_until
 from tests.stored_grants import change_grant
 
 ACME = Subdomain("acme")
@@ -284,9 +284,9 @@ def test_a_hanging_zendesk_is_waited_for_three_seconds_at_most(admin: Admin) -> 
     assert told["connection"]["state"] == "connected"
     # Still being asked, for whoever comes next.
     admin.simulator.world.wait_until_held(1)
-    assert background_threads()
+    assert is_at_work(admin.app)
     admin.meets()
-    wait_until(lambda: not background_threads())
+    wait_until(lambda: not is_at_work(admin.app))
     admin.simulator.world.clear_calls()
     assert admin.status()["user"]["role"] == "admin"
     assert admin.calls() == []
@@ -306,7 +306,7 @@ def test_a_slow_refresh_goes_on_and_serves_the_next_look(admin: Admin) -> None:
         assert status_without_patience(admin)["user"]["reason"] == "zendesk_unavailable"
         admin.simulator.world.wait_until_held(1)
         admin.meets()
-        wait_until(lambda: not background_threads())
+        wait_until(lambda: not is_at_work(admin.app))
         assert admin.status()["user"]["role"] == "admin"
     assert len(admin.calls(grant_type="refresh_token")) == 1
 
