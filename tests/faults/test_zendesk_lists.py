@@ -174,12 +174,13 @@ def test_one_question_costs_a_known_number_of_tries(name: str, told: Callable[[s
 
 @each_case
 def test_callers_who_do_not_insist_get_the_last_list_with_the_error(name: str, told: Callable[[str], Story]) -> None:
-    for answer in told(name).herd:
+    story = told(name)
+    for answer in story.herd:
         assert answer.seen == "200"
         assert len(answer.body["job_specs"]) == 2
         (part,) = answer.body["integrations"]
         assert part["stale"]
-        assert f"{told(name).alone.status} {part['error']['code']}" == CASES[name].seen
+        assert f"{story.alone.status} {part['error']['code']}" == CASES[name].seen
 
 
 @each_case

@@ -3,6 +3,7 @@
 Cases share nothing but a service, so those of a table are played side by side and take as long as the longest.
 """
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -86,7 +87,19 @@ def direct(theatre: Theatre) -> Iterator[Stage]:
 
 @contextmanager
 def side_by_side(play: Callable[[C], S], cases: Mapping[str, C], together: int) -> Iterator[Callable[[str], S]]:
-    """Play all cases of a table, so many at once; yields what returns a case's story, or raises what ended it."""
+    """Play all cases of a table, so many at once; yields what returns a case's story, or raises what ended it.
+
+    A test that asks again is red and tried once more (`--reruns`): for it the case is played again.
+    """
+    asked: set[tuple[str, str]] = set()
     with ThreadPoolExecutor(together) as pool:
         stories: dict[str, Future[S]] = {name: pool.submit(play, case) for name, case in cases.items()}
-        yield lambda name: stories[name].result()
+
+        def story_of(name: str) -> S:
+            test = os.environ["PYTEST_CURRENT_TEST"]
+            if (test, name) in asked:
+                stories[name] = pool.submit(play, cases[name])
+            asked.add((test, name))
+            return stories[name].result()
+
+        yield story_of
