@@ -19,6 +19,7 @@ from sandbox.simulator.faults import Fault
 from sandbox.simulator.integrations import JobSpec
 from sandbox.simulator.world import Call
 from service.grants.access_tokens import AccessTokens
+from service.grants.alerts import Alerts
 from service.ground.executor import Executor
 from service.ground.subdomains import Subdomain
 from service.people.sessions import Sessions
@@ -79,11 +80,13 @@ def settle(app: Flask) -> None:
 
 
 def give_up(app: Flask) -> None:
-    """Let an application end as its process would: what it cannot settle now is not tried again."""
+    """Let an application end as its process would: what it cannot settle or tell now is not tried again."""
     collaborator(app, AccessTokens).pending_pairs.begin_no_more()
     settle(app)
     # Its own work alone: what another application has left is no fault of this one.
     wait_until(lambda: not is_at_work(app))
+    # At once, what is just being told would be put back afterwards.
+    collaborator(app, Alerts).finish(30)
 
 
 def fill(redis: Redis, share: float) -> None:

@@ -4,7 +4,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -22,38 +22,21 @@ from service.ground.subdomains import Subdomain
 from service.store.store import Command, Store
 from tests.conftest import MakeAdmin, MakeApp
 from tests.connect_proxy import ConnectProxy
-from tests.endpoint import Endpoint
 from tests.operations.console import run
 from tests.steps import ORDERS_ONLY, Admin, collaborator, wait_until
 from tests.stored_grants import change_grant
 from tests.test_activity import end_grant
 from tests.test_upkeep import age
+from tests.webhook import Webhook, running_webhook
 
 ACME, GLOBEX = Subdomain("acme"), Subdomain("globex")
 MEMBERS = ["text", "event", "account", "detail", "at"]
 
 
-class Webhook:
-    """A webhook, and what it was told."""
-
-    def __init__(self) -> None:
-        self.endpoint = Endpoint(Reply(200, b"ok", "text/plain"))
-        self.url = self.endpoint.template.replace("/a/{subdomain}", "/services/T0/B0/hook-secret")
-
-    @property
-    def told(self) -> list[dict[str, Any]]:
-        return [json.loads(request.body) for request in self.endpoint.requests]
-
-    @property
-    def events(self) -> list[tuple[str, str | None]]:
-        return [(one["event"], one["account"]) for one in self.told]
-
-
 @pytest.fixture
 def webhook() -> Iterator[Webhook]:
-    hook = Webhook()
-    yield hook
-    hook.endpoint.stop()
+    with running_webhook() as hook:
+        yield hook
 
 
 def finish(*apps: Flask) -> None:
@@ -240,15 +223,28 @@ def test_neither_the_address_nor_zendesks_words_are_in_log_or_alert(
 # --- a webhook that fails ---
 
 
-def make_alerts(app: Flask, **options: Any) -> Alerts:
-    """Return alerts that are tried again at once."""
-    grants, store = collaborator(app, Grants), collaborator(app, Store)
-    return Alerts(collaborator(app, Settings), store, grants.is_stored, first_retry_seconds=0.01, **options)
+MakeAlerts = Callable[..., Alerts]
 
 
-def test_it_is_tried_again_until_the_webhook_takes_it(admin: Admin, webhook: Webhook) -> None:
+@pytest.fixture
+def make_alerts(admin: Admin) -> Iterator[MakeAlerts]:
+    """Make alerts that are tried again at once, and not after the test."""
+    made: list[Alerts] = []
+
+    def make(**options: Any) -> Alerts:
+        grants, store = collaborator(admin.app, Grants), collaborator(admin.app, Store)
+        settings = collaborator(admin.app, Settings)
+        made.append(Alerts(settings, store, grants.is_stored, first_retry_seconds=0.01, **options))
+        return made[-1]
+
+    yield make
+    for alerts in made:
+        alerts.finish(20)
+
+
+def test_it_is_tried_again_until_the_webhook_takes_it(make_alerts: MakeAlerts, webhook: Webhook) -> None:
     webhook.endpoint.reply = json_reply(503, {})
-    alerts = make_alerts(admin.app)
+    alerts = make_alerts()
     alerts.tell("admin_lost", ACME, "Mend it.")
     wait_until(lambda: len(webhook.told) >= 3)
     webhook.endpoint.reply = json_reply(200, {})
@@ -260,9 +256,11 @@ def test_it_is_tried_again_until_the_webhook_takes_it(admin: Admin, webhook: Web
     assert len(webhook.told) == count
 
 
-def test_after_an_hour_it_is_given_up_and_the_next_one_is_told(admin: Admin, webhook: Webhook, redis: Redis) -> None:
+def test_after_an_hour_it_is_given_up_and_the_next_one_is_told(
+    make_alerts: MakeAlerts, webhook: Webhook, redis: Redis
+) -> None:
     webhook.endpoint.reply = json_reply(404, {})
-    alerts = make_alerts(admin.app, give_up_seconds=0.05)
+    alerts = make_alerts(give_up_seconds=0.05)
     alerts.tell("admin_lost", ACME, "Mend it.")
     wait_until(lambda: bool(webhook.told) and not alerts._waiting and not alerts._is_sending)
     assert not redis.exists("zis:{acme}:alert:admin_lost")
@@ -278,12 +276,11 @@ def test_a_process_that_ends_leaves_it_to_others(admin: Admin, webhook: Webhook,
 
 
 def test_a_redirect_is_not_followed(admin: Admin, webhook: Webhook) -> None:
-    other = Webhook()
-    webhook.endpoint.reply = Reply(307, b"", headers=(("Location", other.url),))
-    collaborator(admin.app, Alerts).tell("admin_lost", ACME, "Mend it.")
-    finish(admin.app)
-    assert (len(webhook.told), other.told) == (1, [])
-    other.endpoint.stop()
+    with running_webhook() as other:
+        webhook.endpoint.reply = Reply(307, b"", headers=(("Location", other.url),))
+        collaborator(admin.app, Alerts).tell("admin_lost", ACME, "Mend it.")
+        finish(admin.app)
+        assert (len(webhook.told), other.told) == (1, [])
 
 
 def test_a_webhook_that_hangs_delays_nobody(make_admin: MakeAdmin) -> None:
@@ -396,14 +393,16 @@ def test_https_and_loopback_are_taken(environment: dict[str, str], text: str) ->
     assert Settings.from_env({**environment, "ALERT_WEBHOOK_URL": text}).alert_webhook_url == text
 
 
-def test_time_is_not_travelled_by_the_clock_of_the_quiet(admin: Admin, webhook: Webhook, redis: Redis) -> None:
+def test_time_is_not_travelled_by_the_clock_of_the_quiet(
+    make_alerts: MakeAlerts, webhook: Webhook, redis: Redis
+) -> None:
     """The day is Redis's: whoever notices it after the claim has ended tells it again."""
-    alerts = make_alerts(admin.app)
+    alerts = make_alerts()
     alerts.tell("admin_lost", ACME, "Mend it.")
     alerts.finish(5)
     redis.delete("zis:{acme}:alert:admin_lost")
     with time_machine.travel(time.time() + DAY_SECONDS, tick=True):
-        again = make_alerts(admin.app)
+        again = make_alerts()
         again.tell("admin_lost", ACME, "Mend it.")
         again.finish(5)
     assert len(webhook.told) == 2

@@ -1,5 +1,6 @@
 """A quiet account keeps its grant: once a day what is past half of its life is refreshed."""
 
+import threading
 import time
 
 import pytest
@@ -86,8 +87,11 @@ def test_a_round_that_crashes_is_not_the_last(
     monkeypatch.setattr(grants, "accounts", crash_until_told)
     upkeep = collaborator(both.app, Upkeep)
     upkeep.start()
-    wait_until(lambda: stored(both, ACME).access_token != before.access_token)
-    upkeep.stop()
+    try:
+        wait_until(lambda: stored(both, ACME).access_token != before.access_token)
+    finally:
+        upkeep.stop()
+        wait_until(lambda: not any(one.name == "upkeep" for one in threading.enumerate()))
 
 
 def test_what_is_the_matter_with_one_account_keeps_no_other_from_its_refresh(
