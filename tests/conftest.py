@@ -68,7 +68,7 @@ expect.set_options(timeout=30_000)
 
 
 def pytest_configure() -> None:
-    """End what this run leaves running, however it ends."""
+    """End what this run leaves running, and remove its temporary files, however it ends."""
     watch()
     # Tests talk to this machine alone. Without a word of that requests goes through the whole environment at each call,
     # also in threads of a test, while pytest writes the name of the next one there.

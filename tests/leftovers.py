@@ -6,20 +6,26 @@ closes that end when pytest has ended, however it did. The watcher then ends eve
 - was named to it (`end_with_us`): what gets an environment of its own, as gunicorn does where it is not forked,
 - or has this run's mark in its environment: Playwright's driver and browser, the sandbox, Valkey,
 - or descends from one of these.
+
+Then it removes the folder in which this run, its workers and what they start keep their temporary files, pytest's
+`tmp_path` among them (`--basetemp` names another place for that). Python, Valkey's package and Playwright remove theirs
+only where nobody kills them.
 """
 
 import contextlib
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import IO, NamedTuple
 
 MARK = "TEST_RUN_MARK"
-# After SIGTERM; gunicorn and Valkey then remove their temporary files.
+# After SIGTERM, by which gunicorn ends its workers.
 GRACE_SECONDS = 2.0
 GIVE_UP_SECONDS = 20.0
 POLL_SECONDS = 0.05
@@ -39,9 +45,11 @@ def watch() -> None:
     """Start the watcher of this process, once; does nothing without /proc."""
     if _watchers or not _PROC.joinpath("self/stat").exists():
         return
+    # A worker of pytest-xdist has its run's mark, and with it the folder.
+    folders = [] if MARK in os.environ else [_temporary_folder()]
     mark = os.environ[MARK] = secrets.token_hex(16)
     watcher = subprocess.Popen(  # noqa: S603 - this file
-        [sys.executable, "-I", "-S", __file__, mark],
+        [sys.executable, "-I", "-S", __file__, mark, *folders],
         stdin=subprocess.PIPE,
         env={},
         # So that Ctrl-C does not reach it.
@@ -51,6 +59,13 @@ def watch() -> None:
     _watchers.append(watcher.stdin)
     # It outlives this process, so nobody waits for it.
     watcher.returncode = 0
+
+
+def _temporary_folder() -> str:
+    """Have temporary files of this process, and of those that inherit its environment, in a folder of their own."""
+    # With a short name: some hold sockets, whose path may have 107 characters.
+    folder = os.environ["TMPDIR"] = tempfile.tempdir = tempfile.mkdtemp(prefix="zis-tests-")
+    return folder
 
 
 def end_with_us(pid: int) -> None:
@@ -127,12 +142,23 @@ def _end(mark: bytes, named: set[Process]) -> None:
         time.sleep(POLL_SECONDS)
 
 
+def _remove(folder: Path) -> None:
+    """Remove a folder, in which what another watcher is just ending may still write."""
+    end = time.monotonic() + GIVE_UP_SECONDS
+    while folder.exists() and time.monotonic() < end:
+        shutil.rmtree(folder, ignore_errors=True)
+        time.sleep(POLL_SECONDS)
+
+
 def _main() -> None:
     named = set()
     for line in sys.stdin:
         pid, started = line.split()
         named.add(Process(int(pid), int(started)))
-    _end(f"{MARK}={sys.argv[1]}".encode(), named)
+    mark, *folders = sys.argv[1:]
+    _end(f"{MARK}={mark}".encode(), named)
+    for folder in folders:
+        _remove(Path(folder))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Nothing that the tests start outlives them, however they end."""
+"""Nothing that the tests start outlives them, and no temporary file, however they end."""
 
 import os
 import signal
@@ -18,9 +18,10 @@ from tests.workers import ROOT, free_port
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the watcher reads /proc")
 
 # Stands for pytest: it starts one process that is named to the watcher and has an environment of its own, as a gunicorn
-# may have, and one that starts another in a session of its own and ignores SIGTERM, as a browser may.
+# may have, and one that starts another in a session of its own and ignores SIGTERM, as a browser may. Its
+# worker leaves a temporary folder.
 _TESTS = """
-import subprocess, sys
+import subprocess, sys, tempfile
 from tests.leftovers import end_with_us, watch
 
 watch()
@@ -35,7 +36,10 @@ time.sleep(600)
 named = subprocess.Popen([sys.executable, "-c", SLEEP], env={}, start_new_session=True)
 end_with_us(named.pid)
 stubborn = subprocess.Popen([sys.executable, "-c", STUBBORN], stdout=subprocess.PIPE, text=True)
-print(named.pid, stubborn.pid, stubborn.stdout.readline(), flush=True)
+print(named.pid, stubborn.pid, stubborn.stdout.readline().strip(), flush=True)
+worker = "import tempfile; from tests.leftovers import watch; watch(); print(tempfile.mkdtemp(), flush=True)"
+subprocess.run([sys.executable, "-c", worker], check=True)
+print(tempfile.gettempdir(), flush=True)
 input()
 """
 
@@ -49,11 +53,11 @@ def runs(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL, None], ids=["Ctrl-C", "kill", "by itself"])
-def test_what_is_left_running_is_ended(end: signal.Signals | None) -> None:
+def test_what_is_left_is_ended_and_removed(end: signal.Signals | None, tmp_path: Path) -> None:
     with subprocess.Popen(  # noqa: S603 - our own interpreter
         [sys.executable, "-c", _TESTS],
         cwd=ROOT,
-        env={"PATH": os.environ["PATH"]},
+        env={"PATH": os.environ["PATH"], "TMPDIR": str(tmp_path)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -62,11 +66,15 @@ def test_what_is_left_running_is_ended(end: signal.Signals | None) -> None:
         assert tests.stdout is not None
         started = [int(pid) for pid in tests.stdout.readline().split()]
         assert [runs(pid) for pid in started] == [True, True, True]
+        left, folder = (Path(tests.stdout.readline().strip()) for _ in range(2))
+        assert left.is_dir()
+        assert (left.parent, folder.parent) == (folder, tmp_path)
         if end is None:
             tests.communicate("\n")
         else:
             tests.send_signal(end)
     wait_until(lambda: not any(runs(pid) for pid in started), seconds=60)
+    wait_until(lambda: not any(tmp_path.iterdir()), seconds=60)
 
 
 def is_marked(pid: int) -> bool:

@@ -44,7 +44,7 @@ def free_port() -> int:
 def inherited_environment() -> dict[str, str]:
     """Return what a process of ours gets from this one's environment: none of the service's settings."""
     # By name, because in a thread's hands the names may change: pytest sets and removes one of its own.
-    return {name: os.environ[name] for name in list(os.environ) if name in {"PATH", "HOME"} or "COV" in name}
+    return {name: os.environ[name] for name in list(os.environ) if name in {"PATH", "HOME", "TMPDIR"} or "COV" in name}
 
 
 @contextlib.contextmanager
