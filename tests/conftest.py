@@ -63,6 +63,8 @@ _COMPILED = TemplatesInMemory()
 LONGER = 15
 # Each starts a browser, gunicorn, or a store that a test may stop.
 _PROCESS_FIXTURES = {"chromium", "live_service", "platform_service", "running_site", "theatre", "platform", "upstream"}
+# No settings of the service: looked for in the process's own environment, where a machine may have them.
+_READ_BY_DOCTOR = {"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "DYNO", "WEB_CONCURRENCY"}
 # A busy machine is no fault of the page.
 expect.set_options(timeout=30_000)
 
@@ -73,6 +75,11 @@ def pytest_configure() -> None:
     # Tests talk to this machine alone. Without a word of that requests goes through the whole environment at each call,
     # also in threads of a test, while pytest writes the name of the next one there.
     os.environ["no_proxy"] = "localhost,127.0.0.1,::1"
+    for name in [name for name in os.environ if name.upper() in _READ_BY_DOCTOR]:
+        value = os.environ.pop(name)
+        if name.upper() == "HTTPS_PROXY":
+            # Of this machine, for the wheels of tests/deploy/image.py.
+            os.environ.setdefault("PIP_PROXY", value)
     Flask.url_rule_class = RuleOfThisProcess
 
 
