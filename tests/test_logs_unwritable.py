@@ -23,6 +23,8 @@ VIP = "escalate_vip_order"
 
 
 def disk_full() -> TextIO:
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
     # Write-through, so that nothing is left in a buffer whose closing would fail, too.
     return io.TextIOWrapper(io.FileIO("/dev/full", "w"), write_through=True)
 

@@ -13,6 +13,8 @@ from service.ground import shared_counts
 from service.ground.shared_counts import FILE_BYTES, SharedCounts
 from service.server.logs import configure_logs
 
+needs_fallocate = pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="this system has no posix_fallocate")
+
 
 @pytest.fixture
 def counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SharedCounts]:
@@ -72,6 +74,7 @@ def test_space_is_allocated_before_it_is_used(counts: SharedCounts) -> None:
     assert shown(counts, registry) == 1000
 
 
+@needs_fallocate
 def test_without_space_at_the_start_nothing_is_counted_and_the_log_says_so(
     counts: SharedCounts, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -88,6 +91,7 @@ def test_without_space_at_the_start_nothing_is_counted_and_the_log_says_so(
     assert counts.processes() == [os.getppid()]
 
 
+@needs_fallocate
 def test_without_space_for_more_nothing_more_is_counted(
     counts: SharedCounts, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -30,6 +30,7 @@ from tests.workers import ROOT, meanwhile
 pytestmark = pytest.mark.processes
 
 ACME, GLOBEX = Subdomain("acme"), Subdomain("globex")
+needs_full_device = pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 
 
 def leaves(group: click.Command, *path: str) -> list[tuple[str, ...]]:
@@ -329,6 +330,7 @@ def test_a_command_whose_reader_is_gone_ends_quietly(environment: dict[str, str]
     assert (answer.status, answer.err) == (1, "")
 
 
+@needs_full_device
 def test_a_command_whose_answer_finds_no_room_says_so_in_a_sentence(environment: dict[str, str]) -> None:
     with Path("/dev/full").open("w") as full:
         answer = run_process(environment, "accounts", "--json", stdout=full.fileno())
@@ -348,6 +350,7 @@ def test_another_failure_of_the_system_is_not_taken_for_a_full_disk(make_app: Ma
         run(app, "breaks")
 
 
+@needs_full_device
 def test_a_signal_does_not_end_the_step_under_way_where_nobody_can_be_told(monkeypatch: pytest.MonkeyPatch) -> None:
     before = signal.getsignal(signal.SIGTERM)
     with Path("/dev/full").open("w", buffering=1) as full:
