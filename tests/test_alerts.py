@@ -312,8 +312,10 @@ def test_more_than_500_at_once_are_dropped_and_the_log_says_so(
     finish(admin.app)
 
 
-def test_a_store_that_is_away_is_waited_for(admin: Admin, webhook: Webhook, monkeypatch: pytest.MonkeyPatch) -> None:
-    alerts, store = make_alerts(admin.app), collaborator(admin.app, Store)
+def test_a_store_that_is_away_is_waited_for(
+    admin: Admin, make_alerts: MakeAlerts, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alerts, store = make_alerts(), collaborator(admin.app, Store)
     write, faults = store.write, [StoreUnavailable("It is away.")]
 
     def write_once_it_is_back(*commands: Command) -> list[Any]:
