@@ -1,9 +1,11 @@
 """What the sidebar is told of the account's connection and activity, and ending the connection."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
+
+import structlog
 
 from service.grants import probes, signs
 from service.grants.access_tokens import AccessTokens
@@ -29,6 +31,8 @@ from service.zendesk.client import AccountClient
 
 # Each round after the first is somebody else's refresh or mint in between.
 MOST_ROUNDS = 5
+
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,9 +203,9 @@ class Connection:
             if held.grant is not None:
                 own = self._clients.of_nobody(account, deadline).with_token(held.grant.access_token)
                 for minted in held.minted:
-                    with contextlib.suppress(ServiceError):
+                    with _told(account):
                         self._revocation.revoke_minted(own, minted)
-                with contextlib.suppress(ServiceError):
+                with _told(account):
                     self._revocation.revoke_own(own, is_client_taken=held.grant.authorized_by is not None)
             self._grants.delete(account)
             told["revoked"] = self._forgotten(account, revoked=False)
@@ -283,3 +287,12 @@ def described(grant: Grant | None) -> dict[str, Any]:
         "access_token_expires_at": timestamp(grant.expires_at) if grant else None,
         "refresh_token_expires_at": timestamp(grant.refresh_token_expires_at) if grant else None,
     }
+
+
+@contextlib.contextmanager
+def _told(account: Subdomain) -> Iterator[None]:
+    """Log that a token could not be revoked, and go on."""
+    try:
+        yield
+    except ServiceError as failure:
+        _log.warning("revocation_failed", account=account, code=failure.code)

@@ -8,6 +8,7 @@ import contextlib
 import json
 import time
 from collections import deque
+from collections.abc import Callable
 
 import structlog
 
@@ -39,7 +40,7 @@ from service.job_specs.read_back import (
     unsettled,
 )
 from service.store.activity import Activity
-from service.store.events import Action, Author, Event, outcome
+from service.store.events import OK, Action, Author, Event, outcome
 from service.store.store import Store
 from service.zendesk.calls import CALLS_AT_ONCE, ReplyLate
 from service.zendesk.zis_registry import SpecName, install_job_spec, parse_name, uninstall_job_spec
@@ -155,14 +156,19 @@ class Changes:
         account = context.account
         kept_lists.mark_changed(self._store, account, integration)
         done: list[Event] = []
+        doubtful: list[str] = []
+
+        def note(name: str, result: str) -> None:
+            done.append(Event("uninstalled", integration, name, result))
 
         def uninstall(name: str) -> None:
             if context.deadline.left() < READ_BACK_NEEDS_SECONDS:
                 raise ZendeskTimeout("Not all job specs could be uninstalled in time. Repeat it: the rest will follow.")
-            with outcome(lambda result: done.append(Event("uninstalled", integration, name, result))):
-                spec = SpecName(name, integration)
-                if not self.send(context, spec, install=False):
-                    self._see_uninstalled(context, spec)
+            is_accepted: bool | None = True
+            with outcome(lambda result: None if is_accepted is None else note(name, result)):
+                is_accepted = self.send(context, SpecName(name, integration), install=False)
+            if is_accepted is None:
+                doubtful.append(name)
 
         left = deque(names)
 
@@ -179,24 +185,49 @@ class Changes:
 
         try:
             self._executor.side_by_side(account, "uninstall", [uninstall_those_left] * min(CALLS_AT_ONCE, len(names)))
+            self._settle(context, integration, doubtful, note)
         finally:
             self.mark_again(account, integration)
+            for name in doubtful:
+                note(name, ZendeskUnavailable.code)
             self._activity.note(account, author, *done)
 
-    def _see_uninstalled(self, context: AccountContext, spec: SpecName) -> None:
-        """Look whether what Zendesk says 404 to is not installed.
+    def _settle(
+        self, context: AccountContext, integration: str, doubtful: list[str], note: Callable[[str, str], None]
+    ) -> None:
+        """Note what became of the job specs that Zendesk says 404 to, and take them out of `doubtful`.
 
         Raises:
-            ServiceError: its list shows it as installed, or cannot be had.
+            ServiceError: one is listed as installed, or the list cannot be had.
         """
-        answer = self._read_back(context, Target(spec))
-        if answer.list is None:
-            raise answer.error or unsettled()
-        if any(row.installed for row in rows_of(answer, spec.name)):
+        installed = self._still_installed(context, integration, doubtful)
+        while doubtful:
+            name = doubtful.pop()
+            note(name, ZendeskUnavailable.code if name in installed else OK)
+        if installed:
             raise ZendeskUnavailable(
-                f"Zendesk says that there is no job spec {spec.name}, and lists it as installed. Try again later.",
+                f"Zendesk says that there is no job spec {min(installed)}, and lists it as installed. Try again later.",
                 upstream_status=404,
             )
+
+    def _still_installed(self, context: AccountContext, integration: str, names: list[str]) -> set[str]:
+        """Return which of the job specs that Zendesk says 404 to are listed as installed; if any, it looks twice.
+
+        Raises:
+            ServiceError: the list cannot be had.
+        """
+        left = set(names)
+        is_last = False
+        while left:
+            answer = self._read_back(context, integration)
+            if answer.list is None:
+                raise answer.error or unsettled()
+            left &= {row["name"] for row in json.loads(array_of(answer)) if row["installed"]}
+            if not left or is_last or context.deadline.left() < SECOND_LOOK_SECONDS + READ_BACK_NEEDS_SECONDS:
+                break
+            is_last = True
+            time.sleep(SECOND_LOOK_SECONDS)
+        return left
 
     def mark_again(self, account: Subdomain, integration: str) -> None:
         """Distrust lists that were asked while the change was on its way: they may show either state."""
@@ -248,7 +279,7 @@ class Changes:
         """Return what Zendesk shows after the change."""
         has_disagreed = False
         for look in range(2):
-            answer = self._read_back(context, sent.target)
+            answer = self._read_back(context, sent.target.name.integration or "")
             if answer.list is None:
                 if has_disagreed:
                     break
@@ -261,9 +292,8 @@ class Changes:
                 time.sleep(SECOND_LOOK_SECONDS)
         raise sent.contradicted()
 
-    def _read_back(self, context: AccountContext, target: Target) -> Answer:
+    def _read_back(self, context: AccountContext, integration: str) -> Answer:
         """Return the list asked after the change, or why there is none."""
-        integration = target.name.integration or ""
         if context.deadline.left() < READ_BACK_NEEDS_SECONDS:
             return Answer(integration, None, unsettled())
         try:

@@ -57,7 +57,7 @@ _HOPELESS = (
 )
 _UNREACHED = (ZendeskUnavailable, ZendeskTimeout)
 _UNSURE = "Zendesk accepted it; its list could not be read to make sure."
-_NOT_THERE = "Zendesk says that there is no such job spec, and its list does not show it as uninstalled."
+_NOT_THERE = "Zendesk says that there is no such job spec, and no list has shown that it is uninstalled."
 
 
 class _NotThere(ZendeskUnavailable):

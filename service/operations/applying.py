@@ -1,15 +1,17 @@
 """How an operator sees a plan, agrees to it, and is told what became of it."""
 
 import time
+from collections.abc import Mapping
 from itertools import groupby
 
 import click
 
 from service.ground.deadlines import REQUEST_BUDGET_SECONDS, Deadline
+from service.ground.errors import ServiceError
 from service.ground.subdomains import Subdomain
 from service.job_specs.plans import SENT, Change, Kind, counts
 from service.job_specs.reconciling import Applied, Pace
-from service.operations.console import in_one_line, number_of, print_json, printable
+from service.operations.console import described, in_one_line, number_of, print_json, printable
 from service.operations.interruptions import is_interrupted
 from service.operations.progress import Progress
 from service.zendesk.zis_registry import qualified_name
@@ -98,11 +100,14 @@ def confirmed(account: Subdomain, changes: tuple[Change, ...]) -> bool:
     return agrees
 
 
-def print_applied(account: Subdomain, applied: Applied, *, as_json: bool) -> None:
-    """Print what became of a plan."""
+def print_applied(
+    account: Subdomain, applied: Applied, *, as_json: bool, unseen: Mapping[str, ServiceError] | None = None
+) -> None:
+    """Print what became of a plan; `unseen`: by integration, why it could not be listed, told to programs alone."""
     if as_json:
         changes = [one.to_document().model_dump() for one in applied.changes]
-        print_json({"account": account, "changes": changes, "left": applied.left})
+        told = {name: described(failure) for name, failure in (unseen or {}).items()}
+        print_json({"account": account, "changes": changes, "left": applied.left, "unseen": told})
         return
     done = 0
     for one in applied.changes:

@@ -9,8 +9,8 @@ from service.ground.deadlines import REQUEST_BUDGET_SECONDS, Deadline
 from service.ground.errors import PayloadTooLarge, ServiceError
 from service.ground.subdomains import Subdomain
 from service.job_specs.desired_state import LARGEST_DOCUMENT_BYTES, DesiredState, Place, document_of, read_document
-from service.job_specs.plans import OPEN, Change
-from service.job_specs.reconciling import Applied, Lists
+from service.job_specs.plans import OPEN
+from service.job_specs.reconciling import Applied, Lists, Plan
 from service.operations.applying import OperatorsPace, confirmed, end_with, print_applied, print_plan
 from service.operations.console import Account, OperatorCommand, account_option, in_one_line, json_option, print_json
 from service.operations.progress import Progress
@@ -94,12 +94,12 @@ def plan(document: IO[bytes], account: Subdomain | None, rearm: bool, as_json: b
     Exits with 0: nothing to do; 2: there is something, ! alone included; 1: it could not be found out, or the document
     or the call is faulty.
     """
-    desired, changes = _planned(document, account, rearm=rearm)
+    desired, planned = _planned(document, account, rearm=rearm)
     if as_json:
-        print_applied(desired.account, Applied.untried(changes), as_json=True)
+        print_applied(desired.account, Applied.untried(planned.changes), as_json=True, unseen=planned.unseen)
     else:
-        print_plan(desired.account, changes)
-    if any(one.change in OPEN for one in changes):
+        print_plan(desired.account, planned.changes)
+    if any(one.change in OPEN for one in planned.changes):
         raise click.exceptions.Exit(DIFFERENT)
 
 
@@ -121,26 +121,27 @@ def apply(document: IO[bytes], account: Subdomain | None, rearm: bool, yes: bool
 
     Exits with 0, or with 1 if anything failed or was not done.
     """
-    desired, changes = _planned(document, account, rearm=rearm)
-    carry_out(desired.account, changes, yes=yes, as_json=as_json)
+    desired, planned = _planned(document, account, rearm=rearm)
+    carry_out(desired.account, planned, yes=yes, as_json=as_json)
 
 
-def carry_out(account: Subdomain, changes: tuple[Change, ...], *, yes: bool, as_json: bool) -> None:
+def carry_out(account: Subdomain, planned: Plan, *, yes: bool, as_json: bool) -> None:
     """Apply a plan once somebody has agreed, and end with the command's status."""
+    changes = planned.changes
     if not yes and not confirmed(account, changes):
         if as_json:
-            print_applied(account, Applied.untried(changes), as_json=True)
+            print_applied(account, Applied.untried(changes), as_json=True, unseen=planned.unseen)
         raise click.exceptions.Exit(1)
     grant_id = services().access_tokens.usable(account).id
     with Progress(f"Changing job specs of {account}") as progress:
         applied = services().reconciler.apply(
             account, grant_id, changes, OPERATOR, OperatorsPace(progress, changes).pace()
         )
-    print_applied(account, applied, as_json=as_json)
+    print_applied(account, applied, as_json=as_json, unseen=planned.unseen)
     end_with(applied)
 
 
-def _planned(document: IO[bytes], account: Subdomain | None, *, rearm: bool) -> tuple[DesiredState, tuple[Change, ...]]:
+def _planned(document: IO[bytes], account: Subdomain | None, *, rearm: bool) -> tuple[DesiredState, Plan]:
     settings = services().settings
     text = document.read(LARGEST_DOCUMENT_BYTES + 1)
     if len(text) > LARGEST_DOCUMENT_BYTES:
@@ -153,7 +154,7 @@ def _planned(document: IO[bytes], account: Subdomain | None, *, rearm: bool) -> 
         planned = services().reconciler.plan(context, desired.integrations, rearm=rearm, closely=True)
     for integration, failure in planned.unseen.items():
         _tell_unseen(integration, failure)
-    return desired, planned.changes
+    return desired, planned
 
 
 def _tell_unseen(integration: str, failure: ServiceError) -> None:

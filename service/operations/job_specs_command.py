@@ -21,7 +21,7 @@ from service.ground.errors import (
 from service.ground.subdomains import Subdomain
 from service.job_specs.listing import ListRequest
 from service.job_specs.read_back import Changed
-from service.job_specs.reconciling import BUNDLES_SECONDS
+from service.job_specs.reconciling import BUNDLES_SECONDS, Plan
 from service.job_specs.replies import list_reply
 from service.operations.bulk_plans import Wish, plan_all
 from service.operations.console import (
@@ -211,7 +211,7 @@ def _change_all(
     as_json: bool,
 ) -> None:
     changes = plan_all(account, _integrations(account, integration), wish, names)
-    carry_out(account, changes, yes=yes, as_json=as_json)
+    carry_out(account, Plan(changes, {}), yes=yes, as_json=as_json)
 
 
 def _change(

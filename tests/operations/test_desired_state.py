@@ -149,6 +149,7 @@ def test_an_integration_that_is_not_named_may_be_out_of_reach(admin: Admin, writ
     assert answer.status == 2
     assert {one["integration"] for one in answer.json()["changes"]} == {"acme_orders", "acme_shipping"}
     assert "acme_archive could not be listed: " in answer.err
+    assert answer.json()["unseen"]["acme_archive"]["code"] == "integration_mismatch"
 
 
 def test_an_account_that_is_not_enabled_is_refused(make_admin: MakeAdmin, write: Any) -> None:
