@@ -23,6 +23,7 @@ from service.job_specs.bundles import Bundles
 from service.store.store import Store
 from tests.leftovers import watch
 from tests.programs import CHROMIUM_FLAGS, FIREFOX_PREFERENCES, chromium_path, firefox_path, is_firefox_wanted
+from tests.quiet_gunicorn import WAITS
 from tests.seeding import seed
 from tests.steps import PUBLIC_URL, SECRET_KEYS, Admin, collaborator, give_up, is_at_work, wait_until
 from tests.workers import LiveService, free_port, running_valkey
@@ -248,7 +249,7 @@ def admin(make_admin: MakeAdmin) -> Admin:
 @pytest.fixture
 def long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Wait LONGER times as long after a failed refresh; the usual two seconds may be over before a test has looked."""
-    for name in ("FIRST_WAIT_SECONDS", "LONGEST_WAIT_SECONDS", "STEP_TTL_SECONDS"):
+    for name in WAITS:
         monkeypatch.setattr(cool_down, name, LONGER * getattr(cool_down, name))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.faults.zendesk_scene import DEAD, Answer, Scene, Stage, refreshes_allowed
-from tests.faults.zendesk_stages import side_by_side
+from tests.faults.zendesk_stages import LONGER, PATIENT, Theatre, side_by_side
 
 pytestmark = pytest.mark.faults
 TOGETHER = 12
@@ -19,12 +19,13 @@ class Case:
 
     fault: dict[str, Any]
     seen: str = "502 zendesk_unavailable"
-    waits: tuple[int, int] = (1, 2)
+    waits: tuple[int, int] = (LONGER, 2 * LONGER)
     """Least and most seconds that callers are told to wait."""
 
 
 def case(kind: str, seen: str = "502 zendesk_unavailable", *, wait: int | None = None, **members: Any) -> Case:
-    return Case(fault={"kind": kind, **members}, seen=seen, waits=(1, 2) if wait is None else (wait - 1, wait))
+    fault = {"kind": kind, **members}
+    return Case(fault=fault, seen=seen) if wait is None else Case(fault=fault, seen=seen, waits=(wait - 1, wait))
 
 
 # Zendesk has spent nothing: the grant is to be used again when the fault is over.
@@ -106,8 +107,7 @@ def play(stage: Stage, case: Case) -> Story:
     standing = scene.standing()
     kept = scene.grant().refresh_token == refresh_token
     scene.meets()
-    if case.waits[1] > 2:
-        scene.end_cool_down()
+    scene.end_cool_down()
     before = scene.refreshes()
     afterwards = scene.impatient_job_specs()
     refreshes_afterwards = scene.refreshes() - before
@@ -142,8 +142,8 @@ each_case = pytest.mark.parametrize("name", CASES)
 
 
 @pytest.fixture(scope="module")
-def told(direct: Stage) -> Iterator[Callable[[str], Story]]:
-    with side_by_side(lambda case: play(direct, case), CASES, TOGETHER) as stories:
+def told(theatre: Theatre) -> Iterator[Callable[[str], Story]]:
+    with theatre.stage(PATIENT) as stage, side_by_side(lambda case: play(stage, case), CASES, TOGETHER) as stories:
         yield stories
 
 
