@@ -49,6 +49,8 @@ SPARED = {
     "+cluster|slots",
     "+asking",
     "+scan",
+    # What an earlier release cannot do without.
+    "+llen",
 }
 NEEDED = sorted({*rights()} - SPARED)
 
