@@ -132,12 +132,15 @@ export class Model {
   }
 
   /**
-   * Those that a change has found to be there no more; their rows are gone, too.
+   * Those that a change has found to be there no more; their rows are gone, too. That a row is missing from a list that
+   * failed says nothing.
    *
    * @returns {{integration: string, name: string}[]}
    */
   gone() {
-    return [...this.failed.keys()].filter((key) => !this.specs?.has(key)).map(specOf);
+    const unlisted = new Set(this.integrations.filter(({ problem }) => problem).map(({ name }) => name));
+    const isKnown = (key, code) => code === "job_spec_not_found" || !unlisted.has(specOf(key).integration);
+    return [...this.failed].filter(([key, { code }]) => !this.specs?.has(key) && isKnown(key, code)).map(([key]) => specOf(key));
   }
 
   /**

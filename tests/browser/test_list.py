@@ -308,6 +308,8 @@ def test_a_change_that_finds_its_integration_gone_says_so_above_until_it_is_back
     expect(count).to_have_text("2 of 3 integrations ready")
     expect(connected.see("connection")).to_have_attribute("data-ready", "false")
     expect(connected.group(SHIPPING).get_by_test_id("problem").last).to_contain_text("acme_shipping")
+    # Its rows are not shown, since it could not be listed; that says nothing of whether they are there.
+    expect(connected.group(SHIPPING).get_by_test_id("gone")).to_be_hidden()
     connected.open_connection()
     # Which of the two it is, status alone tells.
     expect(connected.see("integrations-ready")).to_contain_text(re.compile("token not accepted|not registered"))
