@@ -86,6 +86,7 @@ export class Model {
   #changedAt = new Map();
   #statusAdopted = 0;
   #listAdopted = 0;
+  #rowsAdopted = 0;
   #asking = 0;
   #listEnded = 0;
   #listing = 0;
@@ -355,8 +356,10 @@ export class Model {
     if (problem.code === "job_spec_not_found" && this.specs?.has(key)) await this.loadList({ fresh: true });
     if (!OUTCOME_UNKNOWN.has(problem.code)) return;
     const { integration } = specOf(key);
+    const began = ++this.#clock;
     const [list] = await outcome(this.#client.jobSpecs({ integration, fresh: true }));
-    for (const spec of list?.job_specs ?? []) this.#keep(keyOf(spec), spec);
+    if (began < this.#rowsAdopted) return;
+    for (const spec of list?.job_specs ?? []) this.#keep(keyOf(spec), spec, began);
   }
 
   /** Once the session is over, that is all there is to say. */
@@ -364,13 +367,15 @@ export class Model {
     return this.sessionOver ? null : problem;
   }
 
-  #keep(key, spec) {
-    if (!this.specs?.has(key)) return;
-    this.#changedAt.set(key, ++this.#clock);
+  /** Takes over what was true at that moment, unless something newer is known. */
+  #keep(key, spec, at = ++this.#clock) {
+    if (!this.specs?.has(key) || this.#changedAt.get(key) > at) return;
+    this.#changedAt.set(key, at);
     this.specs.set(key, spec);
   }
 
   #adopt(list, began) {
+    this.#rowsAdopted = began;
     this.listedAt = new Date(Date.now() - (list.age ?? 0) * 1000);
     const isSame = list.job_specs === this.#rows && this.#changedAt.size === 0;
     if (isSame) return;

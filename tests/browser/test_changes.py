@@ -93,6 +93,28 @@ def test_a_list_asked_for_before_a_change_does_not_undo_it(connected: Workspace)
     connected.expect_switch(ORDERS, REFUNDS, on=True)
 
 
+def test_a_list_that_a_lost_answer_made_the_page_ask_for_does_not_undo_what_came_later(connected: Workspace) -> None:
+    def switch_another(route: Route) -> None:
+        old_list = route.fetch()
+        connected.switch(ORDERS, OPEN_ORDER).click()
+        connected.expect_switch(ORDERS, OPEN_ORDER, on=False)
+        route.fulfill(response=old_list)
+
+    def refresh(route: Route) -> None:
+        old_list = route.fetch()
+        connected.spec(ORDERS, OPEN_ORDER).installed = True
+        connected.see("refresh").click()
+        connected.expect_switch(ORDERS, OPEN_ORDER, on=True)
+        route.fulfill(response=old_list)
+
+    for on, meanwhile in ((True, switch_another), (False, refresh)):
+        connected.page.context.route("**/*install?*", lambda route: (route.fetch(), route.abort()), times=1)
+        connected.page.context.route(f"**/api/v1/job_specs?integration={ORDERS}", meanwhile, times=1)
+        connected.switch(ORDERS, REFUNDS).click()
+        connected.expect_switch(ORDERS, REFUNDS, on=on)
+        connected.expect_switch(ORDERS, OPEN_ORDER, on=not on)
+
+
 # --- it goes wrong ---
 
 
