@@ -107,6 +107,32 @@ def test_without_the_sdk_the_systems_colours_count(make_workspace: MakeWorkspace
     workspace.shot("system_dark")
 
 
+# Whether what stands before or after an element's words is painted as they are.
+IS_SEEN = "(button, part) => getComputedStyle(button, part).backgroundColor === getComputedStyle(button).color"
+
+
+def test_signs_are_seen_where_the_system_forces_its_colours(make_workspace: MakeWorkspace) -> None:
+    workspace = make_workspace(forced_colors="active")
+    if not workspace.page.evaluate("matchMedia('(forced-colors: active)').matches"):
+        pytest.skip("this browser's driver does not emulate forced colours")
+    workspace.grant()
+    workspace.open_app()
+    serve(workspace, make_entry())
+    open_activity(workspace)
+    workspace.shot("forced_colours")
+    menu, close = workspace.see("menu"), workspace.see("activity-close")
+    assert menu.evaluate(IS_SEEN, "::before")
+    assert menu.evaluate("(button) => getComputedStyle(button, '::before').boxShadow") != "none"
+    assert all(close.evaluate(IS_SEEN, part) for part in ("::before", "::after"))
+    workspace.meets({"where": "change", "kind": "hold"})
+    workspace.choose("several")
+    workspace.see("bulk-install").check()
+    workspace.see("bulk-confirm").click()
+    expect(workspace.see("bulk-progress")).to_have_css("border-top-style", "solid")
+    workspace.see("bulk-progress").evaluate("(bar) => { bar.value = 10; }")
+    workspace.shot("forced_colours_progress")
+
+
 def test_in_the_navigation_bar_it_is_a_whole_page(connected: Workspace) -> None:
     connected.open_app(location="nav_bar")
     expect(connected.app.locator("h1")).to_be_visible()
