@@ -34,10 +34,11 @@ export async function fetchSession({ service, subdomain, signal }) {
   /** @type {ZISProblem|null} */
   let passing = null;
   while (Date.now() < end) {
-    await pause(ASK_EVERY_MS, signal);
+    await pause(Math.max(ASK_EVERY_MS, (passing?.retryAfter ?? 0) * 1000), signal);
     try {
       const session = await fetchOnce(service, claim);
-      if (session) return session;
+      // One that comes after the wait was ended is nobody's.
+      if (session && !signal?.aborted) return session;
       passing = null;
     } catch (error) {
       const problem = /** @type {ZISProblem} */ (error);

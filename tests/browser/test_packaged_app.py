@@ -1,6 +1,7 @@
 """A packaged app of another team, from an origin of its own: signing in by a popup, and what may go wrong with that."""
 
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from playwright.sync_api import FrameLocator, Page, expect
@@ -82,10 +83,20 @@ def test_a_window_that_does_not_come_back_leaves_the_button(
 
 
 def test_a_popup_that_is_closed_too_soon_can_be_opened_again(workspace: Workspace, app: FrameLocator) -> None:
+    claims: list[str | None] = []
+    page = workspace.page
+    page.context.on("request", lambda it: claims.append(it.post_data) if it.url.endswith("/session/claim") else None)
+    page.clock.install()
+    page.clock.pause_at(datetime.now(UTC) + timedelta(hours=1))
     press_sign_in(workspace, app).close()
     popup = press_sign_in(workspace, app)
+    # Of the first one nothing is told, and it is not waited for any more.
+    expect(app.locator("#says")).to_have_text("…")
     allow(popup)
+    expect(popup.get_by_test_id("signed-in")).to_be_visible()
+    page.clock.run_for(2000)
     expect(app.get_by_role("button", name="Uninstall").first).to_be_visible()
+    assert len(claims) == 1
 
 
 def test_an_end_user_is_told_why_not_in_both_windows(workspace: Workspace, app: FrameLocator) -> None:

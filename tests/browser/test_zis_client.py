@@ -166,6 +166,31 @@ def test_whatever_else_is_refused_is_told_at_once(
     assert len(refusals.came) == 1
 
 
+def test_a_sign_in_asks_every_two_seconds_or_when_it_is_told_to_until_it_is_ended(other_page: Page) -> None:
+    waits, code = other_page.evaluate(
+        """async () => {
+             const { ZISClient } = await import("/static/zis-client.js");
+             const refused = (retry_after) => Response.json({ code: "rate_limited", retry_after }, { status: 429 });
+             const session = () => Response.json({ session_token: "x", expires_in: 900 });
+             const answers = [refused(30), refused(1), new Response(null, { status: 202 }), session()];
+             const waits = [];
+             window.open = () => ({});
+             HTMLFormElement.prototype.submit = () => {};
+             window.fetch = async () => answers.shift();
+             window.setTimeout = (goOn, milliseconds) => { waits.push(milliseconds); queueMicrotask(goOn); };
+             const of = { service: location.origin, subdomain: "acme" };
+             await ZISClient.signIn(of);
+             const controller = new AbortController();
+             // Ended while the answer is on its way.
+             window.fetch = async () => { controller.abort(); return session(); };
+             const end = ZISClient.signIn({ ...of, signal: controller.signal });
+             return [waits, await end.then(() => "none", ({ code }) => code)];
+           }"""
+    )
+    assert waits == [2000, 30_000, 2000, 2000, 2000]
+    assert code == "sign_in_unfinished"
+
+
 def test_a_get_is_repeated_for_twenty_seconds_at_most(other_page: Page, bootstrap: dict[str, Any]) -> None:
     refusals = Refusals(other_page, "**/api/v1/status", *[(429, 2)] * 50)
     other_page.clock.install()

@@ -2,13 +2,15 @@ import { ZISClient } from "https://zis.example.com/static/zis-client.js";
 
 const [says, list] = [document.getElementById("says"), document.getElementById("list")];
 let client;
+let attempt;
 
-document.getElementById("sign-in").addEventListener("click", () =>
-  told(async () => {
-    client = await ZISClient.signIn({ service: "https://zis.example.com", subdomain: "acme" });
-    await show();
-  }),
-);
+document.getElementById("sign-in").addEventListener("click", () => {
+  attempt?.abort();
+  attempt = new AbortController();
+  told(async (signal) => {
+    client = await ZISClient.signIn({ service: "https://zis.example.com", subdomain: "acme", signal });
+  }, attempt.signal);
+});
 
 async function show() {
   const { job_specs } = await client.jobSpecs();
@@ -18,23 +20,20 @@ async function show() {
 function rowOf({ qualified_name: name, installed }) {
   const button = document.createElement("button");
   button.textContent = `${installed ? "Uninstall" : "Install"} ${name}`;
-  button.addEventListener("click", () =>
-    told(async () => {
-      await (installed ? client.uninstall(name) : client.install(name));
-      await show();
-    }),
-  );
+  button.addEventListener("click", () => told(() => (installed ? client.uninstall(name) : client.install(name))));
   const row = document.createElement("li");
   row.append(button);
   return row;
 }
 
-async function told(work) {
+async function told(work, signal) {
   says.textContent = "…";
   try {
-    await work();
+    await work(signal);
+    await show();
     says.textContent = "";
   } catch (problem) {
-    says.textContent = problem.detail ?? problem.message;
+    // Another click has taken its place.
+    if (!signal?.aborted) says.textContent = problem.detail ?? problem.message;
   }
 }
