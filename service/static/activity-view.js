@@ -71,6 +71,8 @@ export class ActivityView {
     });
     this.#more.addEventListener("click", () => {
       this.#limit = MOST;
+      // The button goes, and must not take the focus with it.
+      this.#list.focus();
       this.reload();
     });
   }
@@ -110,7 +112,7 @@ export class ActivityView {
     setText(this.#loading, t("activity.loading"));
     setText(this.#none, t("activity.none"));
     setText(this.#more, t("activity.more"));
-    this.#problem.update(this.#failure, { action: { label: t("problem.retry"), act: () => this.reload() } });
+    this.#problem.update(this.#failure, { action: { label: t("problem.retry"), act: () => this.open() } });
     setShown(this.#loading, this.#entries === null && this.#failure === null);
     setShown(this.#none, this.#entries?.length === 0);
     setShown(this.#more, this.#limit < MOST && this.#entries?.length === this.#limit);

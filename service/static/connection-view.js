@@ -43,7 +43,10 @@ export class ConnectionView {
     this.#model = model;
     this.#wait = wait;
     this.#account = account;
-    this.#onRetry = on.retry;
+    this.#onRetry = () => {
+      this.focus();
+      on.retry();
+    };
     this.#problem = new ProblemSlot(account);
     if (authorizeUrl) this.#link.href = authorizeUrl;
     this.#offer.append(this.#connect, this.#link, this.#waiting, this.#hint);
@@ -69,7 +72,10 @@ export class ConnectionView {
     });
     this.#connect.addEventListener("click", () => on.connect(this.#link.href));
     this.#link.addEventListener("click", on.followLink);
-    this.#again.addEventListener("click", on.askAgain);
+    this.#again.addEventListener("click", () => {
+      this.focus();
+      on.askAgain();
+    });
     this.#disconnect.addEventListener("click", on.disconnect);
   }
 

@@ -42,7 +42,10 @@ export class JobSpecRow {
    */
   constructor(key, account, onRetry) {
     this.#account = account;
-    this.#onRetry = onRetry;
+    this.#onRetry = () => {
+      this.#toggle.focus();
+      onRetry();
+    };
     this.#toggle.append(el("span", { class: "toggle__thumb" }));
     const facts = el(
       "dl",

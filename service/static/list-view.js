@@ -27,6 +27,7 @@ export class ListView {
   #announce;
   #onChange;
   #refreshOnce;
+  #retry;
   #rows = new Map();
   #groups = new Map();
   #folded;
@@ -85,6 +86,10 @@ export class ListView {
     this.#refreshOnce = () => {
       if (!model.isListing) on.refresh();
     };
+    this.#retry = () => {
+      this.#refresh.focus();
+      this.#refreshOnce();
+    };
     this.#refresh.addEventListener("click", this.#refreshOnce);
     this.#clear.addEventListener("click", () => {
       this.#filter.clear();
@@ -142,7 +147,7 @@ export class ListView {
     const isSaid = model.listProblem && model.listProblem.code === model.statusProblem?.code;
     const shared = this.#sharedProblem();
     this.#problem.update(isSaid ? null : (model.listProblem ?? shared), {
-      action: { label: t("problem.retry"), act: this.#refreshOnce },
+      action: { label: t("problem.retry"), act: this.#retry },
       tone: shared && !model.listProblem && model.integrations.every(({ problem, stale }) => stale || !problem) ? "warning" : "error",
     });
     const isNew = model.specs !== this.#specsShown;

@@ -74,7 +74,7 @@ export class ProblemSlot {
    * @param {import("./zis-problem.js").ZISProblem|null} problem null: nothing to show
    * @param {object} [options]
    * @param {{label: string, act: () => void}|null} [options.action] a button below it, which waits until the time that
-   *   the problem names is over
+   *   the problem names is over; it goes with the problem, so `act` puts the focus where it can stay
    * @param {"error"|"warning"} [options.tone]
    * @param {string} [options.sentence] in place of the catalogue's
    */

@@ -136,6 +136,7 @@ def test_twenty_are_shown_first_and_more_on_request(connected: Workspace) -> Non
     connected.see("activity-more").click()
     expect(connected.see("activity-entry")).to_have_count(50)
     expect(connected.see("activity-more")).to_be_hidden()
+    expect(connected.see("activity").locator("ol")).to_be_focused()
     assert [url.partition("?")[2] for url in asked] == ["limit=20", "limit=200"]
 
 
@@ -156,6 +157,7 @@ def test_a_failure_is_said_and_can_be_tried_again(connected: Workspace) -> None:
     shown.get_by_role("button", name="Try again").click()
     expect(connected.see("activity-entry")).to_have_count(1)
     expect(shown).to_have_count(0)
+    expect(connected.see("activity").locator("h2")).to_be_focused()
 
 
 def test_whether_a_flow_ran_is_said_to_stand_in_zendesks_own_log(connected: Workspace) -> None:

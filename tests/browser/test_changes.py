@@ -163,6 +163,10 @@ def test_a_change_at_a_zendesk_that_hangs_ends_with_the_truth(connected: Workspa
     problem = connected.row(ORDERS, OPEN_ORDER).get_by_test_id("problem")
     expect(problem).to_have_attribute("data-code", "zendesk_unavailable")
     connected.expect_switch(ORDERS, OPEN_ORDER, on=True)
+    problem.get_by_test_id("retry").click()
+    connected.expect_switch(ORDERS, OPEN_ORDER, on=False)
+    expect(problem).to_have_count(0)
+    expect(connected.switch(ORDERS, OPEN_ORDER)).to_be_focused()
 
 
 def test_a_change_that_cannot_be_read_back_says_so(connected: Workspace) -> None:

@@ -187,6 +187,7 @@ def test_a_limit_counts_down_and_is_tried_again_by_a_button(workspace: Workspace
     retry.click()
     expect(workspace.see("job-spec")).to_have_count(ALL)
     expect(problem).to_have_count(0)
+    expect(workspace.see("refresh")).to_be_focused()
 
 
 @pytest.mark.parametrize("kind", ["http_500_zis", "http_500_text", "http_502_html", "truncated_json", "reset"])
@@ -215,6 +216,10 @@ def test_one_integration_failing_hides_no_other(connected: Workspace) -> None:
     expect(connected.rows(ORDERS)).to_have_count(6)
     connected.group(SHIPPING).scroll_into_view_if_needed()
     connected.shot("one_integration_fails")
+    connected.meets()
+    problem.get_by_test_id("retry").click()
+    expect(problem).to_have_count(0)
+    expect(connected.group(SHIPPING).get_by_test_id("fold")).to_be_focused()
 
 
 @pytest.mark.parametrize(
@@ -295,6 +300,7 @@ def test_an_admin_who_is_lost_and_found_again_is_told_at_once(connected: Workspa
     connected.expect_state("connected")
     expect(connected.see("connect")).to_be_hidden()
     expect(connected.see("connection-again")).to_be_hidden()
+    expect(connected.app.locator("#connection-state")).to_be_focused()
     expect(connected.see("job-spec")).to_have_count(ALL)
 
 
@@ -341,6 +347,7 @@ def test_an_unreachable_service_is_said_and_tried_again(connected: Workspace) ->
     connected.page.context.unroute(service)
     problem.get_by_role("button", name="Try again").click()
     expect(problem).to_have_count(0)
+    expect(connected.app.locator("#connection-state")).to_be_focused()
 
 
 # --- searching ---
