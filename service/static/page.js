@@ -84,7 +84,7 @@ export class Page {
         },
         followLink: () => this.#startWaiting(),
         disconnect: () => this.#dialog.open(),
-        retry: () => this.#load(),
+        retry: () => this.#announceAsking(this.#load()),
         askAgain: () => this.#refresh(),
       },
     });
@@ -163,10 +163,17 @@ export class Page {
 
   async #refresh() {
     this.#lookedAt = Date.now();
-    await this.#model.refresh();
+    await this.#announceAsking(this.#model.refresh());
     this.#activity.reload();
-    const { listProblem, specs } = this.#model;
-    this.#announce(listProblem ? problemTitle(listProblem) : t("list.refreshed", { count: specs?.size ?? 0 }));
+  }
+
+  /** Announces the beginning, too: an outcome that is the same again would not be heard without anything before it. */
+  async #announceAsking(asking) {
+    this.#announce(t("list.refreshing"));
+    await asking;
+    const { listProblem, statusProblem, specs } = this.#model;
+    const problem = listProblem ?? statusProblem;
+    this.#announce(problem ? problemTitle(problem) : t("list.refreshed", { count: specs?.size ?? 0 }));
   }
 
   async #change(key, action) {

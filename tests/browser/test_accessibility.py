@@ -284,6 +284,11 @@ def test_what_happens_is_announced(connected: Workspace) -> None:
     expect(live).to_have_text(f"{REFUNDS}: Zendesk cannot be reached or gave no usable answer")
     connected.see("filter").fill("refund")
     expect(live).to_have_text("1 of 30 shown.")
+    connected.see("filter").fill("")
+    for _ in range(2):
+        connected.see("refresh").click()
+        expect(live).to_have_text("Refreshed: 30 job specs.")
+        expect(connected.see("refresh")).to_have_text("Refresh")
     assert heard == [
         f"Installing {REFUNDS}…",
         f"{REFUNDS} is installed.",
@@ -294,6 +299,7 @@ def test_what_happens_is_announced(connected: Workspace) -> None:
         f"Installing {REFUNDS}…",
         f"{REFUNDS}: Zendesk cannot be reached or gave no usable answer",
         "1 of 30 shown.",
+        *["Refreshing…", "Refreshed: 30 job specs."] * 2,
     ]
 
 

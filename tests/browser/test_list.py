@@ -348,6 +348,7 @@ def test_an_unreachable_service_is_said_and_tried_again(connected: Workspace) ->
     problem.get_by_role("button", name="Try again").click()
     expect(problem).to_have_count(0)
     expect(connected.app.locator("#connection-state")).to_be_focused()
+    expect(connected.see("live")).to_have_text("Refreshed: 30 job specs.")
 
 
 # --- searching ---
