@@ -20,6 +20,8 @@ const ANNOUNCE_EVERY_MS = 5000;
 /** A native dialog in three steps: the choice, the run, the result. */
 export class BulkDialog {
   element = el("dialog", { class: "dialog", "aria-labelledby": "bulk-title", "data-testid": "bulk-dialog" });
+  /** Where the page announces while it is open. */
+  live = el("p", { class: "visually-hidden", role: "status" });
 
   #account;
   #change;
@@ -67,7 +69,7 @@ export class BulkDialog {
       buttons(this.#cancel, this.#confirm),
     );
     this.#running.append(this.#sentence, this.#progress, buttons(this.#stop));
-    this.element.append(this.#title, this.#choice, this.#running, this.#result);
+    this.element.append(this.#title, this.#choice, this.#running, this.#result, this.live);
     this.#choice.addEventListener("change", () => this.update());
     this.#choice.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -98,6 +100,7 @@ export class BulkDialog {
     this.#isFiltered = isFiltered;
     this.#run = null;
     for (const option of Object.values(this.#options)) option.input.checked = false;
+    setText(this.live, "");
     this.update();
     document.body.classList.add("has-dialog");
     this.element.showModal();

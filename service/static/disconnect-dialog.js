@@ -2,11 +2,13 @@
 
 import { el, keepOpen, setAttribute, setShown, setText } from "./dom.js";
 import { t } from "./i18n.js";
-import { ProblemSlot } from "./problem-view.js";
+import { ProblemSlot, problemTitle } from "./problem-view.js";
 
 /** A native dialog: it keeps the focus inside and gives it back. */
 export class DisconnectDialog {
   element = el("dialog", { class: "dialog", "aria-labelledby": "disconnect-title", "data-testid": "disconnect-dialog" });
+  /** Where the page announces while it is open. */
+  live = el("p", { class: "visually-hidden", role: "status" });
 
   #account;
   #title = el("h2", { class: "dialog__title", id: "disconnect-title" });
@@ -20,11 +22,13 @@ export class DisconnectDialog {
   #isBusy = false;
 
   /**
-   * @param {string} account
-   * @param {(options: {uninstall: boolean}) => Promise<import("./zis-problem.js").ZISProblem|null>} disconnect
-   * @param {() => void} onDone called once the dialog is closed after success
+   * @param {object} options
+   * @param {string} options.account
+   * @param {import("./model.js").Model["disconnect"]} options.disconnect
+   * @param {(text: string) => void} options.announce
+   * @param {() => void} options.onDone called once the dialog is closed after success
    */
-  constructor(account, disconnect, onDone) {
+  constructor({ account, disconnect, announce, onDone }) {
     this.#account = account;
     this.#problem = new ProblemSlot(account);
     this.element.append(
@@ -34,6 +38,7 @@ export class DisconnectDialog {
       this.#stay,
       this.#problem.element,
       el("div", { class: "dialog__buttons" }, this.#cancel, this.#confirm),
+      this.live,
     );
     this.#check.addEventListener("change", () => this.update());
     this.#cancel.addEventListener("click", () => this.element.close());
@@ -42,10 +47,14 @@ export class DisconnectDialog {
     this.#confirm.addEventListener("click", async () => {
       if (this.#isBusy) return;
       this.#setBusy(true);
+      announce(t("disconnect.busy"));
       const problem = await disconnect({ uninstall: this.#check.checked });
       this.#setBusy(false);
       this.#problem.update(problem);
-      if (problem) return;
+      if (problem) {
+        announce(problemTitle(problem));
+        return;
+      }
       this.element.close();
       onDone();
     });
@@ -55,6 +64,7 @@ export class DisconnectDialog {
   open() {
     this.#check.checked = false;
     this.#problem.update(null);
+    setText(this.live, "");
     this.update();
     // Our frame may be lower than the dialog is high.
     document.body.classList.add("has-dialog");

@@ -100,7 +100,8 @@ export class Page {
     this.#activity = new ActivityView(account, (limit) => client.activity(limit), () => this.#menu.focus());
     const change = (keys, action) => this.#model.changeSeveral(keys, action);
     this.#bulk = new BulkDialog({ account, change, announce, onDone: () => this.#activity.reload() });
-    this.#dialog = new DisconnectDialog(account, (options) => this.#model.disconnect(options), () => this.#disconnected());
+    const disconnect = (options) => this.#model.disconnect(options);
+    this.#dialog = new DisconnectDialog({ account, disconnect, announce, onDone: () => this.#disconnected() });
     const parts = [this.#connection, this.#activity, this.#list].map(({ element }) => element);
     this.#content = el("div", { class: "app__content" }, ...parts);
   }
@@ -226,6 +227,8 @@ export class Page {
   }
 
   #announce(text) {
-    setText(this.#live, text);
+    // All around an open dialog is inert, and some screen readers do not hear it.
+    const dialog = [this.#bulk, this.#dialog].find(({ element }) => element.open);
+    setText(dialog?.live ?? this.#live, text);
   }
 }

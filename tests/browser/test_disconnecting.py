@@ -56,6 +56,7 @@ def test_while_it_runs_it_says_so_and_cannot_be_closed(connected: Workspace) -> 
     connected.see("disconnect-confirm").click()
     connected.simulator.world.wait_until_held(1)
     expect(connected.see("disconnect-confirm")).to_have_text("Disconnecting…")
+    expect(connected.see("disconnect-dialog").get_by_role("status")).to_have_text("Disconnecting…")
     expect(connected.see("disconnect-cancel")).to_be_disabled()
     connected.page.keyboard.press("Escape")
     connected.page.keyboard.press("Escape")
@@ -72,9 +73,15 @@ def test_a_failure_keeps_the_connection_and_is_said_in_the_dialog(connected: Wor
     problem = connected.see("disconnect-dialog").get_by_test_id("problem")
     expect(problem).to_have_attribute("data-code", "zendesk_unavailable")
     expect(connected.see("disconnect-confirm")).to_have_text("Disconnect")
+    said = connected.see("disconnect-dialog").get_by_role("status")
+    expect(said).to_have_text("Zendesk cannot be reached or gave no usable answer")
     connected.shot("disconnect_failed")
     connected.expect_state("connected")
     connected.meets()
+    connected.see("disconnect-cancel").click()
+    # What was said is not found there the next time.
+    connected.ask_to_disconnect()
+    expect(said).to_be_empty()
     connected.see("disconnect-confirm").click()
     connected.expect_state("not_connected")
 
