@@ -184,7 +184,8 @@ export class Page {
     const { installed } = this.#model.specs?.get(key) ?? {};
     if (problem) this.#announce(t("announce.failed", { name, title: problemTitle(problem) }));
     else if (action === "reinstall") this.#announce(t("announce.reinstalled", { name }));
-    else this.#announce(t(installed ? "announce.installed" : "announce.uninstalled", { name }));
+    // Its row may be gone from the list meanwhile.
+    else this.#announce(t((installed ?? action !== "uninstall") ? "announce.installed" : "announce.uninstalled", { name }));
     this.#activity.reload();
   }
 

@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import APIResponse, Route, expect
 
-from tests.browser.workspace import OPEN_ORDER, ORDERS, REFUNDS, SHARED, SHIPPING, Workspace
+from tests.browser.workspace import OPEN_ORDER, ORDERS, REFUNDS, SHARED, SHIPPING, Workspace, fulfil
 
 pytestmark = pytest.mark.browser
 
@@ -113,6 +113,21 @@ def test_a_list_that_a_lost_answer_made_the_page_ask_for_does_not_undo_what_came
         connected.switch(ORDERS, REFUNDS).click()
         connected.expect_switch(ORDERS, REFUNDS, on=on)
         connected.expect_switch(ORDERS, OPEN_ORDER, on=not on)
+
+
+def test_a_change_that_ends_when_its_row_is_gone_is_told_as_what_it_was(connected: Workspace) -> None:
+    on_their_way: list[Route] = []
+    connected.page.context.route(
+        "**/install?*",
+        lambda route: on_their_way.append(route),  # noqa: PLW0108 - no builtin will do
+    )
+    connected.switch(ORDERS, REFUNDS).click()
+    connected.meets({"where": f"registry:{ORDERS}", "kind": "http_403_admin"})
+    connected.see("refresh").click()
+    expect(connected.rows(ORDERS)).to_have_count(0)
+    [route] = on_their_way
+    fulfil(route, {"job_spec": {"integration": ORDERS, "name": REFUNDS, "installed": True}, "verified": True})
+    expect(connected.see("live")).to_have_text(f"{REFUNDS} is installed.")
 
 
 # --- it goes wrong ---
