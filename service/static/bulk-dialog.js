@@ -25,6 +25,7 @@ export class BulkDialog {
 
   #account;
   #change;
+  #isInstalled;
   #announce;
   #onDone;
   #title = el("h2", { class: "dialog__title", id: "bulk-title", tabindex: "-1" });
@@ -51,12 +52,14 @@ export class BulkDialog {
    * @param {object} options
    * @param {string} options.account
    * @param {import("./model.js").Model["changeSeveral"]} options.change
+   * @param {(key: string) => boolean|undefined} options.isInstalled as the page knows it now; undefined: it is not listed
    * @param {(text: string) => void} options.announce
    * @param {() => void} options.onDone told when a run is over
    */
-  constructor({ account, change, announce, onDone }) {
+  constructor({ account, change, isInstalled, announce, onDone }) {
     this.#account = account;
     this.#change = change;
+    this.#isInstalled = isInstalled;
     this.#announce = announce;
     this.#onDone = onDone;
     this.#options = Object.fromEntries(ACTIONS.map((action) => [action, new Choice(action)]));
@@ -125,10 +128,14 @@ export class BulkDialog {
   }
 
   #chosen() {
-    return ACTIONS.find((action) => this.#options[action].input.checked) ?? null;
+    return ACTIONS.find((action) => this.#options[action].input.checked && this.#items[action].length) ?? null;
   }
 
   #updateChoice() {
+    // A list may have come since it was opened: what that shows otherwise is not meant any more.
+    for (const action of ACTIONS) {
+      this.#items[action] = this.#items[action].filter(({ key }) => this.#isInstalled(key) === (action !== "install"));
+    }
     const count = this.#items.install.length + this.#items.uninstall.length;
     setText(this.#title, t("bulk.title"));
     setText(this.#scope, t(this.#isFiltered ? "bulk.scope_shown" : "bulk.scope_all", { count }));

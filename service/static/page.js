@@ -99,7 +99,8 @@ export class Page {
     });
     this.#activity = new ActivityView(account, (limit) => client.activity(limit), () => this.#menu.focus());
     const change = (keys, action) => this.#model.changeSeveral(keys, action);
-    this.#bulk = new BulkDialog({ account, change, announce, onDone: () => this.#activity.reload() });
+    const isInstalled = (key) => this.#model.specs?.get(key)?.installed;
+    this.#bulk = new BulkDialog({ account, change, isInstalled, announce, onDone: () => this.#activity.reload() });
     const disconnect = (options) => this.#model.disconnect(options);
     this.#dialog = new DisconnectDialog({ account, disconnect, announce, onDone: () => this.#disconnected() });
     const parts = [this.#connection, this.#activity, this.#list].map(({ element }) => element);

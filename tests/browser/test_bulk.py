@@ -62,6 +62,10 @@ def test_the_dialog_says_how_many_and_asks_before_it_does_anything(connected: Wo
     connected.see("bulk-uninstall").check()
     expect(connected.see("bulk-confirm")).to_have_text("Uninstall 3 job specs")
     connected.shot("bulk_uninstall_chosen")
+    # Somebody else has done one of them meanwhile.
+    connected.spec(ORDERS, OPEN_ORDER).installed = False
+    connected.see("refresh").dispatch_event("click")
+    expect(connected.see("bulk-confirm")).to_have_text("Uninstall 2 job specs")
     connected.see("bulk-cancel").click()
     expect(dialog).to_be_hidden()
     expect(connected.see("menu")).to_be_focused()
