@@ -52,7 +52,8 @@ export class DisconnectDialog {
       this.#setBusy(false);
       this.#problem.update(problem);
       if (problem) {
-        announce(problemTitle(problem));
+        // Where the session has ended with it, the page says so.
+        if (this.element.open) announce(problemTitle(problem));
         return;
       }
       this.element.close();
@@ -69,6 +70,11 @@ export class DisconnectDialog {
     // Our frame may be lower than the dialog is high.
     document.body.classList.add("has-dialog");
     this.element.showModal();
+  }
+
+  /** Closes it, when the page can do nothing more. */
+  abandon() {
+    if (this.element.open) this.element.close();
   }
 
   /** Writes the texts in the language of now. */

@@ -224,6 +224,7 @@ export class Page {
   #endSession({ status, requestId }) {
     this.#wait.stop();
     this.#bulk.abandon();
+    this.#dialog.abandon();
     this.#model.endSession(new ZISProblem({ code: "session_over", status, request_id: requestId }));
     this.#onSessionOver();
   }

@@ -130,6 +130,17 @@ def test_a_bulk_change_ends_with_the_session(timed: Workspace, environment: dict
     wait_until(lambda: sum(spec.installed for spec in timed.acme.integrations[ARCHIVE].job_specs) == 4 + 20)
 
 
+def test_a_dialog_is_not_left_open_where_the_session_is_over(timed: Workspace, environment: dict[str, str]) -> None:
+    timed.ask_to_disconnect()
+    age_session(timed, environment, 12 * 3600)
+    timed.page.clock.fast_forward(12 * HOURS)
+    timed.see("disconnect-confirm").click()
+    expect(timed.see("session-over")).to_contain_text("Reload the app")
+    expect(timed.see("disconnect-dialog")).to_be_hidden()
+    # What can be done now is said by the alert alone.
+    expect(timed.see("live")).to_be_empty()
+
+
 def test_reloading_the_app_posts_the_same_signed_request_again(connected: Workspace) -> None:
     connected.see("filter").fill("gone after reloading")
     connected.page.locator("#reload").click()
