@@ -173,7 +173,9 @@ export class Page {
   async #announceAsking(asking) {
     this.#announce(t("list.refreshing"));
     await asking;
-    const { listProblem, statusProblem, specs } = this.#model;
+    const { sessionOver, listProblem, statusProblem, specs } = this.#model;
+    // That is an alert by itself.
+    if (sessionOver) return;
     const problem = listProblem ?? statusProblem;
     this.#announce(problem ? problemTitle(problem) : t("list.refreshed", { count: specs?.size ?? 0 }));
   }

@@ -105,6 +105,8 @@ def test_after_twelve_hours_the_page_asks_to_be_reloaded(timed: Workspace, envir
     timed.frame.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     timed.frame.evaluate("() => new Promise((resolve) => setTimeout(resolve))")
     assert [url for url in asked if "/api/v1/" in url] == []
+    # Nothing was refreshed.
+    expect(timed.see("live")).to_have_text("Refreshing…")
     timed.page.context.unroute(API)
     timed.open_app()
     timed.expect_state("connected")
