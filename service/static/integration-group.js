@@ -135,7 +135,8 @@ export class IntegrationGroup {
     this.#showFold();
     let hasRows = false;
     for (const chunk of this.#chunks) hasRows = chunk.showFiltered() || hasRows;
-    setShown(this.element, hasRows || this.#hasNotes);
+    // The group a person is working in does not vanish under their hands: its rows may come with the next frame.
+    setShown(this.element, hasRows || this.#hasNotes || this.element.contains(document.activeElement));
   }
 
   #showFold() {

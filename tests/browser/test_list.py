@@ -208,18 +208,21 @@ def test_a_failure_of_zendesk_is_one_sentence_with_a_way_on(kind: str, workspace
 
 
 def test_one_integration_failing_hides_no_other(connected: Workspace) -> None:
+    problem = connected.group(SHIPPING).get_by_test_id("problem")
+    connected.meets({"where": f"registry:{SHIPPING}", "kind": "http_500_zis"})
+    connected.see("refresh").click()
+    expect(problem).to_have_attribute("data-code", "zendesk_unavailable")
+    connected.meets()
+    problem.get_by_test_id("retry").click()
+    expect(problem).to_have_count(0)
+    expect(connected.group(SHIPPING).get_by_test_id("fold")).to_be_focused()
     connected.meets({"where": f"registry:{SHIPPING}", "kind": "http_403_admin"})
     connected.see("refresh").click()
-    problem = connected.group(SHIPPING).get_by_test_id("problem")
     expect(problem).to_have_attribute("data-code", "admin_required")
     expect(problem).to_contain_text("Only admin user is allowed")
     expect(connected.rows(ORDERS)).to_have_count(6)
     connected.group(SHIPPING).scroll_into_view_if_needed()
     connected.shot("one_integration_fails")
-    connected.meets()
-    problem.get_by_test_id("retry").click()
-    expect(problem).to_have_count(0)
-    expect(connected.group(SHIPPING).get_by_test_id("fold")).to_be_focused()
 
 
 @pytest.mark.parametrize(
