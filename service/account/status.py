@@ -203,9 +203,9 @@ class Connection:
             if held.grant is not None:
                 own = self._clients.of_nobody(account, deadline).with_token(held.grant.access_token)
                 for minted in held.minted:
-                    with _told(account):
+                    with _failure_logged(account):
                         self._revocation.revoke_minted(own, minted)
-                with _told(account):
+                with _failure_logged(account):
                     self._revocation.revoke_own(own, is_client_taken=held.grant.authorized_by is not None)
             self._grants.delete(account)
             told["revoked"] = self._forgotten(account, revoked=False)
@@ -290,7 +290,7 @@ def described(grant: Grant | None) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _told(account: Subdomain) -> Iterator[None]:
+def _failure_logged(account: Subdomain) -> Iterator[None]:
     """Log that a token could not be revoked, and go on."""
     try:
         yield

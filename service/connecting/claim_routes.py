@@ -1,10 +1,9 @@
 """POST /api/v1/session/claim: a front end of another origin fetches the session of whoever signed in."""
 
-import json
-
 from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
 
+from service.ground import records
 from service.ground.errors import InvalidRequest, NotFound
 from service.people.claims import is_claim
 from service.web.documents.queries import NoQuery
@@ -47,7 +46,6 @@ def fetch_session() -> ResponseReturnValue:
 def _claim_in(body: bytes) -> object:
     """Return the member `claim` of a JSON object; None: it has none, or is no such object."""
     try:
-        document = json.loads(body)
-    except (ValueError, RecursionError):
+        return records.read(body).get("claim")
+    except records.Unreadable:
         return None
-    return document.get("claim") if isinstance(document, dict) else None

@@ -5,10 +5,9 @@ Afterwards Zendesk is asked what is so; only its own answer is passed on as veri
 """
 
 import contextlib
-import json
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import structlog
 
@@ -33,7 +32,7 @@ from service.job_specs.read_back import (
     Changed,
     SentChange,
     Target,
-    array_of,
+    installed_in,
     is_outcome_unknown,
     rows_of,
     rows_of_one,
@@ -132,8 +131,7 @@ class Changes:
             if answer.list is None:
                 raise answer.error or unsettled()
         for answer in answers:
-            # A name may be listed twice.
-            installed = list(dict.fromkeys(row["name"] for row in json.loads(array_of(answer)) if row["installed"]))
+            installed = installed_in(answer)
             if installed:
                 self._uninstall_each(context, answer.integration, installed, author)
 
@@ -152,7 +150,9 @@ class Changes:
             self.mark_again(context.account, integration)
         return self._judged(context, SentChange(target, install, acknowledged, lost))
 
-    def _uninstall_each(self, context: AccountContext, integration: str, names: list[str], author: Author) -> None:
+    def _uninstall_each(
+        self, context: AccountContext, integration: str, names: Collection[str], author: Author
+    ) -> None:
         account = context.account
         kept_lists.mark_changed(self._store, account, integration)
         done: list[Event] = []
@@ -219,10 +219,10 @@ class Changes:
         left = set(names)
         is_last = False
         while left:
-            answer = self._read_back(context, integration)
+            answer = self.read_back(context, integration)
             if answer.list is None:
                 raise answer.error or unsettled()
-            left &= {row["name"] for row in json.loads(array_of(answer)) if row["installed"]}
+            left.intersection_update(installed_in(answer))
             if not left or is_last or context.deadline.left() < SECOND_LOOK_SECONDS + READ_BACK_NEEDS_SECONDS:
                 break
             is_last = True
@@ -279,7 +279,7 @@ class Changes:
         """Return what Zendesk shows after the change."""
         has_disagreed = False
         for look in range(2):
-            answer = self._read_back(context, sent.target.name.integration or "")
+            answer = self.read_back(context, sent.target.name.integration or "")
             if answer.list is None:
                 if has_disagreed:
                     break
@@ -292,8 +292,8 @@ class Changes:
                 time.sleep(SECOND_LOOK_SECONDS)
         raise sent.contradicted()
 
-    def _read_back(self, context: AccountContext, integration: str) -> Answer:
-        """Return the list asked after the change, or why there is none."""
+    def read_back(self, context: AccountContext, integration: str) -> Answer:
+        """Return the list asked after a change, or why there is none: no time for one, or a failure."""
         if context.deadline.left() < READ_BACK_NEEDS_SECONDS:
             return Answer(integration, None, unsettled())
         try:

@@ -44,6 +44,7 @@ class Faults:
         self.count = 0
 
     def add(self, pointer: str, detail: str) -> None:
+        """Note a fault; `pointer` and `detail` as in `Fault`."""
         self.count += 1
         if len(self.told) < MOST_FAULTS_TOLD:
             self.told.append(Fault(pointer, detail))

@@ -131,6 +131,11 @@ def array_of(answer: Answer) -> bytes:
     return b"[" + (answer.list.rows if answer.list else b"") + b"]"
 
 
+def installed_in(answer: Answer) -> tuple[str, ...]:
+    """Return the short names that an answer shows as installed, each once: it is where one of its rows is."""
+    return tuple(dict.fromkeys(row["name"] for row in json.loads(array_of(answer)) if row["installed"]))
+
+
 def is_outcome_unknown(failure: ServiceError) -> bool:
     """Return whether a change that failed like this may have taken effect, so that the list has to settle it."""
     if isinstance(failure, ReplyLost | ReplyLate):

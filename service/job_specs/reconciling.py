@@ -32,7 +32,7 @@ from service.job_specs.bundles import Bundles
 from service.job_specs.changes import READ_BACK_NEEDS_SECONDS, SECOND_LOOK_SECONDS, Changes
 from service.job_specs.listing import Answer, Listing, ListRequest
 from service.job_specs.plans import SENT, Change, Kind, Listed, make_plan
-from service.job_specs.read_back import is_outcome_unknown
+from service.job_specs.read_back import installed_in, is_outcome_unknown
 from service.store.activity import Activity
 from service.store.events import OK, Action, Author, Event
 from service.store.store import Store
@@ -219,7 +219,8 @@ class Reconciler:
         is_last = False
         while unsettled:
             context = run.context()
-            installed = self._installed_now(context, integration)
+            answer = self._changes.read_back(context, integration)
+            installed = None if answer.list is None else frozenset(installed_in(answer))
             if installed is None and is_last:
                 # What the first look has shown is what is known.
                 return
@@ -233,23 +234,6 @@ class Reconciler:
             unsettled = [position for position in unsettled if sent.results[position].is_failed]
             if unsettled:
                 time.sleep(SECOND_LOOK_SECONDS)
-
-    def _installed_now(self, context: AccountContext, integration: str) -> dict[str, bool] | None:
-        """Return by name whether it is installed; None: there was no time, or no list to be had."""
-        if context.deadline.left() < READ_BACK_NEEDS_SECONDS:
-            return None
-        try:
-            now, kept = self._listing.look(context.account, [integration], context.grant_id)
-        except StoreUnavailable:
-            return None
-        answer = self._listing.answer(ListRequest.of(context, integration, now), kept[0], now)
-        if answer.list is None:
-            return None
-        installed: dict[str, bool] = {}
-        for row in _rows(answer):
-            # A name that is listed several times is installed where one of its rows is.
-            installed[row.name] = installed.get(row.name, False) or row.installed
-        return installed
 
     def _record(self, account: Subdomain, author: Author, changes: Iterable[Change]) -> None:
         """Note what was done, equal things together, so that the activity tells of them in one entry."""
@@ -361,11 +345,11 @@ def _failed(change: Change, failure: ServiceError) -> Change:
     return replace(change, result=failure.code, detail=told)
 
 
-def _judged(change: Change, installed: Mapping[str, bool] | None, *, is_lost: bool) -> Change:
-    """Return a change that was sent as the list afterwards shows it; `installed` None: it could not be had."""
+def _judged(change: Change, installed: frozenset[str] | None, *, is_lost: bool) -> Change:
+    """Return a change that was sent as the list afterwards shows it; `installed`: the names; None: no list."""
     if installed is None:
         return change if is_lost else replace(change, detail=_UNSURE)
-    is_as_wanted = installed.get(change.name, False) is (change.change != "uninstall")
+    is_as_wanted = (change.name in installed) is (change.change != "uninstall")
     if is_lost:
         # That a job spec is installed does not show whether it was installed again.
         return replace(change, result=OK, detail=None) if is_as_wanted and change.change != "rearm" else change

@@ -166,9 +166,9 @@ OPERATIONS = (
         "GET", f"{API_BASE}/activity", "listActivity", "account",
         "Who did what, newest first",
         "The last 500 changes and the last 100 connections of 90 days are kept, fewer where they take more than 2 % of "
-        "Redis's memory or 1 MiB, and survive a disconnect. The same "
-        "change by the same person again, within an hour and with nothing in between, is one entry with a `count`; so "
-        "is a bulk of one kind of change to an integration, with the names of its job specs in `items`.",
+        "Redis's memory or 1 MiB, and survive a disconnect. The same change by the same person again, within an hour "
+        "and with nothing in between, is one entry with a `count`; so is a bulk of one kind of change to an "
+        "integration, with the names of its job specs in `items`.",
         ActivityQuery, ActivityDocument, (*_ALWAYS, *_LOOKING, *_STORE),
     ),
     Operation(
