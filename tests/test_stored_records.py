@@ -206,6 +206,9 @@ def test_a_machine_token_with_a_member_more_or_less(admin: Admin, redis: Redis) 
         rewrite(admin, redis, of_kind(admin, "machine_token")[0], json.dumps(whole).encode())
 
 
+NEW, OLD = "a-newer-key-of-the-record-tests-0123456789ab", "the-old-key-of-the-record-tests-0123456789ab"
+
+
 def of_the_release_before(person: Admin, redis: Redis, name: str = "deploy") -> str:
     """Make a machine token whose record does not say whose hash it lies under; return the token."""
     token, _ = collaborator(person.app, MachineTokens).create(ACME, name, 90)
@@ -221,13 +224,12 @@ def unused(app: Flask) -> list[tuple[str, str]]:
 def test_a_machine_token_that_does_not_say_its_key_waits_for_the_oldest_until_it_is_used(
     make_admin: MakeAdmin, make_app: MakeApp, redis: Redis
 ) -> None:
-    new, old = "a-newer-key-of-the-record-tests-0123456789ab", "the-old-key-of-the-record-tests-0123456789ab"
-    admin, both = make_admin(SECRET_KEYS=old), make_app(SECRET_KEYS=f"{new},{old}")
+    admin, both = make_admin(SECRET_KEYS=OLD), make_app(SECRET_KEYS=f"{NEW},{OLD}")
     token = of_the_release_before(admin, redis)
     assert unused(admin.app) == []
     old_id = collaborator(admin.app, Vault).key_ids[0]
     assert unused(both) == [("deploy", old_id)]
-    alone = make_app(SECRET_KEYS=new)
+    alone = make_app(SECRET_KEYS=NEW)
     tokens = collaborator(alone, MachineTokens)
     # This release has sealed it anew, and noted its key.
     assert [tokens.is_key_missing(one) for one in tokens.all(ACME)] == [True]
@@ -239,8 +241,7 @@ def test_a_machine_token_that_does_not_say_its_key_waits_for_the_oldest_until_it
 def test_a_machine_token_that_the_release_before_brought_over_counts_as_known_once_it_is_used(
     make_admin: MakeAdmin, make_app: MakeApp, redis: Redis
 ) -> None:
-    new, old = "a-newer-key-of-the-record-tests-0123456789ab", "the-old-key-of-the-record-tests-0123456789ab"
-    newer, both = make_admin(SECRET_KEYS=new), make_app(SECRET_KEYS=f"{new},{old}")
+    newer, both = make_admin(SECRET_KEYS=NEW), make_app(SECRET_KEYS=f"{NEW},{OLD}")
     token = of_the_release_before(newer, redis)
     old_id = collaborator(both, Vault).key_ids[1]
     assert unused(both) == [("deploy", old_id)]
