@@ -54,7 +54,7 @@ export class ActivityView {
    */
   constructor(account, load, onClose) {
     this.#load = load;
-    this.#problem = new ProblemSlot(account);
+    this.#problem = new ProblemSlot(account, () => this.#title.focus());
     this.#logLink.href = adminCenterOf(account);
     this.element.append(
       el("div", { class: "activity__head" }, this.#title, this.#close),
@@ -112,7 +112,7 @@ export class ActivityView {
     setText(this.#loading, t("activity.loading"));
     setText(this.#none, t("activity.none"));
     setText(this.#more, t("activity.more"));
-    this.#problem.update(this.#failure, { action: { label: t("problem.retry"), act: () => this.open() } });
+    this.#problem.update(this.#failure, { action: { label: t("problem.retry"), act: () => this.reload() } });
     setShown(this.#loading, this.#entries === null && this.#failure === null);
     setShown(this.#none, this.#entries?.length === 0);
     setShown(this.#more, this.#limit < MOST && this.#entries?.length === this.#limit);

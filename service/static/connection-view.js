@@ -43,11 +43,8 @@ export class ConnectionView {
     this.#model = model;
     this.#wait = wait;
     this.#account = account;
-    this.#onRetry = () => {
-      this.focus();
-      on.retry();
-    };
-    this.#problem = new ProblemSlot(account);
+    this.#onRetry = on.retry;
+    this.#problem = new ProblemSlot(account, () => this.focus());
     if (authorizeUrl) this.#link.href = authorizeUrl;
     this.#offer.append(this.#connect, this.#link, this.#waiting, this.#hint);
     this.element.append(

@@ -40,13 +40,10 @@ export class IntegrationGroup {
     const id = `group-${groups}`;
     this.#name = name;
     this.#folded = folded;
-    this.#onRetry = () => {
-      this.#fold.focus();
-      onRetry();
-    };
+    this.#onRetry = onRetry;
     this.#rows.id = `${id}-rows`;
     this.#fold = el("button", { type: "button", class: "group__fold", "aria-controls": this.#rows.id, "data-testid": "fold" }, name);
-    this.#problem = new ProblemSlot(account);
+    this.#problem = new ProblemSlot(account, () => this.#fold.focus());
     this.element = el(
       "section",
       { class: "group", "aria-labelledby": id, "data-testid": "integration", "data-integration": name },

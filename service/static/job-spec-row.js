@@ -42,10 +42,7 @@ export class JobSpecRow {
    */
   constructor(key, account, onRetry) {
     this.#account = account;
-    this.#onRetry = () => {
-      this.#toggle.focus();
-      onRetry();
-    };
+    this.#onRetry = onRetry;
     this.#toggle.append(el("span", { class: "toggle__thumb" }));
     const facts = el(
       "dl",
@@ -132,7 +129,7 @@ export class JobSpecRow {
     this.#problemShown = problem;
     if (!problem && !this.#problem) return;
     if (!this.#problem) {
-      this.#problem = new ProblemSlot(this.#account);
+      this.#problem = new ProblemSlot(this.#account, () => this.#toggle.focus());
       this.element.append(this.#problem.element);
     }
     const isPassing = problem && PASSING.has(problem.code);

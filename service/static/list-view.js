@@ -27,7 +27,6 @@ export class ListView {
   #announce;
   #onChange;
   #refreshOnce;
-  #retry;
   #rows = new Map();
   #groups = new Map();
   #folded;
@@ -69,7 +68,7 @@ export class ListView {
     this.#model = model;
     this.#account = account;
     this.#announce = announce;
-    this.#problem = new ProblemSlot(account);
+    this.#problem = new ProblemSlot(account, () => this.#refresh.focus());
     this.#folded = new Folded(account);
     this.#empty.append(this.#emptyText, this.#clear);
     this.#foot = el("div", { class: "list__foot" }, this.#note, this.#refresh);
@@ -85,10 +84,6 @@ export class ListView {
     this.#onChange = on.change;
     this.#refreshOnce = () => {
       if (!model.isListing) on.refresh();
-    };
-    this.#retry = () => {
-      this.#refresh.focus();
-      this.#refreshOnce();
     };
     this.#refresh.addEventListener("click", this.#refreshOnce);
     this.#clear.addEventListener("click", () => {
@@ -147,7 +142,7 @@ export class ListView {
     const isSaid = model.listProblem && model.listProblem.code === model.statusProblem?.code;
     const shared = this.#sharedProblem();
     this.#problem.update(isSaid ? null : (model.listProblem ?? shared), {
-      action: { label: t("problem.retry"), act: this.#retry },
+      action: { label: t("problem.retry"), act: this.#refreshOnce },
       tone: shared && !model.listProblem && model.integrations.every(({ problem, stale }) => stale || !problem) ? "warning" : "error",
     });
     const isNew = model.specs !== this.#specsShown;

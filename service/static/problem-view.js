@@ -57,15 +57,18 @@ export class ProblemSlot {
   element = el("div", { class: "problem-slot", hidden: true });
 
   #account;
+  #keepFocus;
   #problem = null;
   #shown = null;
   #countdown = 0;
 
   /**
    * @param {string} account for the report
+   * @param {() => void} [keepFocus] called where a problem that goes would take the keyboard's focus with it
    */
-  constructor(account) {
+  constructor(account, keepFocus = () => {}) {
     this.#account = account;
+    this.#keepFocus = keepFocus;
   }
 
   /**
@@ -74,7 +77,7 @@ export class ProblemSlot {
    * @param {import("./zis-problem.js").ZISProblem|null} problem null: nothing to show
    * @param {object} [options]
    * @param {{label: string, act: () => void}|null} [options.action] a button below it, which waits until the time that
-   *   the problem names is over; it goes with the problem, so `act` puts the focus where it can stay
+   *   the problem names is over
    * @param {"error"|"warning"} [options.tone]
    * @param {string} [options.sentence] in place of the catalogue's
    */
@@ -83,6 +86,7 @@ export class ProblemSlot {
     if (problem === this.#problem && (!problem || shown === this.#shown)) return;
     this.#problem = problem;
     this.#shown = shown;
+    if (this.element.contains(document.activeElement)) this.#keepFocus();
     this.element.hidden = !problem;
     // Not by whether it is on the page: a filter takes a row off it, and brings it back.
     clearInterval(this.#countdown);
